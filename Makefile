@@ -1,0 +1,52 @@
+# Everything a contributor or a curious user needs; `make` alone explains itself.
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit lint format bench lock clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(READY): requirements.txt controller/pyproject.toml sandbox/pyproject.toml plugins/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Trapline needs Python 3.11 or newer; '$(PYTHON)' is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up $(VENV) (once; takes about a minute) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e sandbox -e plugins -e controller
+	@touch $@
+
+demo: $(READY)  ## Run the whole trapline on this machine, in a temporary home
+	@$(BIN)/trapline demo
+
+test: lint $(READY)  ## Lint, type-check and run every test this machine can run
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+unit: $(READY)  ## The quick tests only, without Docker and without a package index
+	$(BIN)/pytest -q -n 2 --dist loadgroup -m "not docker and not network and not e2e"
+
+lint: $(READY)  ## ruff, mypy --strict and the floors of the house
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(READY)  ## Rewrite the code in the house's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## Print the benchmarks: ratios against named baselines, in one run
+	$(BIN)/python -m tests.bench
+
+lock: $(READY)  ## Resolve requirements.txt anew (no registry host is written into it)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --no-emit-find-links \
+	  --no-emit-package trapline --no-emit-package trapline-sandbox --no-emit-package trapline-plugins \
+	  $(LOCK_FLAGS) tests/requirements.in -o requirements.txt
+
+clean:  ## Remove the environment and every cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Matches become alerts, alerts become deliveries. The lifecycle is pure; the outbox is durable."""

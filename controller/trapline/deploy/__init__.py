@@ -1,0 +1,1 @@
+"""Desired state from git -> digests -> builds -> deployments."""

@@ -1,0 +1,1 @@
+"""A tick: plan scans, feed workers, record matches."""

@@ -1,0 +1,1 @@
+"""Git: mirror, fetch, read blobs at a resolved commit. No work tree."""

@@ -1,0 +1,1 @@
+"""The one database: its schema and its transactions. No decisions here."""

@@ -1,0 +1,1 @@
+"""Making tables: normalising deliveries to ECS and writing partitioned Parquet."""

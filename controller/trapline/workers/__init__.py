@@ -1,0 +1,1 @@
+"""The host side of the sandbox. Whatever a worker says is hostile until checked."""

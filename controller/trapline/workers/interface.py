@@ -1,0 +1,148 @@
+"""The seam between the controller and the sandbox: what a backend is asked for, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NewType, Protocol
+
+import pyarrow as pa
+
+from trapline.errors import TraplineError
+
+BuildDigest = NewType("BuildDigest", str)
+
+
+class WorkerError(TraplineError):
+    """A worker could not do its job as a whole. `outcome` is one of the names in docs/reference/outcomes.md."""
+
+    def __init__(self, outcome: str, message: str, *, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.outcome = outcome
+
+
+class BackendUnavailable(TraplineError):
+    """This backend cannot work on this machine; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one worker may use."""
+
+    memory_bytes: int = 512 * 1024 * 1024
+    batch_seconds: float = 60.0
+    start_seconds: float = 30.0
+    pids: int = 64
+    cpus: float = 1.0
+    reply_bytes: int = 64 * 1024 * 1024
+    log_bytes: int = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What a backend needs to make one detection runnable. `requirements` is a folder of installed packages."""
+
+    digest: BuildDigest
+    detection: str
+    files: Mapping[str, tuple[bytes, bool]]  # relative path -> content, executable
+    requirements: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How a worker calls the script."""
+
+    detection: str
+    script: str
+    mode: str  # "record" or "batch"
+
+
+@dataclass(frozen=True, slots=True)
+class MatchReply:
+    """What a rule said about one match. A field is None where the rule defines no such function.
+
+    `row` is the record's row in the batch, always inside it; None only in batch mode, for a match that names no record.
+    """
+
+    row: int | None
+    title: str | None = None
+    dedupe: str | None = None
+    severity: str | None = None
+    destinations: tuple[str, ...] | None = None
+    description: str | None = None
+    runbook: str | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureReply:
+    """An exception in the rule: in `function`, at `line` of the detection's own file `file` (0 where unknown).
+
+    `row` is None where the exception concerns no single record. A failure outside `detect` loses only that function's
+    answer: the match itself is reported.
+    """
+
+    row: int | None
+    function: str
+    error: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReply:
+    """The verdicts on one batch, in row order."""
+
+    matches: tuple[MatchReply, ...]
+    failures: tuple[FailureReply, ...]
+    log: str
+
+
+class Worker(Protocol):
+    """One running sandbox with one detection's rule loaded in it. Not thread-safe."""
+
+    @property
+    def alive(self) -> bool: ...
+
+    def run(self, batch: pa.RecordBatch) -> BatchReply:
+        """Runs the rule over one batch. Raises WorkerError, after which the worker is dead."""
+        ...
+
+    def close(self) -> None:
+        """Ends the worker and all it started; safe to call twice."""
+        ...
+
+
+class Backend(Protocol):
+    """A way to isolate detections. Actual state is asked of the engine, never remembered."""
+
+    name: str
+
+    def describe(self) -> str:
+        """One line for people: which isolation this is."""
+        ...
+
+    def platform(self) -> str:
+        """What builds depend on besides their own input: base image or interpreter, machine, Python. Digest input."""
+        ...
+
+    def python(self) -> tuple[str, str]:
+        """The Python version (`3.11`) and the uv platform (`x86_64-unknown-linux-gnu`) that requirements are for."""
+        ...
+
+    def built(self) -> set[BuildDigest]:
+        """The digests that are whole and ready to start."""
+        ...
+
+    def build(self, build: Build) -> None:
+        """Makes the build ready; atomic, and a no-op where it is ready already."""
+        ...
+
+    def start(self, digest: BuildDigest, rule: Rule, limits: Limits) -> Worker:
+        """Starts a worker and loads the rule. Raises WorkerError where the script cannot be imported."""
+        ...
+
+    def remove(self, digests: Iterable[BuildDigest]) -> None:
+        """Removes builds, ours only; those that are gone already are no error."""
+        ...
