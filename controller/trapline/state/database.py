@@ -1,0 +1,95 @@
+"""Opening the state database: SQLite in the home by default, PostgreSQL by URL, the schema brought up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from trapline.errors import TraplineError
+from trapline.state.schema import meta, metadata
+
+# One entry per schema version, in order; entry N brings version N to N + 1. Entries are never changed once released.
+MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (metadata.create_all,)
+
+
+class Database:
+    """The state database. Thread-safe; a transaction belongs to one thread."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._engine = sa.create_engine(url)
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _configure_sqlite)
+            sa.event.listen(self._engine, "begin", _begin_immediate)
+        self._migrate()
+
+    @classmethod
+    def in_home(cls, home: Path) -> Database:
+        """The embedded database of a controller's home, made where there is none."""
+        home.mkdir(parents=True, exist_ok=True)
+        return cls(f"sqlite:///{home / 'trapline.db'}")
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """All or nothing. Writers wait for each other; keep network and workers out of it."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """One consistent view of the state, which waits for nobody and holds nobody up. Writes fail in it."""
+        with self._engine.connect().execution_options(trapline_read_only=True) as connection:
+            yield connection
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _migrate(self) -> None:
+        try:
+            with self._engine.begin() as connection:
+                version = self._version(connection)
+                if version > len(MIGRATIONS):
+                    raise TraplineError(
+                        f"the state database {self._shown_url} was written by a newer Trapline (schema {version})",
+                        remedy="upgrade Trapline, or name another home with --home",
+                    )
+                for migrate in MIGRATIONS[version:]:
+                    migrate(connection)
+                connection.execute(meta.delete().where(meta.c.key == "schema"))
+                connection.execute(meta.insert().values(key="schema", value=len(MIGRATIONS)))
+        except sa.exc.DBAPIError as error:
+            raise TraplineError(
+                f"the state database {self._shown_url} cannot be opened: {error.orig}",
+                remedy="check the path, its permissions and the disk, or name another home with --home",
+            ) from error
+
+    @property
+    def _shown_url(self) -> str:
+        return self._engine.url.render_as_string(hide_password=True)
+
+    def _version(self, connection: sa.Connection) -> int:
+        if not sa.inspect(connection).has_table("meta"):
+            return 0
+        value = connection.execute(sa.select(meta.c.value).where(meta.c.key == "schema")).scalar()
+        return int(value or 0)
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    # The driver's own transaction handling is off, so that `begin` below is the only one.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout = 30000")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")  # what was committed survives a power cut, not only a crash
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    # A read that later writes would otherwise fail with "database is locked" instead of waiting its turn.
+    reading = connection.get_execution_options().get("trapline_read_only", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -1,0 +1,197 @@
+"""The tables of the state database. Times are UTC; JSON columns hold plain values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Column, ForeignKey, Index, MetaData, Table
+
+metadata = MetaData()
+
+
+class UTCDateTime(sa.types.TypeDecorator[datetime]):
+    """An aware datetime, kept as integer microseconds since 1970 so that every engine orders and compares it alike."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time in the database carries its time zone")
+        delta = value - _EPOCH
+        return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        seconds, microseconds = divmod(int(value), 1_000_000)
+        return datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+meta = Table("meta", metadata, Column("key", sa.String, primary_key=True), Column("value", sa.JSON, nullable=False))
+
+# One row per detection that git or the engine knows of, by identity.
+detections = Table(
+    "detections",
+    metadata,
+    Column("identity", sa.String, primary_key=True),
+    Column("name", sa.String, nullable=False),
+    Column("path", sa.String, nullable=False),
+    Column("sync", sa.String, nullable=False),  # synced, waiting, stalled, disabled, retired
+    Column("message", sa.Text, nullable=False, default=""),
+    Column("revision", sa.String, nullable=False),
+    Column("attempts", sa.Integer, nullable=False, default=0),
+    Column("retry_at", UTCDateTime, nullable=True),
+    Column("updated_at", UTCDateTime, nullable=False),
+)
+
+# What is live: one row per identity. Its absence means that nothing of the detection runs.
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("identity", sa.String, primary_key=True),
+    Column("name", sa.String, nullable=False),
+    Column("build_digest", sa.String, nullable=False),
+    Column("deploy_digest", sa.String, nullable=False),
+    Column("revision", sa.String, nullable=False),
+    Column("mode", sa.String, nullable=False),
+    Column("config", sa.JSON, nullable=False),
+    Column("deployed_at", UTCDateTime, nullable=False),
+    Column("failing_since", UTCDateTime, nullable=True),  # health: None while runs succeed
+    Column("health_message", sa.Text, nullable=False, default=""),
+)
+
+# What happened, for people: deployed, reconfigured, retired, stalled, ...
+events = Table(
+    "events",
+    metadata,
+    Column("id", sa.Integer, primary_key=True),
+    Column("at", UTCDateTime, nullable=False),
+    Column("identity", sa.String, nullable=False, index=True),
+    Column("kind", sa.String, nullable=False),
+    Column("revision", sa.String, nullable=False),
+    Column("build_digest", sa.String, nullable=False, default=""),
+    Column("message", sa.Text, nullable=False, default=""),
+)
+
+# The resolved requirements of a requirements.txt on a platform, kept until either changes.
+locks = Table(
+    "locks",
+    metadata,
+    Column("key", sa.String, primary_key=True),
+    Column("text", sa.Text, nullable=False),
+    Column("locked_at", UTCDateTime, nullable=False),
+)
+
+# Up to where a detection has seen a table: everything before `position`, exclusive.
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("identity", sa.String, primary_key=True),
+    Column("table_name", sa.String, primary_key=True),
+    Column("position", UTCDateTime, nullable=False),
+)
+
+scans = Table(
+    "scans",
+    metadata,
+    Column("id", sa.String, primary_key=True),  # the engine's query id
+    Column("table_name", sa.String, nullable=False),
+    Column("window_start", UTCDateTime, nullable=False),
+    Column("window_end", UTCDateTime, nullable=False),
+    Column("started_at", UTCDateTime, nullable=False),
+    Column("seconds", sa.Float, nullable=False),
+    Column("records", sa.BigInteger, nullable=False),
+    Column("bytes_scanned", sa.BigInteger, nullable=False),
+    Column("detections", sa.JSON, nullable=False),
+)
+
+matches = Table(
+    "matches",
+    metadata,
+    Column("id", sa.String, primary_key=True),  # a digest of (detection, table, record): a repeat is no second match
+    Column("identity", sa.String, nullable=False),
+    Column("table_name", sa.String, nullable=False),
+    Column("scan_id", sa.String, nullable=False),
+    Column("revision", sa.String, nullable=False),
+    Column("build_digest", sa.String, nullable=False),
+    Column("event_at", UTCDateTime, nullable=False),
+    Column("found_at", UTCDateTime, nullable=False),
+    Column("dedupe", sa.String, nullable=False),
+    Column("title", sa.Text, nullable=False),
+    Column("severity", sa.String, nullable=False),
+    Column("destinations", sa.JSON, nullable=False),
+    Column("description", sa.Text, nullable=True),
+    Column("runbook", sa.Text, nullable=True),
+    Column("context", sa.JSON, nullable=False),
+    Column("record", sa.JSON, nullable=True),
+    Column("alert_id", sa.String, nullable=True, index=True),  # None while below the threshold
+    Index("matches_by_key", "identity", "dedupe", "event_at"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", sa.String, primary_key=True),
+    Column("identity", sa.String, nullable=False),
+    Column("detection", sa.String, nullable=False),
+    Column("dedupe", sa.String, nullable=False),
+    Column("title", sa.Text, nullable=False),
+    Column("severity", sa.String, nullable=False),
+    Column("status", sa.String, nullable=False),  # open, resolved
+    Column("destinations", sa.JSON, nullable=False),
+    Column("description", sa.Text, nullable=True),
+    Column("runbook", sa.Text, nullable=True),
+    Column("context", sa.JSON, nullable=False),
+    Column("match_count", sa.Integer, nullable=False),
+    Column("first_match_at", UTCDateTime, nullable=False),
+    Column("last_match_at", UTCDateTime, nullable=False),
+    Column("window_end", UTCDateTime, nullable=False),
+    Column("opened_at", UTCDateTime, nullable=False),
+    Column("updated_at", UTCDateTime, nullable=False),
+    Column("provenance", sa.JSON, nullable=False),
+    Index("alerts_by_key", "identity", "dedupe", "first_match_at"),
+)
+
+# The outbox. A row is written with the state change it tells of, in one transaction, and settled by delivery.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", sa.String, primary_key=True),  # stable over attempts: the idempotency key
+    Column("sequence", sa.Integer, nullable=False, unique=True, index=True),  # the order within (destination, alert)
+    Column("destination", sa.String, nullable=False),
+    Column("alert_id", sa.String, ForeignKey("alerts.id"), nullable=False),
+    Column("kind", sa.String, nullable=False),  # opened, updated, resolved
+    Column("notification", sa.JSON, nullable=False),
+    Column("state", sa.String, nullable=False),  # pending, unknown, delivered, dead
+    Column("attempts", sa.Integer, nullable=False, default=0),
+    Column("next_attempt_at", UTCDateTime, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("settled_at", UTCDateTime, nullable=True),
+    Column("ref", sa.String, nullable=False, default=""),
+    Column("reason", sa.Text, nullable=False, default=""),
+    Index("deliveries_due", "state", "destination", "next_attempt_at"),
+)
+
+# Records on which a rule failed: kept with the exception until they are replayed.
+failures = Table(
+    "failures",
+    metadata,
+    Column("id", sa.String, primary_key=True),
+    Column("identity", sa.String, nullable=False, index=True),
+    Column("table_name", sa.String, nullable=False),
+    Column("build_digest", sa.String, nullable=False),
+    Column("function", sa.String, nullable=False),
+    Column("error", sa.Text, nullable=False),
+    Column("file", sa.String, nullable=False),
+    Column("line", sa.Integer, nullable=False),
+    Column("event_at", UTCDateTime, nullable=False),
+    Column("failed_at", UTCDateTime, nullable=False),
+    Column("record", sa.JSON, nullable=True),
+)
