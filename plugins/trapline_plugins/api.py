@@ -17,7 +17,7 @@ and the router decides.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -79,12 +79,12 @@ class Notification:
     provenance: Provenance
     description: str | None = None
     runbook: str | None = None
-    references: Sequence[str] = ()
-    false_positives: Sequence[str] = ()
-    attack: Sequence[str] = ()
-    tags: Sequence[str] = ()
+    references: tuple[str, ...] = ()
+    false_positives: tuple[str, ...] = ()
+    attack: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     context: Mapping[str, Any] = field(default_factory=dict)
-    records: Sequence[Mapping[str, Any]] = ()
+    records: tuple[Mapping[str, Any], ...] = ()
     """Example records of the alert, plain JSON values, at most a few."""
 
 

@@ -1,0 +1,14 @@
+"""The built-in destinations, registered as any plugin's are: through an entry point in the group `trapline`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trapline_plugins.api import Destination, hookimpl
+from trapline_plugins.console import Console
+from trapline_plugins.webhook import Webhook
+
+
+@hookimpl
+def register_destinations() -> list[type[Destination[Any]]]:
+    return [Console, Webhook]

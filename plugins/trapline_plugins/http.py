@@ -1,0 +1,53 @@
+"""What an HTTP answer, or its absence, means for a delivery: one reading for every destination that speaks HTTP."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from trapline_plugins.api import Delivered, Outcome, Rejected, Retry, Unknown
+
+# Nothing of the request can have reached the other side's application.
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+# The request itself is not one that can be sent; the next attempt would be no better.
+_NEVER_SENT = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+
+
+def outcome_of_status(response: httpx.Response, now: datetime) -> Outcome:
+    """Reads the status code (and Retry-After) alone: no byte of the answer's text goes into a reason."""
+    status = response.status_code
+    answered = f"it answered {status} {response.reason_phrase}".rstrip()
+    if response.is_success:
+        return Delivered()
+    if status in (408, 425, 429) or status >= 500:
+        return Retry(answered, after=retry_after(response, now))
+    if response.is_redirect:
+        return Rejected(f"{answered}; redirects are not followed, so name the address it leads to")
+    return Rejected(answered)
+
+
+def outcome_of_error(error: httpx.HTTPError | httpx.InvalidURL) -> Retry | Rejected | Unknown:
+    """Tells a request that never left (Retry) from one whose answer was lost (Unknown)."""
+    if isinstance(error, _NOT_SENT):
+        return Retry(f"no connection: {_say(error)}")
+    if isinstance(error, (*_NEVER_SENT, httpx.InvalidURL)):
+        return Rejected(f"the request cannot be sent: {type(error).__name__}")
+    return Unknown(f"sent, and no answer came: {_say(error)}")
+
+
+def retry_after(response: httpx.Response, now: datetime) -> timedelta | None:
+    """The Retry-After header, in seconds or as a date; None where it is absent or unreadable."""
+    value = response.headers.get("retry-after", "").strip()
+    try:
+        if value.isascii() and value.isdigit():
+            return timedelta(seconds=int(value))
+        at = parsedate_to_datetime(value)
+        return max(at.replace(tzinfo=at.tzinfo or UTC) - now, timedelta(0))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _say(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,165 @@
+"""The `webhook` destination: one signed JSON POST for each notification, by the Standard Webhooks scheme."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC
+from typing import Annotated, Any
+
+import httpx
+import standardwebhooks
+from pydantic import AfterValidator, Field, SecretStr
+
+from trapline_plugins.api import Destination, DestinationConfig, Notification, Outcome
+from trapline_plugins.http import outcome_of_error, outcome_of_status
+from trapline_plugins.text import cut, notification_json
+
+MAX_BYTES = 256 * 1024
+"""The largest body that is sent; what is larger loses its records first, then its context, then long texts."""
+
+_LONGEST_TEXT = 2000
+_LONGEST_ITEM = 200
+_MOST_ITEMS = 20
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OURS = ("content-type", "content-length", "transfer-encoding", "host", "connection")
+
+
+def _web_address(value: SecretStr) -> SecretStr:
+    try:
+        url = httpx.URL(value.get_secret_value())
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError("this is not an http:// or https:// address")
+    return value
+
+
+def _signing_secret(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value().removeprefix("whsec_")
+    try:
+        key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not key:
+        raise ValueError("this is not a Standard Webhooks secret, which is `whsec_` and a key in base64")
+    return value
+
+
+def _headers(value: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
+    for name, content in value.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError("a header's name has a character that HTTP does not allow")
+        if name.lower() in _OURS or name.lower().startswith("webhook-"):
+            raise ValueError(f"the header {name} is set by Trapline itself")
+        text = content.get_secret_value()
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError(f"the header {name} has a character that HTTP does not allow, perhaps a line break")
+    return value
+
+
+class WebhookConfig(DestinationConfig):
+    """The settings of a `webhook` destination."""
+
+    url: Annotated[SecretStr, AfterValidator(_web_address)] = Field(
+        description="Where to POST to. It may carry a user, password or token, and is shown nowhere."
+    )
+    secret: Annotated[SecretStr, AfterValidator(_signing_secret)] | None = Field(
+        None, description="Signs every request: `whsec_` and a key in base64. Without it nothing is signed."
+    )
+    headers: Annotated[Mapping[str, SecretStr], AfterValidator(_headers)] = Field(
+        {}, description="More headers, such as Authorization."
+    )
+    timeout: float = Field(
+        10, gt=0, le=20, description="Seconds to wait for the connection, for sending, and for the answer, each."
+    )
+
+
+class Webhook(Destination[WebhookConfig]):
+    """POSTs the notification as JSON. The `webhook-id` stays the same over attempts: receivers drop repeats by it."""
+
+    kind = "webhook"
+    config_model = WebhookConfig
+    idempotent = True
+
+    def render(self, notification: Notification) -> str:
+        data = notification_json(notification)
+        body = _body(data, truncated=False)
+        for shrink in (_without_records, _without_context, _with_short_texts):
+            if len(body.encode()) <= MAX_BYTES:
+                break
+            data = shrink(data)
+            body = _body(data, truncated=True)
+        return body
+
+    def send(self, notification: Notification, rendered: str, ref: str) -> Outcome:
+        now = self.tools.now().astimezone(UTC)
+        headers = {
+            **self._configured_headers(),
+            "content-type": "application/json",
+            "webhook-id": notification.delivery_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+        }
+        if self.config.secret:
+            signer = standardwebhooks.Webhook(self.config.secret.get_secret_value())
+            headers["webhook-signature"] = signer.sign(notification.delivery_id, now, rendered)
+        try:
+            with self._request("POST", headers, rendered.encode()) as response:
+                return outcome_of_status(response, now)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return outcome_of_error(error)
+
+    def check(self) -> str | None:
+        """HEAD, which changes nothing by its definition; whatever is answered, something is there to deliver to."""
+        try:
+            with self._request("HEAD", self._configured_headers(), None):
+                return None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return outcome_of_error(error).reason
+
+    def _request(
+        self, method: str, headers: Mapping[str, str], content: bytes | None
+    ) -> AbstractContextManager[httpx.Response]:
+        # Streamed, and the body never read: only the status counts, and a hostile body could be endless.
+        return self.tools.http.stream(
+            method,
+            self.config.url.get_secret_value(),
+            headers=headers,
+            content=content,
+            timeout=self.config.timeout,
+            follow_redirects=False,
+        )
+
+    def _configured_headers(self) -> dict[str, str]:
+        return {name: content.get_secret_value() for name, content in self.config.headers.items()}
+
+
+def _body(data: Mapping[str, Any], *, truncated: bool) -> str:
+    envelope = {"type": f"alert.{data['kind']}", "timestamp": data["at"], "truncated": truncated, "data": data}
+    return json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
+
+
+def _without_records(data: dict[str, Any]) -> dict[str, Any]:
+    return {**data, "records": []}
+
+
+def _without_context(data: dict[str, Any]) -> dict[str, Any]:
+    return {**data, "context": {}}
+
+
+def _with_short_texts(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: _short(value) for name, value in data.items()}
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, str):
+        return cut(value, _LONGEST_TEXT)
+    if isinstance(value, list):
+        return [cut(str(item), _LONGEST_ITEM) for item in value[:_MOST_ITEMS]]
+    if isinstance(value, dict):
+        return {name: _short(item) for name, item in value.items()}
+    return value
