@@ -1,0 +1,23 @@
+def detect(record):
+    return (
+        record.deepget("event.provider") == "signin.amazonaws.com"
+        and record.deepget("event.action") == "ConsoleLogin"
+        and record.deepget("event.outcome") == "failure"
+        and record.deepget("source.ip") is not None
+    )
+
+
+def title(record):
+    return f"{record.deepget('source.ip')} - Elevated login failures"
+
+
+def dedupe(record):
+    return record.deepget("source.ip")
+
+
+def alert_context(record):
+    return {
+        "user": record.deepget("user.name"),
+        "user_agent": record.deepget("user_agent.original"),
+        "account": record.deepget("cloud.account.id"),
+    }

@@ -1,0 +1,35 @@
+import json
+
+
+def detect(record):
+    return (
+        record.deepget("event.provider") == "signin.amazonaws.com"
+        and record.deepget("event.action") == "ConsoleLogin"
+        and record.deepget("event.outcome") == "success"
+        and record.deepget("aws.cloudtrail.user_identity.type") == "Root"
+        and additional(record).get("MFAUsed") != "Yes"
+    )
+
+
+def title(record):
+    return f"The root user of {account(record)} logged in without MFA"
+
+
+def dedupe(record):
+    return account(record)
+
+
+def alert_context(record):
+    return {
+        "source": record.deepget("source.address"),
+        "user_agent": record.deepget("user_agent.original"),
+        "login_to": additional(record).get("LoginTo"),
+    }
+
+
+def account(record):
+    return record.deepget("cloud.account.id") or "an unknown account"
+
+
+def additional(record):
+    return json.loads(record.deepget("aws.cloudtrail.additional_event_data") or "{}")
