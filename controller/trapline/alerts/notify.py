@@ -1,0 +1,59 @@
+"""What is said about an alert: its row in the database, put into the words of the plugin API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+from trapline_plugins.api import Kind, Notification, Provenance
+
+from trapline.detection.model import DetectionConfig
+
+_provenance = TypeAdapter(Provenance)
+
+
+def provenance_to_json(provenance: Provenance) -> dict[str, Any]:
+    """A provenance as the JSON column keeps it."""
+    plain: dict[str, Any] = _provenance.dump_python(provenance, mode="json")
+    return plain
+
+
+def provenance_from_json(value: Mapping[str, Any]) -> Provenance:
+    """The provenance that a JSON column holds."""
+    return _provenance.validate_python(value)
+
+
+def notification_of(
+    alert: Mapping[str, Any],
+    config: DetectionConfig,
+    *,
+    kind: Kind,
+    delivery_id: str,
+    records: Sequence[Mapping[str, Any]],
+    now: datetime,
+) -> Notification:
+    """`alert` is a row of the table `alerts`, `config` what the detection ran with."""
+    return Notification(
+        delivery_id=delivery_id,
+        kind=kind,
+        alert_id=alert["id"],
+        detection=alert["detection"],
+        title=alert["title"],
+        severity=alert["severity"],
+        dedupe=alert["dedupe"],
+        match_count=alert["match_count"],
+        first_match_at=alert["first_match_at"],
+        last_match_at=alert["last_match_at"],
+        at=now,
+        provenance=provenance_from_json(alert["provenance"]),
+        description=alert["description"],
+        runbook=alert["runbook"],
+        references=config.references,
+        false_positives=config.false_positives,
+        attack=config.reports.attack,
+        tags=config.tags,
+        context=alert["context"],
+        records=records,
+    )

@@ -1,0 +1,48 @@
+"""Reading alerts back, for people and programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from trapline.errors import TraplineError
+from trapline.state.database import Database
+from trapline.state.schema import alerts, deliveries, matches
+
+
+def list_alerts(database: Database, *, detection: str | None = None, limit: int = 100) -> Sequence[Mapping[str, Any]]:
+    """The newest alerts, as rows of the table `alerts`."""
+    query = sa.select(alerts).order_by(alerts.c.last_match_at.desc(), alerts.c.id).limit(limit)
+    if detection:
+        query = query.where(alerts.c.detection == detection)
+    with database.reading() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def find_alert(database: Database, prefix: str) -> Mapping[str, Any]:
+    """The one alert whose id starts so. Raises TraplineError where none or several do."""
+    query = sa.select(alerts).where(alerts.c.id.startswith(prefix, autoescape=True)).limit(2)
+    with database.reading() as connection:
+        rows = connection.execute(query).mappings().all()
+    if len(rows) == 1:
+        return dict(rows[0])
+    problem = "several alerts have an id that starts" if rows else "no alert has an id that starts"
+    raise TraplineError(f"{problem} with {prefix!r}", remedy="see `trapline alerts list`")
+
+
+def matches_of(database: Database, alert_id: str, *, limit: int = 1000) -> Sequence[Mapping[str, Any]]:
+    """An alert's matches in the order of their events, as rows of the table `matches`."""
+    query = (
+        sa.select(matches).where(matches.c.alert_id == alert_id).order_by(matches.c.event_at, matches.c.id).limit(limit)
+    )
+    with database.reading() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def deliveries_of(database: Database, alert_id: str) -> Sequence[Mapping[str, Any]]:
+    """What was said about an alert, to whom, and what came of it, in order; rows of the table `deliveries`."""
+    query = sa.select(deliveries).where(deliveries.c.alert_id == alert_id).order_by(deliveries.c.sequence)
+    with database.reading() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,147 @@
+"""`trapline alerts`: what was found, why, and the run that found it once more."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trapline.alerts.store import deliveries_of, find_alert, list_alerts, matches_of
+from trapline.cli.options import existing_database, home_option, sandbox_options
+from trapline.cli.output import as_json, console, moment, print_json, print_table, progress, severity_text, short
+from trapline.controller import Controller, Options
+
+
+@click.group()
+def alerts() -> None:
+    """Alerts: matches of one detection with one dedupe key inside one window."""
+
+
+@alerts.command("list")
+@home_option
+@click.option("--detection", help="Only the alerts of this detection.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="How many, newest first.")
+@as_json
+def list_(home: Path, detection: str | None, limit: int, as_json: bool) -> None:
+    """List the newest alerts."""
+    rows = list_alerts(existing_database(home), detection=detection, limit=limit)
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("ALERT", "SEVERITY", "DETECTION", "TITLE", "MATCHES", "FIRST (UTC)", "LAST (UTC)"),
+        (
+            (
+                short(row["id"]),
+                severity_text(row["severity"]),
+                row["detection"],
+                row["title"],
+                str(row["match_count"]),
+                moment(row["first_match_at"]),
+                moment(row["last_match_at"]),
+            )
+            for row in rows
+        ),
+        empty="no alerts yet",
+    )
+
+
+@alerts.command()
+@home_option
+@click.argument("alert_id")
+@as_json
+def show(home: Path, alert_id: str, as_json: bool) -> None:
+    """Show one alert whole: what happened, its records, its deliveries, and where it comes from."""
+    database = existing_database(home)
+    alert = find_alert(database, alert_id)
+    matches, deliveries = matches_of(database, alert["id"]), deliveries_of(database, alert["id"])
+    if as_json:
+        print_json({**alert, "matches": matches, "deliveries": [_without_content(row) for row in deliveries]})
+    else:
+        _print_alert(alert, matches, deliveries)
+
+
+@alerts.command()
+@home_option
+@sandbox_options
+@click.argument("alert_id")
+@as_json
+def replay(home: Path, sandbox: str | None, base_image: str | None, alert_id: str, as_json: bool) -> None:
+    """Run the build that raised an alert over the same window again, and compare. Nothing is recorded or delivered.
+
+    The exit code is 1 where a match of the alert's window is not found again.
+    """
+    alert = find_alert(existing_database(home), alert_id)
+    options = Options(home, "", sandbox=sandbox, base_image=base_image)
+    with progress("replaying") as on_progress, Controller(options, on_progress=on_progress) as running:
+        result = running.replay(alert)
+    if as_json:
+        print_json(
+            {"alert": alert["id"], "window": str(result.window), "found": result.found, "missing": result.missing}
+        )
+    else:
+        console.print(
+            f"{short(alert['id'])}: build {short(alert['provenance']['digest'])} over {result.window} finds "
+            f"{len(result.found)} of the alert's matches of this window again, {len(result.missing)} not",
+            highlight=False,
+        )
+    sys.exit(1 if result.missing else 0)
+
+
+def _without_content(delivery: Mapping[str, Any]) -> dict[str, Any]:
+    """A delivery as a listing has it: the notification repeats the alert it stands beside."""
+    return {name: value for name, value in delivery.items() if name != "notification"}
+
+
+def _print_alert(
+    alert: Mapping[str, Any], matches: Sequence[Mapping[str, Any]], deliveries: Sequence[Mapping[str, Any]]
+) -> None:
+    def line(name: str, value: object) -> None:
+        if value:
+            console.print(f"{name + ':':<13}", end="", style="bold")
+            console.print(str(value), highlight=False, markup=False)
+
+    console.print(severity_text(alert["severity"]), end=" ")
+    console.print(alert["title"], style="bold", highlight=False, markup=False)
+    line("alert", f"{alert['id']} ({alert['status']})")
+    line("detection", alert["detection"])
+    line("dedupe", alert["dedupe"])
+    line(
+        "matches", f"{alert['match_count']}, {moment(alert['first_match_at'])} to {moment(alert['last_match_at'])} UTC"
+    )
+    line("description", alert["description"])
+    line("runbook", alert["runbook"])
+    line("context", json.dumps(alert["context"]) if alert["context"] else "")
+    provenance = alert["provenance"]
+    line("revision", provenance["revision"])
+    line("build", provenance["digest"])
+    line("scan", f"{provenance['query_id']} of {provenance['table']}, {provenance['bytes_scanned']:,} bytes")
+    line("window", f"{provenance['window_start']} to {provenance['window_end']}")
+    line("replay", provenance["replay"])
+    console.print()
+    print_table(
+        ("MATCH", "TIME (UTC)", "SEVERITY", "TITLE"),
+        ((short(m["id"]), moment(m["event_at"]), severity_text(m["severity"]), m["title"]) for m in matches),
+        empty="no matches",
+    )
+    console.print()
+    print_table(
+        ("DELIVERY", "DESTINATION", "KIND", "STATE", "ATTEMPTS", "SETTLED (UTC)", "REASON"),
+        (
+            (
+                short(d["id"]),
+                d["destination"],
+                d["kind"],
+                d["state"],
+                str(d["attempts"]),
+                moment(d["settled_at"]),
+                d["reason"],
+            )
+            for d in deliveries
+        ),
+        empty="it was delivered nowhere: the detection names no destination and trapline.yml has no default",
+    )

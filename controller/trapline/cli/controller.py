@@ -1,0 +1,131 @@
+"""`trapline controller`: the long-running process, or one round of it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trapline.cli.options import home_option, sandbox_options
+from trapline.cli.output import as_json, console, errors, print_json, print_problems, progress, short
+from trapline.controller import Controller, Options
+from trapline.errors import has_errors
+
+DONE = ("deployed", "updated", "reconfigured", "healed", "retired")
+
+
+@click.command()
+@home_option
+@click.option(
+    "--repository", envvar="TRAPLINE_REPOSITORY", required=True, help="The detections repository: a git URL or a path."
+)
+@click.option("--ref", envvar="TRAPLINE_REF", default="main", show_default=True, help="The branch or tag to follow.")
+@sandbox_options
+@click.option("--once", is_flag=True, help="One reconcile, one tick, deliver, exit.")
+@click.option("--confirm-prune", is_flag=True, help="With --once: retire what left the repository, even above the cap.")
+@as_json
+def controller(
+    home: Path,
+    repository: str,
+    ref: str,
+    sandbox: str | None,
+    base_image: str | None,
+    once: bool,
+    confirm_prune: bool,
+    as_json: bool,
+) -> None:
+    """Follow a repository of detections: deploy what is merged, run it on schedule, deliver its alerts.
+
+    Ends cleanly on SIGTERM and ^C. With --once the exit code is 1 where anything needs a person.
+    """
+    options = Options(home, repository, ref, sandbox, base_image)
+    if once:
+        sys.exit(_once(options, confirm_prune=confirm_prune, as_json=as_json))
+    if as_json or confirm_prune:
+        raise click.UsageError("--json and --confirm-prune go with --once")
+    _loop(options)
+
+
+def _loop(options: Options) -> None:
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    Controller(options, write=click.echo).run(stop)
+
+
+def _once(options: Options, *, confirm_prune: bool, as_json: bool) -> int:
+    with progress("reconciling") as show, Controller(options, write=_writer(as_json), on_progress=show) as running:
+        report = running.reconcile(confirm_prune=confirm_prune)
+        tick = running.tick()
+        delivery, destination_problems = running.deliver()
+    problems = [*report.problems, *destination_problems]
+    failing = [outcome for outcome in report.outcomes if outcome.action in ("stalled", "waiting")]
+    summary: dict[str, Any] = {
+        "revision": report.revision,
+        "sandbox": running.sandbox,
+        "detections": [
+            {"name": outcome.name, "action": outcome.action, "message": outcome.message} for outcome in report.outcomes
+        ],
+        "problems": [
+            {
+                "path": p.path,
+                "line": p.line,
+                "severity": p.severity,
+                "code": p.code,
+                "message": p.message,
+                "remedy": p.remedy,
+            }
+            for p in problems
+        ],
+        "scans": len(tick.scans),
+        "records": sum(scan.records for scan in tick.scans),
+        "bytes_scanned": sum(scan.bytes_scanned for scan in tick.scans),
+        "matches": tick.matches,
+        "alerts_opened": tick.opened,
+        "alerts_updated": tick.updated,
+        "errors": tick.errors,
+        "failures": tick.failures,
+        "delivered": delivery.delivered,
+        "undelivered": delivery.retrying + delivery.dead,
+    }
+    if as_json:
+        print_json(summary)
+    else:
+        print_problems(problems)
+        _print(summary)
+    wrong = failing or has_errors(problems) or tick.errors or tick.failures or summary["undelivered"]
+    return 1 if wrong else 0
+
+
+def _writer(as_json: bool) -> Any:
+    """Where console destinations write: not between the lines of a JSON document."""
+    return (lambda text: click.echo(text, err=True)) if as_json else click.echo
+
+
+def _print(summary: Mapping[str, Any]) -> None:
+    console.print(f"[bold]{short(summary['revision'])}[/]  {summary['sandbox']}", highlight=False)
+    for detection in summary["detections"]:
+        if detection["action"] in DONE:
+            console.print(f"  {detection['action']:<13}{detection['name']}", highlight=False, markup=False)
+        elif detection["action"] in ("stalled", "waiting"):
+            errors.print(
+                f"  {detection['action']:<13}{detection['name']}: {detection['message']}", highlight=False, markup=False
+            )
+    unchanged = sum(detection["action"] == "unchanged" for detection in summary["detections"])
+    if unchanged:
+        console.print(f"  unchanged    {unchanged} detections", highlight=False)
+    console.print(
+        f"{summary['scans']} scans, {summary['records']:,} records, {summary['matches']} matches, "
+        f"{summary['alerts_opened']} alerts opened, {summary['alerts_updated']} updated, "
+        f"{summary['delivered']} delivered",
+        highlight=False,
+    )
+    for identity, message in {**summary["failures"], **summary["errors"]}.items():
+        errors.print(f"  {identity}: {message}", highlight=False, markup=False)

@@ -1,0 +1,193 @@
+"""`trapline demo`: the whole trapline on this machine, in a temporary home, and a word on what just happened."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from trapline.alerts.store import list_alerts
+from trapline.cli.options import sandbox_options
+from trapline.cli.output import as_json, console, moment, print_json, print_problems, print_table, progress, 
+from trapline.controller import Controller, system_clock
+from trapline.demo.story import OFFICIAL_PACK, Clock, Stage, options_of, run, set_up
+from trapline.deploy.reconcile import Report
+from trapline.errors import TraplineError, has_errors
+from trapline.run.tick import TickReport
+
+
+@click.command()
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep everything in this new folder.")
+@click.option(
+    "--cloudtrail",
+    type=click.Path(path_type=Path, exists=True),
+    help="Use these real CloudTrail deliveries instead of made-up ones.",
+)
+@click.option(
+    "--detections",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=OFFICIAL_PACK,
+    show_default="the official pack",
+    help="The detections to deploy.",
+)
+@click.option("--seed", default=7, show_default=True, help="Seed of the made-up deliveries.")
+@sandbox_options
+@as_json
+def demo(
+    keep: Path | None,
+    cloudtrail: Path | None,
+    detections: Path,
+    seed: int,
+    sandbox: str | None,
+    base_image: str | None,
+    as_json: bool,
+) -> None:
+    """Deploy the official pack from git, run it over a few hours of CloudTrail, and show the alerts."""
+    if keep and keep.exists() and any(keep.iterdir()):
+        raise TraplineError(f"{keep} is not empty", remedy="name a new folder: the demo keeps what is yours")
+    with ExitStack() as ends:
+        home = keep or Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="trapline-demo-")))
+        home.mkdir(parents=True, exist_ok=True)
+        home = home.resolve()
+        sys.exit(_play(home, keep is not None, cloudtrail, detections, seed, sandbox, base_image, as_json=as_json))
+
+
+def _play(
+    home: Path,
+    kept: bool,
+    cloudtrail: Path | None,
+    detections: Path,
+    seed: int,
+    sandbox: str | None,
+    base_image: str | None,
+    *,
+    as_json: bool,
+) -> int:
+    with progress("setting up") as show:
+        stage = set_up(
+            home, cloudtrail=cloudtrail, detections=detections, seed=seed, end=system_clock(), on_progress=show
+        )
+    ticks: list[TickReport] = []
+    clock = Clock(stage.span[0])
+    told = click.echo if not as_json else (lambda _: None)
+
+    def on_tick(at: datetime, tick: TickReport) -> None:
+        ticks.append(tick)
+        if not as_json:
+            _print_tick(at, tick)
+
+    if not as_json:
+        _print_opening(stage)
+    options = options_of(stage, sandbox=sandbox, base_image=base_image)
+    with Controller(options, now=clock, write=told, on_progress=_narrator(as_json)) as controller:
+        report = run(stage, controller, clock, on_tick)
+        alerts = list_alerts(controller.database, limit=10_000)
+        if not kept:
+            controller.remove_builds()
+    failing = [outcome for outcome in report.outcomes if outcome.action in ("stalled", "waiting")]
+    if as_json:
+        print_json(
+            {
+                "home": str(home) if kept else None,
+                "sandbox": controller.sandbox,
+                "revision": report.revision,
+                "events": stage.imported.events,
+                "deployed": [outcome.name for outcome in report.outcomes if outcome not in failing],
+                "not_deployed": {outcome.name: outcome.message for outcome in failing},
+                "scans": sum(len(tick.scans) for tick in ticks),
+                "alerts": [
+                    {name: alert[name] for name in ("id", "detection", "severity", "title", "dedupe", "match_count")}
+                    for alert in alerts
+                ],
+            }
+        )
+    else:
+        print_problems([*stage.imported.problems, *report.problems])
+        _print_closing(stage, report, ticks, Counter(alert["detection"] for alert in alerts), kept=kept)
+    errors = any(tick.errors or tick.failures for tick in ticks)
+    return 1 if failing or errors or has_errors([*stage.imported.problems, *report.problems]) else 0
+
+
+def _narrator(as_json: bool) -> Callable[[str], None]:
+    """Says what the controller does, indented under the step it belongs to."""
+    return lambda message: None if as_json else console.print(f"  {message}", style="dim", highlight=False, markup=False)
+
+
+def _print_opening(stage: Stage) -> None:
+    first, last = stage.span
+    _heading("The lake")
+    console.print(
+        f"  {stage.imported.events:,} CloudTrail events, {moment(first)} to {moment(last)} UTC, as a table of Parquet files",
+        highlight=False,
+    )
+    _heading("Merge to main: each detection is locked, built, tested in its sandbox, and made live")
+
+
+def _print_tick(at: datetime, tick: TickReport) -> None:
+    _heading(f"Tick at {moment(at)} UTC")
+    for scan in tick.scans:
+        console.print(
+            f"  one scan of {scan.table} for {len(scan.detections)} detections: {scan.records:,} records, "
+            f"{scan.bytes_scanned:,} bytes, {scan.seconds:.2f} s",
+            highlight=False,
+        )
+    console.print(
+        f"  {tick.matches} matches, {tick.opened} alerts opened, {tick.updated} updated\n", highlight=False
+    )
+    for identity, message in {**tick.failures, **tick.errors}.items():
+        console.print(f"  {identity}: {message}", style="red", highlight=False, markup=False)
+
+
+def _print_closing(stage: Stage, report: Report, ticks: list[TickReport], alerts: Counter[str], *, kept: bool) -> None:
+    _heading("What just happened")
+    print_table(
+        ("DETECTION", "DEPLOYMENT", "ALERTS"),
+        ((o.name, o.action, str(alerts[o.name])) for o in report.outcomes),
+        empty="no detections",
+    )
+    for outcome in report.outcomes:
+        if outcome.message:
+            console.print(f"  {outcome.name}: {outcome.message}", style="red", highlight=False, markup=False)
+    scanned = sum(scan.records for tick in ticks for scan in tick.scans)
+    console.print(
+        f"\n  Commit {report.revision[:12]} was read from git, {len(report.outcomes)} detections came from it, "
+        f"{sum(len(tick.scans) for tick in ticks)} scans read {scanned:,} records once for all of them,\n"
+        f"  and {sum(alerts.values())} alerts went to the destination `terminal`.",
+        highlight=False,
+    )
+    if stage.planted:
+        console.print(f"  Planted in the made-up events were {len(stage.planted)} attacks:", highlight=False)
+        for planted in stage.planted:
+            console.print(f"    {moment(planted.at)}  {planted.story} ({planted.detection})", highlight=False, markup=False)
+    _heading("What to try next")
+    for line in _suggestions(stage.home, kept=kept):
+        console.print(f"  {line}", highlight=False, markup=False)
+
+
+def _suggestions(home: Path, *, kept: bool) -> list[str]:
+    trapline = sys.argv[0] if "/" in sys.argv[0] else "trapline"
+    trapline = shlex.quote(str(Path(trapline).relative_to(Path.cwd())) if Path(trapline).is_relative_to(Path.cwd()) else trapline)
+    if not kept:
+        return [
+            f"{trapline} demo --keep my-trapline      the same, kept to look around in",
+            f"{trapline} demo --sandbox docker        every detection in a container of its own",
+            f"{trapline} demo --cloudtrail DIR        over your own CloudTrail deliveries",
+        ]
+    folder = shlex.quote(str(home))
+    return [
+        f"{trapline} status --home {folder}",
+        f"{trapline} alerts list --home {folder}",
+        f"Change a rule in {folder}/repository/detections, commit it, and then:",
+        f"{trapline} controller --once --home {folder} --repository {folder}/repository",
+    ]
+
+
+def _heading(text: str) -> None:
+    console.print(f"\n{text}", style="bold", highlight=False, markup=False)

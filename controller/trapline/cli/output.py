@@ -1,0 +1,85 @@
+"""What every command prints with: readable tables for people, `--json` for programs, progress on a terminal only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from trapline.errors import Problem
+
+console = Console(soft_wrap=True)
+errors = Console(stderr=True, soft_wrap=True)
+
+SEVERITY_STYLES = {
+    "critical": "bold white on red",
+    "high": "bold red",
+    "medium": "yellow",
+    "low": "cyan",
+    "notice": "blue",
+    "info": "dim",
+}
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead of text for people.")
+
+
+def print_json(value: Any) -> None:
+    """Writes plain JSON, without colour or wrapping."""
+    click.echo(json.dumps(value, indent=2, default=_plain))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, empty: str) -> None:
+    """A table for people; `empty` is said where there is no row."""
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold", expand=False)
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else escape(cell) for cell in row))
+    if table.row_count:
+        console.print(table, soft_wrap=not console.is_terminal)
+    else:
+        console.print(empty, style="dim")
+
+
+def print_problems(problems: Iterable[Problem]) -> None:
+    """Problems on standard error, one block each: place, message, remedy."""
+    for problem in problems:
+        style = "bold red" if problem.severity == "error" else "yellow"
+        place, _, rest = str(problem).partition(f": {problem.severity}: ")
+        errors.print(f"{escape(place)}: [{style}]{problem.severity}:[/] {escape(rest)}", highlight=False)
+
+
+def severity_text(severity: str) -> Text:
+    return Text(severity, style=SEVERITY_STYLES.get(severity, ""))
+
+
+def moment(value: datetime | None) -> str:
+    """A time as people read it, in UTC; seconds are enough."""
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if value else "-"
+
+
+def short(digest: str) -> str:
+    """The first twelve characters of a digest or revision, enough to know it by."""
+    return digest[:12]
+
+
+@contextmanager
+def progress(text: str) -> Iterator[Callable[[str], None]]:
+    """Shows what is being done while it is done, on a terminal; elsewhere nothing is shown."""
+    if not errors.is_terminal:
+        yield lambda _: None
+        return
+    with errors.status(escape(text)) as status:
+        yield lambda message: status.update(escape(message))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    raise TypeError(f"{type(value).__name__} is not JSON")

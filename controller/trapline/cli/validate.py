@@ -1,0 +1,92 @@
+"""`trapline validate`: every problem of a repository of detections, or of a part of it, before it is merged."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from trapline.alerts.destinations import build_destinations, make_tools
+from trapline.alerts.plugins import load_plugins
+from trapline.cli.output import as_json, console, print_json, print_problems
+from trapline.controller import system_clock
+from trapline.deploy.desired import SETTINGS_FILE, read_desired
+from trapline.detection.load import load
+from trapline.detection.model import File
+from trapline.errors import Problem, TraplineError, has_errors
+from trapline.settings import SettingsError
+from trapline.source.worktree import read_directory
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path, exists=True), default=Path())
+@as_json
+def validate(path: Path, as_json: bool) -> None:
+    """Check PATH: a repository of detections, a folder of them, or one. The exit code is 1 where there is an error.
+
+    Looks for trapline.yml at the repository's root; without one, tables and destinations are not checked.
+    """
+    root = _root_of(path.resolve())
+    found, count = _check(read_directory(root).files, folder=_folder_of(root, path.resolve()))
+    problems = sorted(found, key=lambda p: (p.path, p.line, p.column))
+    if as_json:
+        print_json({"detections": count, "problems": [asdict(problem) for problem in problems]})
+    else:
+        print_problems(problems)
+        errors = sum(problem.severity == "error" for problem in problems)
+        console.print(f"{count} detections, {errors} errors, {len(problems) - errors} warnings", highlight=False)
+    sys.exit(1 if has_errors(problems) else 0)
+
+
+def _check(files: Mapping[str, File], *, folder: str) -> tuple[list[Problem], int]:
+    """The problems under `folder`, and the number of detections there. Other folders are loaded too: names may clash."""
+    if SETTINGS_FILE in files:
+        try:
+            desired = read_desired("", files, fallback=None, env=os.environ)
+        except SettingsError as error:
+            return list(error.problems), 0
+        problems = [*desired.problems, *_destination_problems(desired.settings)]
+        paths = [detection.path for detection in desired.detections] + [held.path for held in desired.held]
+    else:
+        loaded = load(files, root="detections" if _has_folder(files, "detections") else "")
+        problems = list(loaded.problems)
+        paths = [detection.path for detection in loaded.detections] + list(loaded.broken)
+    count = sum(_inside(path, folder) for path in paths)
+    if not paths:
+        raise TraplineError(
+            "there are no detections here",
+            remedy="a detection is a folder under detections/ with detect.py and detection.yml",
+        )
+    return [problem for problem in problems if problem.path == SETTINGS_FILE or _inside(problem.path, folder)], count
+
+
+def _destination_problems(settings: object) -> list[Problem]:
+    tools = make_tools(system_clock, lambda _: None)
+    with tools.http:
+        return build_destinations(settings, load_plugins(), env=os.environ, tools=tools)[1]  # type: ignore[arg-type]
+
+
+def _root_of(path: Path) -> Path:
+    """The repository's root: the nearest folder upwards with a trapline.yml, a .git or a detections/; else the path."""
+    start = path if path.is_dir() else path.parent
+    for folder in (start, *start.parents):
+        if any((folder / name).exists() for name in (SETTINGS_FILE, ".git", "detections")):
+            return folder
+    return start
+
+
+def _folder_of(root: Path, path: Path) -> str:
+    folder = path if path.is_dir() else path.parent
+    return "" if folder == root else folder.relative_to(root).as_posix()
+
+
+def _has_folder(files: Mapping[str, File], name: str) -> bool:
+    return any(path.startswith(f"{name}/") for path in files)
+
+
+def _inside(path: str, folder: str) -> bool:
+    return not folder or path == folder or path.startswith(f"{folder}/")

@@ -1,0 +1,259 @@
+"""The controller: puts the rooms together, and runs the three loops of the long-running process."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import random
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from trapline.alerts.delivery import DeliveryReport, Router
+from trapline.alerts.destinations import build_destinations, make_tools
+from trapline.alerts.plugins import load_plugins
+from trapline.deploy.ledger import Ledger
+from trapline.deploy.reconcile import Reconciler, Report
+from trapline.errors import Problem, TraplineError
+from trapline.query.duckdb import DuckDBEngine
+from trapline.run.replay import Replay, replay
+from trapline.run.tick import Ticker, TickReport
+from trapline.settings import Settings, parse
+from trapline.source.git import Mirror
+from trapline.state.database import Database
+from trapline.workers.choose import choose
+from trapline.workers.interface import Backend, Limits
+from trapline.workers.pool import Pool
+
+log = logging.getLogger("trapline")
+
+Clock = Callable[[], datetime]
+DELIVERY_PAUSE = timedelta(seconds=1)
+GRACE_SECONDS = 10.0
+
+
+def system_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What differs per machine: flags and TRAPLINE_* variables. `sandbox` and `base_image` override trapline.yml."""
+
+    home: Path
+    repository: str
+    ref: str = "main"
+    sandbox: str | None = None
+    base_image: str | None = None
+
+
+class Controller:
+    """One controller of one home. `reconcile`, `tick` and `deliver` are one step each; `run` loops them."""
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        now: Clock = system_clock,
+        write: Callable[[str], None] = print,
+        on_progress: Callable[[str], None] = log.info,
+    ) -> None:
+        self.options = options
+        self.database = Database.in_home(options.home)
+        self.ledger = Ledger(self.database)
+        self.sandbox = ""
+        self._now = now
+        self._on_progress = on_progress
+        self._tools = make_tools(now, write)
+        self._plugins = load_plugins()
+        self._stop = threading.Event()
+        self._choosing = threading.Lock()
+        self._backend: tuple[tuple[str, str | None], Backend, Pool] | None = None
+        self._reconciler = Reconciler(
+            ledger=self.ledger,
+            mirror=Mirror(options.repository, options.home / "mirror.git", ref=options.ref),
+            home=options.home,
+            backend_for=lambda settings: self._chosen(settings)[0],
+            limits_for=limits_of,
+            now=now,
+            on_progress=on_progress,
+        )
+
+    def __enter__(self) -> Controller:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends every worker, and with it whatever still waits for one."""
+        self._stop.set()
+        with ExitStack() as ends:
+            ends.callback(self.database.close)
+            ends.callback(self._tools.http.close)
+            if self._backend:
+                ends.callback(self._backend[2].close)
+
+    def reconcile(self, *, confirm_prune: bool = False) -> Report:
+        """Brings the deployments to what git says. Raises TraplineError where git says nothing usable."""
+        return self._reconciler.reconcile(confirm_prune=confirm_prune)
+
+    def tick(self) -> TickReport:
+        """Reads what is due and records what the detections say of it."""
+        settings = self._settings()
+        if settings is None:  # nothing was ever deployed
+            return TickReport()
+        _, pool = self._chosen(settings)
+        ticker = Ticker(
+            database=self.database,
+            ledger=self.ledger,
+            engine=DuckDBEngine(settings.tables, home=self.options.home),
+            pool=pool,
+            settings=settings,
+            limits=limits_of(settings),
+            now=self._now,
+            threads=os.cpu_count() or 1,
+            stopping=self._stop.is_set,
+            on_scan=lambda planned: self._on_progress(f"scanning {planned.request.table} {planned.request.window}"),
+        )
+        return ticker.tick()
+
+    def replay(self, alert: Mapping[str, Any]) -> Replay:
+        """Runs an alert's build over its window again; nothing is recorded. `alert` is a row of the table `alerts`."""
+        settings = self._settings() or Settings()
+        return replay(
+            alert,
+            database=self.database,
+            ledger=self.ledger,
+            engine=DuckDBEngine(settings.tables, home=self.options.home),
+            pool=self._chosen(settings)[1],
+            settings=settings,
+            limits=limits_of(settings),
+            now=self._now(),
+        )
+
+    def deliver(self) -> tuple[DeliveryReport, list[Problem]]:
+        """Sends what is due; the problems are those of destinations that cannot be used as they are configured."""
+        settings = self._settings() or Settings()
+        destinations, problems = build_destinations(settings, self._plugins, env=os.environ, tools=self._tools)
+        return Router(self.database, destinations, now=self._now).deliver(), problems
+
+    def remove_builds(self) -> None:
+        """Removes every build of this home, for a home that ends with the process."""
+        if self._backend:
+            _, backend, pool = self._backend
+            pool.close()
+            backend.remove(backend.built())
+
+    def run(self, stop: threading.Event) -> None:
+        """Loops until `stop`: each loop at its own pace, none stopped by another's errors."""
+        every = self._pace(lambda settings: settings.schedule.every)
+        poll = self._pace(lambda settings: settings.schedule.poll)
+        loops = [
+            _Loop("reconcile", self._reconcile_and_log, poll, stop),
+            _Loop("tick", self._tick_and_log, every, stop),
+            _Loop("deliver", self._deliver_and_log, lambda: DELIVERY_PAUSE, stop),
+        ]
+        self._reconcile_once_before_ticking()
+        for loop in loops:
+            loop.start()
+        stop.wait()
+        log.info("stopping")
+        self._stop.set()
+        for loop in loops:
+            loop.join(GRACE_SECONDS)
+        self.close()
+        for loop in loops:
+            loop.join()
+
+    def _reconcile_once_before_ticking(self) -> None:
+        _guarded("reconcile", self._reconcile_and_log)
+
+    def _pace(self, of: Callable[[Settings], timedelta]) -> Callable[[], timedelta]:
+        return lambda: of(self._settings() or Settings())
+
+    def _settings(self) -> Settings | None:
+        kept = self.ledger.settings()
+        return parse(kept[1], env=os.environ)[0] if kept else None
+
+    def _chosen(self, settings: Settings) -> tuple[Backend, Pool]:
+        """The backend that the flags or the settings ask for, chosen anew only where these change."""
+        wanted = (
+            self.options.sandbox or settings.sandbox.backend,
+            self.options.base_image or settings.sandbox.base_image,
+        )
+        with self._choosing:
+            if self._backend is None or self._backend[0] != wanted:
+                home = self.options.home.resolve()
+                scope = hashlib.sha256(str(home).encode()).hexdigest()[:12]
+                backend, why = choose(wanted[0], home=home / "builds", base_image=wanted[1], scope=scope)
+                self.sandbox = why
+                self._on_progress(why)
+                if self._backend:
+                    self._backend[2].close()
+                self._backend = (wanted, backend, Pool(backend, limit=64))
+            return self._backend[1], self._backend[2]
+
+    def _reconcile_and_log(self) -> None:
+        report = self.reconcile()
+        for problem in report.problems:
+            log.log(logging.ERROR if problem.severity == "error" else logging.WARNING, "%s", problem)
+        for outcome in report.outcomes:
+            if outcome.action not in ("unchanged", "disabled"):
+                log.info("%s %s %s", outcome.action, outcome.name, outcome.message)
+
+    def _tick_and_log(self) -> None:
+        report = self.tick()
+        for identity, message in {**report.failures, **report.errors}.items():
+            log.error("%s: %s", identity, message)
+        if report.matches:
+            log.info("%d matches, %d alerts opened, %d updated", report.matches, report.opened, report.updated)
+
+    def _deliver_and_log(self) -> None:
+        _, problems = self.deliver()
+        for problem in problems:
+            log.error("%s", problem)
+
+
+class _Loop(threading.Thread):
+    """One step, over and over, with a pause between, until told to stop."""
+
+    def __init__(
+        self, name: str, step: Callable[[], None], pause: Callable[[], timedelta], stop: threading.Event
+    ) -> None:
+        super().__init__(name=name, daemon=True)
+        self._step = step
+        self._pause = pause
+        self._stopping = stop
+
+    def run(self) -> None:
+        while not self._stopping.is_set():
+            _guarded(self.name, self._step)
+            # The jitter keeps many controllers from asking one git server in the same second.
+            self._stopping.wait(self._pause().total_seconds() * random.uniform(0.9, 1.1))  # noqa: S311
+
+
+def _guarded(name: str, step: Callable[[], None]) -> None:
+    """A loop survives its steps: what a person can act on is said in a line, anything else with its traceback."""
+    try:
+        step()
+    except TraplineError as error:
+        log.error("%s: %s", name, error)
+    except Exception:
+        log.exception("%s failed and will be tried again", name)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits of a worker as trapline.yml sets them."""
+    sandbox = settings.sandbox
+    return Limits(
+        memory_bytes=sandbox.memory,
+        batch_seconds=sandbox.batch_timeout.total_seconds(),
+        cpus=sandbox.cpus,
+        pids=sandbox.pids,
+    )

@@ -1,0 +1,113 @@
+"""The demonstration: a whole trapline in one folder, run over a few hours of deliveries in a few seconds."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import git
+import yaml
+
+from trapline.controller import Controller, Options
+from trapline.demo.generate import Planted, generate
+from trapline.deploy.reconcile import Report
+from trapline.errors import TraplineError
+from trapline.run.tick import TickReport
+from trapline.tables.imports import ImportResult, import_cloudtrail
+
+TICKS = 4
+OFFICIAL_PACK = Path(__file__).parents[3] / "detections"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The demonstration's folder, filled: a table, a repository, and what was planted in the table."""
+
+    home: Path
+    repository: Path
+    imported: ImportResult
+    planted: tuple[Planted, ...]
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        if self.imported.first is None or self.imported.last is None:
+            raise TraplineError("there are no events to run over", remedy="name a folder with CloudTrail deliveries")
+        return self.imported.first, self.imported.last + timedelta(seconds=1)
+
+
+class Clock:
+    """A clock that the demonstration moves by hand, so that hours pass in seconds."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+def set_up(
+    home: Path,
+    *,
+    cloudtrail: Path | None,
+    detections: Path,
+    seed: int,
+    end: datetime,
+    on_progress: Callable[[str], None],
+) -> Stage:
+    """Fills an empty home: deliveries (made up, or the real ones in `cloudtrail`), the table, the repository."""
+    planted: tuple[Planted, ...] = ()
+    source = cloudtrail
+    if source is None:
+        on_progress("making up deliveries with planted attacks")
+        source = home / "deliveries"
+        planted = tuple(generate(source, seed=seed, end=end))
+    on_progress(f"importing {source}")
+    imported = import_cloudtrail(source, home / "lake" / "aws_cloudtrail")
+    stage = Stage(home, home / "repository", imported, planted)
+    _make_repository(stage, detections)
+    return stage
+
+
+def run(stage: Stage, controller: Controller, clock: Clock, on_tick: Callable[[datetime, TickReport], None]) -> Report:
+    """One reconcile, then a few ticks that walk through the hours; alerts are delivered after each."""
+    first, last = stage.span
+    report = controller.reconcile()
+    for number in range(1, TICKS + 1):
+        clock.at = first + (last - first) * number / TICKS
+        tick = controller.tick()
+        on_tick(clock.at, tick)
+        controller.deliver()
+    return report
+
+
+def options_of(stage: Stage, *, sandbox: str | None, base_image: str | None) -> Options:
+    """The controller's options for this stage."""
+    return Options(stage.home, str(stage.repository), sandbox=sandbox, base_image=base_image)
+
+
+def _make_repository(stage: Stage, detections: Path) -> None:
+    if not detections.is_dir():
+        raise TraplineError(
+            f"there are no detections at {detections}",
+            remedy="run the demo in a checkout of Trapline, or name a folder with --detections",
+        )
+    first, last = stage.span
+    settings = {
+        "tables": {"aws_cloudtrail": {"path": "lake/aws_cloudtrail", "partition": "day"}},
+        "destinations": {"terminal": {"type": "console"}},
+        "default_destinations": ["terminal"],
+        "schedule": {"every": max(60, int((last - first).total_seconds() / TICKS)), "start": first},
+    }
+    stage.repository.mkdir()
+    shutil.copytree(detections, stage.repository / "detections", ignore=shutil.ignore_patterns("__pycache__"))
+    text = "# Made by `trapline demo`. Paths are relative to the controller's home.\n" + yaml.safe_dump(
+        settings, sort_keys=False
+    )
+    (stage.repository / "trapline.yml").write_text(text)
+    with git.Repo.init(stage.repository, initial_branch="main") as repository:
+        repository.git.add(all=True)
+        author = git.Actor("Trapline demo", "demo@example.com")
+        repository.index.commit("Start with the official pack", author=author, committer=author)

@@ -1,0 +1,71 @@
+"""The desired state: one resolved commit read whole, sorted into what can be deployed and what is held back, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trapline.detection.check import check
+from trapline.detection.load import load
+from trapline.detection.model import Detection, File
+from trapline.errors import Problem, has_errors
+from trapline.settings import Settings, SettingsError, parse
+
+SETTINGS_FILE = "trapline.yml"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A detection that is in git but cannot be deployed as it is there. Its last good version stays live."""
+
+    identity: str | None  # None where the config could not even be read that far
+    path: str
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What a commit asks for."""
+
+    revision: str
+    settings: Settings
+    settings_text: bytes
+    detections: tuple[Detection, ...]
+    held: tuple[Held, ...]
+    problems: tuple[Problem, ...]
+
+
+def read_desired(
+    revision: str, files: Mapping[str, File], *, fallback: bytes | None, env: Mapping[str, str]
+) -> Desired:
+    """Sorts a commit's files. `fallback` is the last good trapline.yml, used where the commit's cannot be.
+
+    Raises SettingsError where neither is usable. Pure: nothing but `files` and `env` is read.
+    """
+    settings, text, problems = _read_settings(files, fallback, env)
+    loaded = load(files)
+    problems += loaded.problems
+    held = [Held(loaded.identities_by_path.get(path), path, broken) for path, broken in sorted(loaded.broken.items())]
+    ready: list[Detection] = []
+    for detection in loaded.detections:
+        found = check(detection, tables=settings.tables, destinations=settings.destinations)
+        problems += found
+        if has_errors(found):
+            held.append(Held(detection.identity, detection.path, tuple(found)))
+        else:
+            ready.append(detection)
+    return Desired(revision, settings, text, tuple(ready), tuple(held), tuple(problems))
+
+
+def _read_settings(
+    files: Mapping[str, File], fallback: bytes | None, env: Mapping[str, str]
+) -> tuple[Settings, bytes, list[Problem]]:
+    text = files[SETTINGS_FILE].content if SETTINGS_FILE in files else b""
+    try:
+        settings, problems = parse(text, path=SETTINGS_FILE, env=env)
+    except SettingsError as error:
+        if fallback is None:
+            raise
+        settings, _ = parse(fallback, path=SETTINGS_FILE, env=env)
+        return settings, fallback, list(error.problems)
+    return settings, text, list(problems)

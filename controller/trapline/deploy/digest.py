@@ -1,0 +1,60 @@
+"""What a build is made of, as one number: equal inputs give equal digests, and nothing else does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import NewType
+
+from trapline.detection.model import Detection
+from trapline.workers.interface import BuildDigest
+
+DeployDigest = NewType("DeployDigest", str)
+
+
+def build_digest(detection: Detection, *, lock: str, platform: str, runtime: str) -> BuildDigest:
+    """The digest of what runs: runtime, platform (with base image and Python), locked requirements, every file.
+
+    The config file is left out: it is configuration, and changing it redeploys without a rebuild.
+    """
+    parts = [b"build-1", runtime.encode(), platform.encode(), lock.encode()]
+    for path, file in sorted(detection.files.items()):
+        if path != detection.config_file:
+            parts += [path.encode(), b"x" if file.executable else b"-", file.content]
+    return BuildDigest(_digest(parts))
+
+
+def deploy_digest(detection: Detection, build: BuildDigest) -> DeployDigest:
+    """The digest of a deployment: what runs, and the configuration it runs with."""
+    config = json.dumps(detection.config.model_dump(mode="json"), sort_keys=True)
+    return DeployDigest(_digest([b"deploy-1", build.encode(), detection.mode.encode(), config.encode()]))
+
+
+@cache
+def runtime_digest() -> str:
+    """The digest of the runtime that is put into every build: any change to it rebuilds everything."""
+    parts: list[bytes] = []
+    for path, content in _python_files(resources.files("trapline_sandbox"), ""):
+        parts += [path.encode(), content]
+    return _digest(parts)
+
+
+def _python_files(folder: Traversable, prefix: str) -> Iterable[tuple[str, bytes]]:
+    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
+        if entry.is_dir():
+            yield from _python_files(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".py"):
+            yield f"{prefix}{entry.name}", entry.read_bytes()
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    """SHA-256 over length-prefixed parts, so that no two different lists run together into the same bytes."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(len(part).to_bytes(8, "big"))
+        sha.update(part)
+    return sha.hexdigest()[:40]

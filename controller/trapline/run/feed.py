@@ -1,0 +1,148 @@
+"""Feeding workers: a scan's batches to every detection on it, and what they said turned into matches and failures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+from trapline_sandbox import plain
+
+from trapline.alerts.record import Failure, Match, ScanSummary, match_id
+from trapline.deploy.ledger import Deployment
+from trapline.detection.model import Mode
+from trapline.errors import TraplineError
+from trapline.query.engine import Engine
+from trapline.run.plan import PlannedScan
+from trapline.settings import Settings
+from trapline.workers.answer import complete
+from trapline.workers.interface import BatchReply, Limits, Rule
+from trapline.workers.pool import Pool
+
+
+@dataclass(slots=True)
+class Findings:
+    """What one detection said about one scan. With an `error` the window counts as not seen and is read again."""
+
+    deployment: Deployment
+    matches: list[Match] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    error: str = ""
+
+
+class Feeder:
+    """Runs scans through warm workers, the detections of a scan side by side."""
+
+    def __init__(
+        self, engine: Engine, pool: Pool, threads: ThreadPoolExecutor, *, settings: Settings, limits: Limits
+    ) -> None:
+        self._engine = engine
+        self._pool = pool
+        self._threads = threads
+        self._settings = settings
+        self._limits = limits
+
+    def feed(self, planned: PlannedScan, *, now: Callable[[], datetime]) -> tuple[ScanSummary, list[Findings]]:
+        """Never raises for what concerns one detection. Raises QueryError where the scan itself cannot be done."""
+        request, started_at, started = planned.request, now(), time.monotonic()
+        findings = [Findings(member) for member in planned.members]
+        whole_window: list[pa.RecordBatch] = []
+        keep_window = any(member.mode is Mode.BATCH for member in planned.members)
+        records = 0
+        with self._engine.scan(request) as scan:
+            for batch in scan.batches():
+                records += batch.num_rows
+                self._offer(planned, [f for f in findings if f.deployment.mode is Mode.RECORD], batch)
+                if keep_window:
+                    whole_window.append(batch)
+        if whole_window:
+            # A batch rule reasons over all records of its window, so it gets them together, once.
+            batch = pa.Table.from_batches(whole_window).combine_chunks().to_batches()[0]
+            self._offer(planned, [f for f in findings if f.deployment.mode is Mode.BATCH], batch)
+        summary = ScanSummary(
+            query_id=scan.query_id,
+            table=request.table,
+            window=request.window,
+            started_at=started_at,
+            seconds=time.monotonic() - started,
+            records=records,
+            bytes_scanned=scan.bytes_scanned,
+            detections=[member.name for member in planned.members],
+        )
+        return summary, findings
+
+    def _offer(self, planned: PlannedScan, listeners: Sequence[Findings], batch: pa.RecordBatch) -> None:
+        """One batch to every listener that has not failed yet, and their verdicts added to what they found."""
+        list(self._threads.map(lambda f: self._run(planned, f, batch), [f for f in listeners if not f.error]))
+
+    def _run(self, planned: PlannedScan, findings: Findings, batch: pa.RecordBatch) -> None:
+        deployment = findings.deployment
+        script = "detect.py" if deployment.mode is Mode.RECORD else "detection.py"
+        rule = Rule(deployment.name, script, deployment.mode.value)
+        try:
+            with self._pool.worker(deployment.build_digest, rule, self._limits) as worker:
+                reply = worker.run(batch)
+            self._collect(planned, findings, batch, reply)
+        except TraplineError as error:
+            findings.error = str(error)
+        except Exception as error:  # the boundary between one detection and the others on its scan
+            findings.error = f"running it failed in Trapline itself: {error!r}"
+
+    def _collect(self, planned: PlannedScan, findings: Findings, batch: pa.RecordBatch, reply: BatchReply) -> None:
+        """Full records are made for matches and failures only, never for the rest of the batch."""
+        config, table = findings.deployment.config, planned.request.table
+        last_moment = planned.request.window.end - timedelta(microseconds=1)
+        rows = sorted({item.row for item in (*reply.matches, *reply.failures) if item.row is not None})
+        records = dict(zip(rows, batch.take(pa.array(rows, pa.int64())).to_pylist(), strict=True))
+        for match in reply.matches:
+            record = records[match.row] if match.row is not None else None
+            answer = complete(match, config, default_destinations=self._settings.default_destinations)
+            event_at = self._time(table, record) or last_moment
+            stored = _plain(record)
+            key = self._record_key(table, record)
+            if record is None:  # a batch rule's conclusion about its window: the same window, the same match
+                key = f"{planned.request.window} {answer.title} {answer.dedupe} {json.dumps(answer.context, sort_keys=True)}"
+            findings.matches.append(Match(match_id(findings.deployment.identity, table, key), event_at, answer, stored))
+            findings.failures += [Failure("severity", note, "", 0, event_at, stored) for note in answer.notes]
+        for failure in reply.failures:
+            record = records[failure.row] if failure.row is not None else None
+            findings.failures.append(
+                Failure(
+                    failure.function,
+                    failure.error,
+                    failure.file,
+                    failure.line,
+                    self._time(table, record) or last_moment,
+                    _plain(record),
+                )
+            )
+
+    def _time(self, table: str, record: Mapping[str, Any] | None) -> datetime | None:
+        value = (record or {}).get(self._settings.tables[table].time)
+        if not isinstance(value, datetime):
+            return None
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+    def _record_key(self, table: str, record: Mapping[str, Any] | None) -> str:
+        """What makes a record itself: its unique id where the table has one, else all that is in it."""
+        value: Any = record
+        for part in (self._settings.tables[table].id or "").split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is not None:
+            return f"id {value}"
+        content = json.dumps(_plain(record), sort_keys=True)
+        return f"content {hashlib.sha256(content.encode()).hexdigest()}"
+
+
+def _plain(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A record as JSON can hold it; times as ISO 8601."""
+    if record is None:
+        return None
+    copy: dict[str, Any] = json.loads(json.dumps(record, default=plain))
+    return copy

@@ -1,0 +1,127 @@
+"""A tick: every scan that is due, planned, run and recorded, until everything has caught up with now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from trapline.alerts.record import Origin, ScanSummary, record
+from trapline.deploy.ledger import Ledger
+from trapline.query.engine import Engine, QueryError
+from trapline.run.feed import Feeder, Findings
+from trapline.run.plan import PlannedScan, plan
+from trapline.settings import Settings
+from trapline.state.database import Database
+from trapline.state.schema import checkpoints
+from trapline.workers.interface import Limits
+from trapline.workers.pool import Pool
+
+
+@dataclass(slots=True)
+class TickReport:
+    """What one tick did. `errors` says, by identity, why a window will be read again; `failures`, what rules raised."""
+
+    scans: list[ScanSummary] = field(default_factory=list)
+    ran: set[str] = field(default_factory=set)
+    errors: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    matches: int = 0
+    opened: int = 0
+    updated: int = 0
+
+
+class Ticker:
+    """Walks the trapline: reads what is new in every table and brings it past every detection that watches it."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        ledger: Ledger,
+        engine: Engine,
+        pool: Pool,
+        settings: Settings,
+        limits: Limits,
+        now: Callable[[], datetime],
+        threads: int,
+        stopping: Callable[[], bool] = lambda: False,
+        on_scan: Callable[[PlannedScan], Any] = lambda _: None,
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._engine = engine
+        self._pool = pool
+        self._settings = settings
+        self._limits = limits
+        self._now = now
+        self._threads = threads
+        self._stopping = stopping
+        self._on_scan = on_scan
+
+    def tick(self) -> TickReport:
+        """Catches up in bounded windows. What fails is left at its checkpoint for the next tick; the rest goes on."""
+        report, now = TickReport(), self._now()
+        failed: set[tuple[str, str]] = set()
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="feed") as threads:
+            feeder = Feeder(self._engine, self._pool, threads, settings=self._settings, limits=self._limits)
+            while not self._stopping():
+                deployments = self._ledger.deployments().values()
+                due = plan(deployments, self._checkpoints(), self._settings, now=now, skip=frozenset(failed))
+                if not due:
+                    break
+                for planned in due:
+                    if self._stopping():
+                        break
+                    self._on_scan(planned)
+                    failed |= self._run(feeder, planned, report)
+        self._write_health(report)
+        return report
+
+    def _run(self, feeder: Feeder, planned: PlannedScan, report: TickReport) -> set[tuple[str, str]]:
+        """One scan, recorded for each of its detections; returns the (identity, table) pairs that did not get through."""
+        table = planned.request.table
+        try:
+            summary, findings = feeder.feed(planned, now=self._now)
+        except QueryError as error:
+            report.errors |= {member.identity: f"table {table}: {error} [{error.code}]" for member in planned.members}
+            return {(member.identity, table) for member in planned.members}
+        report.scans.append(summary)
+        for found in findings:
+            identity = found.deployment.identity
+            report.ran.add(identity)
+            if found.error:
+                report.errors[identity] = found.error
+            else:
+                self._record(found, summary, report)
+        return {(found.deployment.identity, table) for found in findings if found.error}
+
+    def _record(self, found: Findings, summary: ScanSummary, report: TickReport) -> None:
+        deployment = found.deployment
+        origin = Origin(deployment.identity, deployment.config, deployment.revision, deployment.build_digest)
+        recorded = record(self._database, origin, summary, found.matches, found.failures, now=self._now())
+        report.matches += recorded.new_matches
+        report.opened += recorded.opened
+        report.updated += recorded.updated
+        if found.failures:
+            first = found.failures[0]
+            report.failures[deployment.identity] = (
+                f"{len(found.failures)} records failed in the rule, first: {first.function}() at "
+                f"{first.file}:{first.line}: {first.error}"
+            )
+
+    def _write_health(self, report: TickReport) -> None:
+        for identity, deployment in self._ledger.deployments().items():
+            if identity in report.ran or identity in report.errors:
+                message = report.errors.get(identity) or report.failures.get(identity, "")
+                if message != deployment.health_message:
+                    self._ledger.set_health(identity, message, now=self._now())
+
+    def _checkpoints(self) -> dict[tuple[str, str], datetime]:
+        with self._database.reading() as connection:
+            rows = connection.execute(sa.select(checkpoints)).all()
+        return {(row.identity, row.table_name): row.position for row in rows}
