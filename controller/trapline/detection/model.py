@@ -1,13 +1,16 @@
-"""A detection as the rest of Trapline sees it: parsed once from detection.yml or detection.toml, frozen from then on."""
+"""A detection as the rest of Trapline sees it: parsed once from detection.yml or detection.toml, then frozen."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, NewType
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from trapline.config.files import File as File
 
 DetectionName = NewType("DetectionName", str)
 
@@ -34,12 +37,42 @@ class Mode(StrEnum):
     BATCH = "batch"
 
 
+_DATE = re.compile(r"(\d{4})([-/])(\d{1,2})\2(\d{1,2})")
+
+
 def _parse_date(value: Any) -> Any:
     """`2022/10/23`, as the format's document writes dates; ISO dates and native YAML and TOML dates too."""
-    return value.replace("/", "-") if isinstance(value, str) else value
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    if not (parts := _DATE.fullmatch(str(value))):
+        raise ValueError("write a date such as 2022/10/23 or 2022-10-23")
+    return date(int(parts[1]), int(parts[3]), int(parts[4]))
 
 
 Date = Annotated[date, BeforeValidator(_parse_date)]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_ID = re.compile(r"[!-.0-\[\]-~]{1,128}")
+
+
+def _plain_name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError("a name is 1 to 128 letters, digits, `_`, `-` and `.`, and begins with a letter or digit")
+    return value
+
+
+def _plain_id(value: str) -> str:
+    if not _ID.fullmatch(value):
+        raise ValueError("an id is 1 to 128 printable characters without spaces and slashes")
+    return value
+
+
+def _verdict(value: Any) -> Any:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError("write true, false, or the number of matches that are expected")
+    return value
 
 
 class _Part(BaseModel):
@@ -49,12 +82,18 @@ class _Part(BaseModel):
 class AlertSettings(_Part):
     """The `alert` table of a config."""
 
-    severity: Severity = Field(Severity.INFO, description="Static severity of an alert.")
-    threshold: int = Field(1, ge=1, description="Matches within one deduplication window before an alert opens.")
-    deduplication_window_minutes: int = Field(
-        60, ge=1, le=60 * 24 * 31, description="Minutes for which later matches join the open alert."
+    severity: Severity = Field(default=Severity.INFO, description="Static severity of an alert.")
+    threshold: int = Field(
+        default=1, ge=1, strict=True, description="Matches within one deduplication window before an alert opens."
     )
-    destinations: tuple[str, ...] = Field((), description="Destination names that alerts are delivered to.")
+    deduplication_window_minutes: int = Field(
+        default=60,
+        ge=1,
+        le=60 * 24 * 31,
+        strict=True,
+        description="Minutes for which later matches join the open alert.",
+    )
+    destinations: tuple[str, ...] = Field(default=(), description="Destination names that alerts are delivered to.")
 
     @property
     def window(self) -> timedelta:
@@ -64,13 +103,13 @@ class AlertSettings(_Part):
 class Reports(_Part):
     """The `reports` table of a config."""
 
-    attack: tuple[str, ...] = Field((), description="MITRE ATT&CK ids, `tactic:technique`, such as ta0006:t1110.")
+    attack: tuple[str, ...] = Field(default=(), description="MITRE ATT&CK ids, such as ta0006:t1110.")
 
 
 class QuerySettings(_Part):
     """The `query` table of a config."""
 
-    where: str | None = Field(None, description="A condition in Athena's SQL that every record handed over fulfils.")
+    where: str | None = Field(default=None, description="A condition in Athena's SQL that every record fulfils.")
 
 
 class Expectation(_Part):
@@ -95,23 +134,25 @@ class TestCase(_Part):
 
     name: str
     records: tuple[Mapping[str, Any], ...] = Field(min_length=1)
-    match: bool | int
+    match: Annotated[bool | int, BeforeValidator(_verdict)]
     expect: Expectation = Expectation()
 
 
 class DetectionConfig(_Part):
     """Everything detection.yml and detection.toml can say, in one schema for both."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$", description="The detection's name: its identity.")
-    id: str | None = Field(None, description="A unique identifier; where given, the identity instead of the name.")
-    created: Date | None = Field(None, description="The creation date.")
-    modified: Date | None = Field(None, description="The last modified date.")
-    display_name: str | None = Field(None, description="A readable name, and the default title of alerts.")
-    description: str | None = Field(None, description="What the detection finds.")
-    enabled: bool = Field(False, description="Whether the detection runs.")
-    runbook: str | None = Field(None, description="The steps to investigate an alert.")
-    references: tuple[str, ...] = Field((), description="Links.")
-    false_positives: tuple[str, ...] = Field((), description="Reasons for which an alert may be false.")
+    name: Annotated[str, AfterValidator(_plain_name)] = Field(description="The detection's name: its identity.")
+    id: Annotated[str, AfterValidator(_plain_id)] | None = Field(
+        default=None, description="A unique identifier; where given, the identity instead of the name."
+    )
+    created: Date | None = Field(default=None, description="The creation date.")
+    modified: Date | None = Field(default=None, description="The last modified date.")
+    display_name: str | None = Field(default=None, description="A readable name, and the default title of alerts.")
+    description: str | None = Field(default=None, description="What the detection finds.")
+    enabled: bool = Field(default=False, strict=True, description="Whether the detection runs.")
+    runbook: str | None = Field(default=None, description="The steps to investigate an alert.")
+    references: tuple[str, ...] = Field(default=(), description="Links.")
+    false_positives: tuple[str, ...] = Field(default=(), description="Reasons for which an alert may be false.")
     reports: Reports = Reports()
     alert: AlertSettings = AlertSettings()
     tables: tuple[str, ...] = Field(min_length=1, description="Names of the tables to run on.")
@@ -125,15 +166,6 @@ class DetectionConfig(_Part):
         if len(set(value)) != len(value):
             raise ValueError("a table is named twice")
         return value
-
-
-class File(BaseModel):
-    """One file of a detection: its bytes and whether it is executable."""
-
-    model_config = ConfigDict(frozen=True)
-
-    content: bytes
-    executable: bool = False
 
 
 class Detection(BaseModel):

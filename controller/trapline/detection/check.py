@@ -1,0 +1,96 @@
+"""What a detection asks of its surroundings: tables and destinations that exist, a condition that parses."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import ParseError, SqlglotError
+
+from trapline.config.document import Document, UnreadableConfig
+from trapline.config.words import did_you_mean
+from trapline.detection.model import Detection
+from trapline.detection.parse import read_config
+from trapline.errors import Problem
+
+
+def check(detection: Detection, *, tables: Collection[str], destinations: Collection[str]) -> list[Problem]:
+    """Errors that hold this one detection back: what it names is not configured, or its `where` is no condition."""
+    alert = detection.config.alert
+    found = [
+        *_unknown("table", ("tables",), detection.config.tables, tables),
+        *_unknown("destination", ("alert", "destinations"), alert.destinations, destinations),
+    ]
+    if (where := detection.config.query.where) is not None and (said := condition_error(where)):
+        found.append((("query", "where"), "invalid-where", *said))
+    return _placed(detection, found) if found else []
+
+
+Finding = tuple[tuple[str | int, ...], str, str, str]
+
+
+def _unknown(kind: str, keys: tuple[str, ...], named: Collection[str], known: Collection[str]) -> Iterator[Finding]:
+    for index, name in enumerate(named):
+        if name not in known:
+            near = did_you_mean(name, known)
+            remedy = f"add it under {kind}s: in trapline.yml or fix the name"
+            message = f"there is no {kind} `{name}`"
+            yield (*keys, index), f"unknown-{kind}", message, f"{near} {remedy}".strip()
+
+
+def _placed(detection: Detection, found: list[Finding]) -> list[Problem]:
+    path = detection.config_file if detection.path == "." else f"{detection.path}/{detection.config_file}"
+    try:
+        document: Document | None = read_config(path, detection.files[detection.config_file].content)[0]
+    except (UnreadableConfig, KeyError):  # a Detection that was not made by load
+        document = None
+    return [
+        document.problem(keys, code, message, remedy) if document else Problem(path, 0, "error", code, message, remedy)
+        for keys, code, message, remedy in found
+    ]
+
+
+def condition_error(where: str) -> tuple[str, str] | None:
+    """Why a text is not exactly one condition in Athena's SQL, and the remedy; None where it is."""
+    try:
+        tokens = sqlglot.tokenize(where, dialect="athena")
+        statements = sqlglot.parse(where, dialect="athena")
+    except ParseError as error:
+        first = error.errors[0] if error.errors else {}
+        near = str(first.get("highlight") or "the end")
+        place = _place(where, first.get("line") or 1, (first.get("col") or 1) - len(near) + 1)
+        return f"`where` is not valid SQL {place}, near `{near}`: {first.get('description')}", "correct the condition"
+    except (SqlglotError, RecursionError) as error:
+        said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        return f"`where` is not valid SQL: {said}", "correct the condition"
+    if any(token.comments for token in tokens):
+        return "`where` holds a comment", "move it to a comment of the config file"
+    if len(statements) != 1 or ";" in (token.text for token in tokens):
+        return "`where` is more than one statement", "keep a single condition without `;`"
+    return _not_a_condition(statements[0])
+
+
+_NO_TRUTH = (exp.Literal, exp.Null, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.Neg, exp.DPipe, exp.Interval)
+
+
+def _not_a_condition(expression: exp.Expr | None) -> tuple[str, str] | None:
+    remedy = "write a condition such as event.provider = 'ec2.amazonaws.com'"
+    if expression is None:
+        return "`where` is empty", remedy
+    if isinstance(expression, exp.Query):
+        return "`where` is a whole query", "keep only what would follow WHERE"
+    if not isinstance(expression, exp.Condition) or isinstance(expression.unnest(), _NO_TRUTH):
+        return "`where` is no condition", remedy
+    if expression.find(exp.Query):
+        return "`where` holds a subquery", "use only columns of the record itself"
+    if expression.find(exp.AggFunc, exp.Window):
+        return "`where` holds an aggregate, and each record is judged alone", "aggregate in detect(records)"
+    if expression.find(exp.Placeholder, exp.Parameter):
+        return "`where` holds a placeholder, and nothing fills it in", "write the value"
+    return None
+
+
+def _place(where: str, line: int, column: int) -> str:
+    column = max(column, 1)
+    return f"in line {line}, column {column} of it" if "\n" in where.strip() else f"at column {column} of it"

@@ -1,0 +1,203 @@
+"""What can be said of a detection's Python without running it. Never raises, whatever it is given."""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+from pyflakes import checker, messages
+
+from trapline.config.words import did_you_mean
+from trapline.detection.model import Mode
+from trapline.errors import Problem
+
+MAX_BYTES = 1024 * 1024
+OPTIONAL_FUNCTIONS = ("title", "dedupe", "severity", "destinations", "description", "runbook", "alert_context")
+# A generator is a fine answer where a list is asked for, and nowhere else.
+_MAY_YIELD = {(Mode.BATCH, "detect"), (Mode.RECORD, "destinations"), (Mode.BATCH, "destinations")}
+_FATAL = (messages.UndefinedName, messages.UndefinedLocal)
+_NEST = (ast.If, ast.Try, ast.With, ast.For, ast.While)
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def lint(detection_path: str, script_name: str, source: bytes, mode: Mode) -> list[Problem]:
+    """Problems of a detection's script, errors where it could not work."""
+    path = script_name if detection_path == "." else posixpath.join(detection_path, script_name)
+    return list(_lint(path, source, mode))
+
+
+@lru_cache(maxsize=10_000)  # a new revision changes few of its scripts
+def _lint(path: str, source: bytes, mode: Mode) -> tuple[Problem, ...]:
+    tree, problems = _parse(path, source)
+    if tree is None:
+        return tuple(problems)
+    try:
+        return (*problems, *_names(path, tree), *_functions(path, tree, mode))
+    except RecursionError:
+        message = "the code is nested too deeply to be checked for undefined names"
+        return (*problems, Problem(path, 0, "warning", "not-checked", message, "split long expressions"))
+
+
+def lint_module(path: str, source: bytes) -> list[Problem]:
+    """Syntax errors of any other Python file of a detection."""
+    return _parse(path, source)[1]
+
+
+def _parse(path: str, source: bytes) -> tuple[ast.Module | None, list[Problem]]:
+    if len(source) > MAX_BYTES:
+        message = f"the file has {len(source)} bytes, and {MAX_BYTES} are the most"
+        return None, [Problem(path, 0, "error", "too-large", message, "move data out of the code")]
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            tree = ast.parse(source, path)
+            compile(
+                tree, path, "exec", dont_inherit=True
+            )  # finds what the grammar alone allows, such as a stray return
+    except SyntaxError as error:
+        line, column = error.lineno or 0, error.offset or 0
+        remedy = f"correct line {line}" if line else "correct the file"
+        return None, [Problem(path, line, "error", "python-syntax", f"not valid Python: {error.msg}", remedy, column)]
+    except (ValueError, OverflowError) as error:
+        message, remedy = f"not valid Python: {error}", "save it as plain text in UTF-8"
+        return None, [Problem(path, 0, "error", "python-syntax", message, remedy)]
+    except (RecursionError, MemoryError):
+        message, remedy = "the code is nested too deeply to be compiled", "split long expressions"
+        return None, [Problem(path, 0, "error", "too-deep", message, remedy)]
+    return tree, [Problem(path, w.lineno, "warning", "python-warning", str(w.message)) for w in caught]
+
+
+class _Names(checker.Checker):  # type: ignore[misc]  # pyflakes has no types
+    """pyflakes, binding the builtins at once: for a short script that was most of its work."""
+
+    def addBinding(self, node: ast.AST | None, value: checker.Binding) -> None:
+        if node is None:
+            self.scope[value.name] = value
+        else:
+            super().addBinding(node, value)
+
+
+def _names(path: str, tree: ast.Module) -> Iterator[Problem]:
+    found = _Names(tree, filename=path).messages
+    for message in sorted(found, key=lambda message: (message.lineno, message.col)):
+        text = message.message % message.message_args
+        fatal = isinstance(message, _FATAL)
+        remedy = _undefined_remedy(tree, message) if isinstance(message, messages.UndefinedName) else ""
+        yield Problem(
+            path, message.lineno, "error" if fatal else "warning", _kebab(message), text, remedy, message.col + 1
+        )
+
+
+def _kebab(message: messages.Message) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(message).__name__).lower()
+
+
+def _undefined_remedy(tree: ast.Module, message: messages.Message) -> str:
+    name = str(message.message_args[0])
+    if name in sys.stdlib_module_names:
+        return f"add `import {name}` at the top"
+    chains = [
+        _chain(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and (node.lineno, node.col_offset) == (message.lineno, message.col)
+    ]
+    field = max((".".join(chain) for chain in chains if chain[:1] == [name]), key=len, default="")
+    if field:
+        return f'read it from the record: {_parameter_at(tree, message.lineno)}.deepget("{field}")'
+    bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    return did_you_mean(name, bound) or "define it, import it, or correct its spelling"
+
+
+def _chain(node: ast.expr) -> list[str]:
+    """`event.outcome.x` as its parts; empty for anything but plain names and dots."""
+    if isinstance(node, ast.Name):
+        return [node.id]
+    if isinstance(node, ast.Attribute) and (left := _chain(node.value)):
+        return [*left, node.attr]
+    return []
+
+
+def _parameter_at(tree: ast.Module, line: int) -> str:
+    """What the function around a line calls the record it is given."""
+    for function in _top_level_functions(tree.body):
+        first = [*function.args.posonlyargs, *function.args.args][:1]
+        if first and function.lineno <= line <= (function.end_lineno or 0) and first[0].arg != "records":
+            return first[0].arg
+    return "record"
+
+
+def _functions(path: str, tree: ast.Module, mode: Mode) -> Iterator[Problem]:
+    functions = {function.name: function for function in _top_level_functions(tree.body)}
+    if "detect" not in functions and not _binds(tree, "detect"):
+        argument = "record" if mode is Mode.RECORD else "records"
+        near = did_you_mean("detect", [name for name in functions if name not in OPTIONAL_FUNCTIONS])
+        remedy = f"define `def detect({argument}):`" + (f" ({near})" if near else "")
+        yield Problem(path, 0, "error", "no-detect", "the script defines no function `detect`", remedy)
+    for name in ("detect", *OPTIONAL_FUNCTIONS):
+        if function := functions.get(name):
+            yield from _function(path, function, mode)
+
+
+def _function(path: str, function: _Function, mode: Mode) -> Iterator[Problem]:
+    def error(code: str, message: str, remedy: str) -> Problem:
+        return Problem(path, function.lineno, "error", code, message, remedy, function.col_offset + 1)
+
+    name, batch_detect = function.name, mode is Mode.BATCH and function.name == "detect"
+    argument = "records" if batch_detect else "record"
+    if isinstance(function, ast.AsyncFunctionDef):
+        yield error("async-function", f"`{name}` is async, and nobody awaits it", f"write `def {name}({argument}):`")
+        return
+    if not function.decorator_list and not _takes_one(function.args):
+        message = f"`{name}` is called with one argument, and takes {ast.unparse(function.args) or 'none'}"
+        yield error("wrong-parameters", message, f"write `def {name}({argument}):`")
+    own = list(_own_nodes(function.body))
+    yields = any(isinstance(node, ast.Yield | ast.YieldFrom) for node in own)
+    returns = any(isinstance(node, ast.Return) and node.value is not None for node in own)
+    raises = any(isinstance(node, ast.Raise) for node in own)
+    if yields and (mode, name) not in _MAY_YIELD:
+        message = f"`{name}` yields, so that its answer is a generator, which is always true"
+        yield error("generator", message, "use `return`, or the batch format (detection.toml and detection.py)")
+    if not yields and not returns and not raises and name == "detect" and not function.decorator_list:
+        remedy = "yield a dictionary for each match" if batch_detect else "return True for a match"
+        yield error("no-answer", f"`detect` never {'yields or ' if batch_detect else ''}returns anything", remedy)
+
+
+def _takes_one(args: ast.arguments) -> bool:
+    positional = len(args.posonlyargs) + len(args.args)
+    required = positional - len(args.defaults)
+    keywords_given = all(default is not None for default in args.kw_defaults)
+    return required <= 1 and (positional >= 1 or args.vararg is not None) and keywords_given
+
+
+def _top_level_functions(body: Sequence[ast.stmt]) -> Iterator[_Function]:
+    for statement in body:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield statement
+        elif isinstance(statement, _NEST):
+            yield from _top_level_functions([n for n in ast.iter_child_nodes(statement) if isinstance(n, ast.stmt)])
+
+
+def _binds(tree: ast.Module, name: str) -> bool:
+    """Whether the module may have the name from an assignment or an import."""
+    for node in _own_nodes(tree.body):
+        if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store):
+            return True
+        if isinstance(node, ast.alias) and (node.asname or node.name.split(".")[0]) in (name, "*"):
+            return True
+    return False
+
+
+def _own_nodes(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:
+    """The nodes of a scope, without those of functions, classes and lambdas inside of it."""
+    pending: list[ast.AST] = list(body)
+    while pending:
+        node = pending.pop()
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            pending.extend(ast.iter_child_nodes(node))
