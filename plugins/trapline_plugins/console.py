@@ -37,7 +37,7 @@ class Console(Destination[ConsoleConfig]):
             ("runbook", _indented(n.runbook or "")),
             ("replay", one_line(n.provenance.replay, _MAX_COMMAND)),
         ]
-        return "\n".join([headline, *(f"  {label:<{_LABEL_WIDTH}}{text}" for label, text in facts if text), "", ""])
+        return "\n".join([headline, *(f"  {label:<{_LABEL_WIDTH}}{text}" for label, text in facts if text), ""])
 
     def send(self, notification: Notification, rendered: str, ref: str) -> Outcome:
         try:

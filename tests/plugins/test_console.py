@@ -42,7 +42,6 @@ def test_the_block_a_person_reads() -> None:
         "  runbook    1. Look for a login that succeeded.\n"
         "             2. Block the address.\n"
         "  replay     trapline try login_brute_force_by_ip --at 0123456\n"
-        "\n"
     ]
 
 
