@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from trapline.tables.cloudtrail import SCHEMA, event_time, normalise
 from trapline.tables.deliveries import find_deliveries, read_delivery
 from trapline.tables.raw import RAW, Spec, column_name

@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 import pytest
+
 from trapline.errors import TraplineError
 from trapline.tables.imports import ImportResult, import_cloudtrail
 
