@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 import yaml
-from trapline.detection.model import DetectionConfig
 from uv import find_uv_bin
+
+from trapline.detection.model import DetectionConfig
 
 PROJECT = Path(__file__).parents[3]
 PACK = PROJECT / "detections"

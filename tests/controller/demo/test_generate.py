@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+
 from trapline.demo.generate import generate
 from trapline.tables.imports import import_cloudtrail
 

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pyarrow.parquet as pq
 import pytest
+
 from trapline.tables.imports import import_cloudtrail
 
 # What is found among 1,448 real events, in which attack techniques were detonated on purpose: titles, and how often.
