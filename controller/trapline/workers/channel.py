@@ -1,0 +1,72 @@
+"""The seam between a worker's protocol and the way its sandbox is reached: a byte stream with deadlines."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Protocol
+
+LAST_WORDS = 8 * 1024
+"""How much of a dead worker's stderr is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a worker ended: its exit code as a shell gives it (128 + signal), and its last words on stderr."""
+
+    code: int | None
+    out_of_memory: bool
+    stderr: str
+
+
+class Channel(Protocol):
+    """One sandbox's stdin and stdout. `deadline` is on the monotonic clock.
+
+    Raises TimeoutError past the deadline and EOFError where the other side is gone.
+    """
+
+    def send(self, parts: Iterable[memoryview], deadline: float) -> None: ...
+
+    def receive(self, count: int, deadline: float) -> bytes: ...
+
+    def death(self) -> Death:
+        """Waits a moment for the end of a sandbox that hung up, and says how it ended."""
+        ...
+
+    def close(self) -> None:
+        """Ends the sandbox and all in it; safe to call twice."""
+        ...
+
+
+def send(sock: socket.socket, parts: Iterable[memoryview], deadline: float) -> None:
+    """Sends all of it before the deadline."""
+    try:
+        for part in parts:
+            sock.settimeout(_left(deadline))
+            sock.sendall(part)
+    except (BrokenPipeError, ConnectionError) as error:
+        raise EOFError from error
+
+
+def receive(sock: socket.socket, count: int, deadline: float) -> bytes:
+    """Exactly `count` bytes before the deadline."""
+    parts = bytearray()
+    while len(parts) < count:
+        sock.settimeout(_left(deadline))
+        try:
+            part = sock.recv(min(count - len(parts), 1 << 20))
+        except ConnectionError as error:
+            raise EOFError from error
+        if not part:
+            raise EOFError
+        parts += part
+    return bytes(parts)
+
+
+def _left(deadline: float) -> float:
+    left = deadline - monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left

@@ -1,0 +1,80 @@
+"""The channel to a container: its stdin and stdout over one attached socket, with the engine's framing taken off."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterable
+from time import monotonic
+from typing import cast
+
+from docker.errors import DockerException
+from docker.models.containers import Container as DockerContainer
+
+from trapline.workers import channel
+from trapline.workers.channel import Death
+
+_STDOUT, _STDERR = 1, 2
+_HEADER_BYTES = 8  # stream, three zeros, length
+_KILLED = 128 + 9
+
+
+class Container:
+    """Attaches to a created container and starts it."""
+
+    def __init__(self, container: DockerContainer) -> None:
+        self._container = container
+        self._stdout, self._stderr = bytearray(), bytearray()
+        try:
+            # Attached before the start: what a container says first cannot be lost.
+            params = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+            self._stream = container.attach_socket(params=params)
+            container.start()
+        except BaseException:
+            self._remove()
+            raise
+        # Over a Unix socket the client wraps the socket in a file object of its own; over TLS it does not.
+        self._socket: socket.socket = getattr(self._stream, "_sock", None) or cast("socket.socket", self._stream)
+
+    def send(self, parts: Iterable[memoryview], deadline: float) -> None:
+        channel.send(self._socket, parts, deadline)
+
+    def receive(self, count: int, deadline: float) -> bytes:
+        while len(self._stdout) < count:
+            self._read(deadline)
+        taken = bytes(self._stdout[:count])
+        del self._stdout[:count]
+        return taken
+
+    def death(self) -> Death:
+        deadline = monotonic() + 2
+        with contextlib.suppress(EOFError, TimeoutError):
+            while True:  # its last words may still be on their way
+                self._read(deadline)
+        stderr = self._stderr.decode("utf-8", "replace")
+        try:
+            code = self._container.wait(timeout=2)["StatusCode"]
+            self._container.reload()
+        except (DockerException, OSError):
+            return Death(None, out_of_memory=False, stderr=stderr)
+        out_of_memory = code == _KILLED or bool(self._container.attrs["State"]["OOMKilled"])
+        return Death(code, out_of_memory=out_of_memory, stderr=stderr)
+
+    def close(self) -> None:
+        self._stream.close()
+        self._socket.close()
+        self._remove()
+
+    def _read(self, deadline: float) -> None:
+        """Takes the next piece of what the container said, on whichever stream."""
+        header = channel.receive(self._socket, _HEADER_BYTES, deadline)
+        piece = channel.receive(self._socket, int.from_bytes(header[4:], "big"), deadline)
+        if header[0] == _STDOUT:
+            self._stdout += piece
+        elif header[0] == _STDERR:
+            self._stderr += piece
+            del self._stderr[: -channel.LAST_WORDS]
+
+    def _remove(self) -> None:
+        with contextlib.suppress(DockerException, OSError):  # gone already, or the engine is: nothing left to end
+            self._container.remove(force=True, v=True)

@@ -1,0 +1,244 @@
+"""The Docker backend: each build an image made by COPY alone, each worker a container that can reach nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import PurePosixPath
+from typing import IO, Any
+
+import docker
+from docker.errors import BuildError, ContainerError, DockerException, ImageNotFound
+from docker.types import LogConfig, Ulimit
+
+from trapline.workers import layout
+from trapline.workers.container import Container
+from trapline.workers.interface import BackendUnavailable, Build, BuildDigest, Limits, Rule, WorkerError
+from trapline.workers.worker import SandboxWorker
+
+BASE_IMAGE = "python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b"
+REPOSITORY = "trapline/detection"
+ROOT = "/trapline"
+NOBODY = "65534:65534"
+DIGEST, DETECTION, SCOPE = (f"dev.trapline.{name}" for name in ("digest", "detection", "scope"))
+
+# Every step but the first is a copy, and the ones that seldom change come first, so that builds share their layers.
+_DOCKERFILE = """\
+FROM {base}
+COPY runtime/ {root}/
+COPY requirements/ {root}/requirements/
+COPY detection/ {root}/detection/
+"""
+_PROBE = (
+    "import json, platform, sys; print(json.dumps({"
+    "'version': sys.version_info[:3], 'executable': sys.executable, "
+    "'machine': platform.machine(), 'libc': platform.libc_ver()[0]}))"
+)
+
+
+class DockerBackend:
+    """Builds are images with our labels. `scope` keeps two homes on one engine apart."""
+
+    name = "docker"
+
+    def __init__(self, base_image: str = BASE_IMAGE, *, scope: str) -> None:
+        """Raises BackendUnavailable where no engine answers or the base image cannot be used."""
+        self._base_image, self._scope = base_image, scope
+        self._client = _connect()
+        self._base_id = self._find_base()
+        self._probed = self._probe()
+        self._sweep()
+
+    def describe(self) -> str:
+        return (
+            f"docker: every detection in a container without network, capabilities or a writable disk, "
+            f"on {self._base_image}"
+        )
+
+    def platform(self) -> str:
+        version = ".".join(str(part) for part in self._probed["version"])
+        machine = self._probed["machine"]
+        return f"docker {self._base_id} {version} {machine} linux runtime:{layout.runtime_digest()}"
+
+    def python(self) -> tuple[str, str]:
+        major, minor, _ = self._probed["version"]
+        libc = "gnu" if self._probed["libc"] == "glibc" else "musl"
+        return f"{major}.{minor}", f"{self._probed['machine']}-unknown-linux-{libc}"
+
+    def built(self) -> set[BuildDigest]:
+        with _engine("list the builds"):
+            images = self._client.api.images(filters={"label": [f"{SCOPE}={self._scope}"]})
+        tagged = [(BuildDigest(image["Labels"][DIGEST]), image["RepoTags"] or []) for image in images]
+        return {digest for digest, tags in tagged if self._tag(digest) in tags}
+
+    def build(self, build: Build) -> None:
+        """Makes the build ready, whole or not at all, for its tag is set last; a no-op where it is ready already."""
+        if build.digest in self.built():
+            return
+        labels = {DIGEST: build.digest, DETECTION: build.detection, SCOPE: self._scope}
+        with tempfile.TemporaryFile() as context, _engine(f"build detection {build.detection}"):
+            self._write_context(context, build)
+            context.seek(0)
+            self._client.images.build(
+                fileobj=context,
+                custom_context=True,
+                tag=self._tag(build.digest),
+                labels=labels,
+                network_mode="none",
+                rm=True,
+                forcerm=True,
+            )
+
+    def start(self, digest: BuildDigest, rule: Rule, limits: Limits) -> SandboxWorker:
+        """Starts a worker and loads the rule. Raises WorkerError where the script cannot be imported."""
+        with _engine(f"start detection {rule.detection}"):
+            container = self._client.containers.create(
+                self._tag(digest),
+                entrypoint=[self._probed["executable"], *layout.FLAGS, ROOT],
+                command=[],
+                labels={DIGEST: digest, DETECTION: rule.detection, SCOPE: self._scope},
+                **_hardening(limits),
+            )
+            channel = Container(container)
+        return SandboxWorker(channel, rule, limits, rlimits={"RLIMIT_CORE": 0})
+
+    def remove(self, digests: Iterable[BuildDigest]) -> None:
+        for digest in digests:
+            with _engine(f"remove build {digest}"), contextlib.suppress(ImageNotFound):
+                self._client.images.remove(self._tag(digest), force=True)
+
+    def _tag(self, digest: BuildDigest) -> str:
+        # An image that lost its tag to another scope's equal build would look like rubbish to a prune.
+        scope = hashlib.sha256(self._scope.encode()).hexdigest()[:12]
+        return f"{REPOSITORY}:{digest}-{scope}"
+
+    def _find_base(self) -> str:
+        """The id of the base image, which is pulled where it is absent."""
+        try:
+            return str(self._client.images.get(self._base_image).id)
+        except ImageNotFound:
+            pass
+        try:
+            return str(self._client.images.pull(self._base_image).id)
+        except (DockerException, OSError) as error:
+            raise BackendUnavailable(
+                f"the base image {self._base_image} is not on this engine and cannot be pulled: {_reason(error)}",
+                remedy="name an image with Python 3.11 or newer that this engine has or can pull; "
+                "sandbox/image/debian.sh makes one from Debian's packages",
+            ) from error
+
+    def _probe(self) -> dict[str, Any]:
+        """What the base image's Python says about itself."""
+        try:
+            answer = self._client.containers.run(
+                self._base_id,
+                entrypoint=["python3", "-I", "-c", _PROBE],
+                command=[],
+                remove=True,
+                network_mode="none",
+                labels={SCOPE: self._scope},
+            )
+            probed: dict[str, Any] = json.loads(answer)
+        except (ContainerError, DockerException, OSError, ValueError) as error:
+            raise BackendUnavailable(
+                f"the base image {self._base_image} cannot run python3: {_reason(error)}",
+                remedy="name an image with Python 3.11 or newer",
+            ) from error
+        if tuple(probed["version"][:2]) < layout.MIN_PYTHON:
+            raise BackendUnavailable(
+                f"the base image {self._base_image} has Python {'.'.join(map(str, probed['version']))}",
+                remedy="name an image with Python 3.11 or newer",
+            )
+        return probed
+
+    def _sweep(self) -> None:
+        """Removes what a crash of ours left: ended containers, and images whose tag is gone."""
+        ours = f"{SCOPE}={self._scope}"
+        with _engine("sweep"):
+            for container in self._client.api.containers(all=True, filters={"label": ours, "status": "exited"}):
+                with contextlib.suppress(DockerException):
+                    self._client.api.remove_container(container["Id"], v=True)
+            for image in self._client.api.images(filters={"label": ours, "dangling": True}):
+                with contextlib.suppress(DockerException):
+                    self._client.api.remove_image(image["Id"])
+
+    def _write_context(self, file: IO[bytes], build: Build) -> None:
+        """The build context: the same bytes for the same build, so that the engine finds its layers again."""
+        folders = {PurePosixPath(name) for name in ("runtime", "requirements", "detection")}
+        runtime = (layout.Entry(f"runtime/{entry.path}", entry.content) for entry in layout.runtime())
+        with tarfile.open(fileobj=file, mode="w") as tar:
+            _add(tar, layout.Entry("Dockerfile", _DOCKERFILE.format(base=self._base_id, root=ROOT).encode()))
+            entries = list(chain(runtime, layout.requirements(build), layout.detection(build)))
+            for entry in entries:
+                folders.update(PurePosixPath(entry.path).parents[:-1])
+            for folder in sorted(folders):
+                info = tarfile.TarInfo(str(folder))
+                info.type, info.mode = tarfile.DIRTYPE, 0o755
+                tar.addfile(info)
+            for entry in entries:
+                _add(tar, entry)
+
+
+def _hardening(limits: Limits) -> dict[str, Any]:
+    """What every worker's container is created with: nothing in it but stdin, stdout and what it needs to think."""
+    return {
+        "network_mode": "none",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "user": NOBODY,
+        "pids_limit": limits.pids,
+        "mem_limit": limits.memory_bytes,
+        "memswap_limit": limits.memory_bytes,
+        "nano_cpus": int(limits.cpus * 1e9),
+        "tmpfs": {"/tmp": "size=16m,noexec,nosuid,nodev"},  # noqa: S108  inside the container
+        "working_dir": "/tmp",  # noqa: S108
+        "ulimits": [Ulimit(name="core", soft=0, hard=0), Ulimit(name="nofile", soft=256, hard=256)],
+        "log_config": LogConfig(type=LogConfig.types.NONE),
+        "ipc_mode": "private",
+        "stdin_open": True,  # and closed for good when we hang up, by whatever end
+    }
+
+
+def _add(tar: tarfile.TarFile, entry: layout.Entry) -> None:
+    content = entry.read()
+    info = tarfile.TarInfo(entry.path)
+    info.size, info.mode = len(content), entry.mode
+    tar.addfile(info, io.BytesIO(content))
+
+
+def _connect() -> docker.DockerClient:
+    try:
+        client = docker.from_env()
+        client.ping()
+    except (DockerException, OSError) as error:
+        raise BackendUnavailable(
+            f"no Docker engine answers: {_reason(error)}",
+            remedy="start Docker, or use the process backend, which is no security boundary",
+        ) from error
+    return client
+
+
+@contextlib.contextmanager
+def _engine(doing: str) -> Iterator[None]:
+    """Turns what the engine can answer, or fail to, into our error."""
+    try:
+        yield
+    except ImageNotFound as error:
+        raise WorkerError("unavailable", f"cannot {doing}: it is not built", remedy="reconcile again") from error
+    except (BuildError, DockerException, OSError) as error:
+        raise WorkerError(
+            "unavailable",
+            f"cannot {doing}: {_reason(error)}",
+            remedy="look whether the Docker engine runs and has disk space: docker info, docker system df",
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    return str(getattr(error, "explanation", None) or error).strip()[:500]

@@ -1,0 +1,74 @@
+"""Warm workers: started once for each deployment, and used again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from trapline.workers.interface import Backend, BuildDigest, Limits, Rule, Worker
+
+_Key = tuple[BuildDigest, Rule, Limits]
+
+
+class Pool:
+    """Lends workers, each to one borrower at a time. Thread-safe; `limit` bounds the idle ones that are kept."""
+
+    def __init__(self, backend: Backend, *, limit: int = 16) -> None:
+        self._backend = backend
+        self._limit = limit
+        self._lock = Lock()
+        self._idle: list[tuple[_Key, Worker]] = []  # the longest unused first
+        self._forgotten: set[BuildDigest] = set()
+        self._closed = False
+
+    @contextmanager
+    def worker(self, digest: BuildDigest, rule: Rule, limits: Limits) -> Iterator[Worker]:
+        """A worker with the rule loaded; a warm one where there is one. A dead one is not taken back."""
+        key = (digest, rule, limits)
+        worker = self._take(key) or self._backend.start(digest, rule, limits)
+        try:
+            yield worker
+        except BaseException:
+            worker.close()  # whoever failed, what the worker would answer next is anyone's guess
+            raise
+        self._give_back(key, worker)
+
+    def forget(self, digests: Iterable[BuildDigest]) -> None:
+        """Ends the idle workers of retired builds, and those on loan when they come back."""
+        retired = set(digests)
+        with self._lock:
+            self._forgotten |= retired
+            ended = [worker for key, worker in self._idle if key[0] in retired]
+            self._idle = [item for item in self._idle if item[0][0] not in retired]
+        _close(ended)
+
+    def close(self) -> None:
+        """Ends all idle workers; those on loan end when they come back."""
+        with self._lock:
+            self._closed = True
+            ended = [worker for _, worker in self._idle]
+            self._idle = []
+        _close(ended)
+
+    def _take(self, key: _Key) -> Worker | None:
+        with self._lock:
+            self._forgotten.discard(key[0])  # asked for again, so no longer retired
+            for index in range(len(self._idle) - 1, -1, -1):
+                if self._idle[index][0] == key:
+                    return self._idle.pop(index)[1]
+        return None
+
+    def _give_back(self, key: _Key, worker: Worker) -> None:
+        with self._lock:
+            kept = worker.alive and not self._closed and key[0] not in self._forgotten
+            if kept:
+                self._idle.append((key, worker))
+            surplus = self._idle[: max(len(self._idle) - self._limit, 0)]
+            del self._idle[: len(surplus)]
+        _close([old for _, old in surplus] if kept else [worker, *(old for _, old in surplus)])
+
+
+def _close(workers: Iterable[Worker]) -> None:
+    for worker in workers:
+        worker.close()

@@ -1,0 +1,124 @@
+"""What a worker answers, checked: whatever comes out of a sandbox is hostile until it has passed here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
+
+from trapline.workers.interface import BatchReply, FailureReply, MatchReply, WorkerError
+
+Short = Annotated[str, StringConstraints(max_length=1_000)]
+Prose = Annotated[str, StringConstraints(max_length=20_000)]
+Row = Annotated[int, Field(ge=0)]
+CONTEXT_LIMIT = 128 * 1024  # the worker keeps to half of that, counted a little differently
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class _Match(_Part):
+    row: Row | None
+    title: Short | None = None
+    dedupe: Short | None = None
+    severity: Short | None = None
+    destinations: Annotated[list[Short], Field(max_length=1_000)] | None = None
+    description: Prose | None = None
+    runbook: Prose | None = None
+    context: dict[str, Any] = {}
+
+
+class _Failure(_Part):
+    row: Row | None
+    function: Short
+    error: Short
+    file: Short
+    line: Row
+
+
+class Result(_Part):
+    """The verdicts on one batch."""
+
+    type: Literal["result"]
+    seq: int
+    matches: list[_Match]
+    failures: list[_Failure]
+    log: str
+
+
+class Ready(_Part):
+    """The rule is loaded."""
+
+    type: Literal["ready"]
+    python: Short
+    functions: list[Short]
+
+
+class Refusal(_Part):
+    """The worker gives up: the rule cannot be loaded, or its reply is too large."""
+
+    type: Literal["error"]
+    error: Short
+    file: Short
+    line: Row
+    log: str
+
+
+Reply = Ready | Result | Refusal
+_REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="type")])
+
+
+def parse(text: bytes) -> Reply:
+    """One reply out of its JSON text. Raises WorkerError("protocol")."""
+    try:
+        return _REPLY.validate_python(from_json(text, allow_inf_nan=False))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise protocol_error(f"{place}: {first['msg']}") from error
+    except ValueError as error:
+        raise protocol_error(str(error)) from error
+
+
+def verdicts(result: Result, *, seq: int, rows: int, each_once: bool) -> BatchReply:
+    """The verdicts on a batch of so many rows. Raises WorkerError("protocol") where they cannot be about it."""
+    if result.seq != seq:
+        raise protocol_error(f"a reply to batch {result.seq}, where batch {seq} was asked about")
+    named = [match.row for match in result.matches if match.row is not None]
+    for row in (*named, *(failure.row for failure in result.failures if failure.row is not None)):
+        if row >= rows:
+            raise protocol_error(f"row {row} of a batch of {rows}")
+    if each_once and (len(set(named)) != len(result.matches)):
+        raise protocol_error("a row that matches twice, or a match without a row")
+    for match in result.matches:
+        if match.context and len(to_json(match.context)) > CONTEXT_LIMIT:
+            raise protocol_error(f"a context larger than {CONTEXT_LIMIT} bytes")
+    return BatchReply(
+        matches=tuple(_match(match) for match in result.matches),
+        failures=tuple(FailureReply(f.row, f.function, f.error, f.file, f.line) for f in result.failures),
+        log=result.log,
+    )
+
+
+def protocol_error(what: str) -> WorkerError:
+    """The error for an answer that no worker of ours gives."""
+    return WorkerError(
+        "protocol",
+        f"the worker's answer is not one of ours: {what}",
+        remedy="something in the detection or its requirements tampers with the worker; read both before it runs again",
+    )
+
+
+def _match(match: _Match) -> MatchReply:
+    return MatchReply(
+        row=match.row,
+        title=match.title,
+        dedupe=match.dedupe,
+        severity=match.severity,
+        destinations=None if match.destinations is None else tuple(match.destinations),
+        description=match.description,
+        runbook=match.runbook,
+        context=match.context,
+    )

@@ -1,0 +1,141 @@
+"""One running sandbox, whichever kind: loads the rule, runs batches, and turns every way to die into a WorkerError."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from time import monotonic
+from typing import NoReturn
+
+import pyarrow as pa
+
+from trapline.workers import replies, wire
+from trapline.workers.channel import Channel, Death
+from trapline.workers.interface import BatchReply, Limits, Rule, WorkerError
+from trapline_sandbox.frames import PREFIX_BYTES, FrameError, header_length
+
+# The worker ends itself at the limit, telling where the rule was; the host waits this much longer before it kills.
+GRACE_SECONDS = 1.0
+
+_WATCHDOG = re.compile(r"^Timeout \(", re.MULTILINE)
+_PLACE = re.compile(r'File "[^"\n]*/detection/([^"\n]+)", line (\d+)')
+
+
+class SandboxWorker:
+    """A worker at the other end of a channel. Not thread-safe; after a WorkerError it is dead."""
+
+    def __init__(self, channel: Channel, rule: Rule, limits: Limits, *, rlimits: Mapping[str, int]) -> None:
+        self._channel, self._rule, self._limits = channel, rule, limits
+        self._seq = 0
+        self._alive = True
+        self.functions: tuple[str, ...] = ()
+        """The functions that the script defines."""
+        try:
+            self._handshake(rlimits)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def alive(self) -> bool:
+        return self._alive
+
+    def run(self, batch: pa.RecordBatch) -> BatchReply:
+        """Runs the rule over one batch. Raises WorkerError, after which the worker is dead."""
+        if not self._alive:
+            raise WorkerError("crashed", f"the worker of {self._rule.detection} has ended already")
+        self._seq += 1
+        parts = wire.batch_frame(batch, self._seq)
+        try:
+            reply = self._exchange(parts, self._limits.batch_seconds)
+            return replies.verdicts(reply, seq=self._seq, rows=batch.num_rows, each_once=self._rule.mode == "record")
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Ends the worker and all it started; safe to call twice."""
+        self._alive = False
+        self._channel.close()
+
+    def _handshake(self, rlimits: Mapping[str, int]) -> None:
+        limits = self._limits
+        start = {
+            "type": "start",
+            "rule": {"script": self._rule.script, "mode": self._rule.mode},
+            "limits": {
+                "rlimits": dict(rlimits),
+                "batch_seconds": limits.batch_seconds,
+                "reply_bytes": limits.reply_bytes,
+                "log_bytes": limits.log_bytes,
+            },
+        }
+        reply = self._ask(wire.frame(start), limits.start_seconds)
+        if isinstance(reply, replies.Refusal):
+            place = f"{reply.file or self._rule.script} line {reply.line}" if reply.line else self._rule.script
+            raise WorkerError(
+                "import",
+                f"detection {self._rule.detection}: {place}: {reply.error}",
+                remedy="the script must load without an error before it can run; correct it and commit",
+            )
+        if not isinstance(reply, replies.Ready):
+            raise replies.protocol_error("a result before the rule was ready")
+        self.functions = tuple(reply.functions)
+
+    def _exchange(self, parts: list[memoryview], seconds: float) -> replies.Result:
+        reply = self._ask(parts, seconds + GRACE_SECONDS)
+        if isinstance(reply, replies.Refusal):
+            raise WorkerError(
+                "output",
+                f"detection {self._rule.detection}: {reply.error}",
+                remedy="it matches too much at once, or says too much about each match",
+            )
+        if not isinstance(reply, replies.Result):
+            raise replies.protocol_error("no result")
+        return reply
+
+    def _ask(self, parts: list[memoryview], seconds: float) -> replies.Reply:
+        deadline = monotonic() + seconds
+        try:
+            self._channel.send(parts, deadline)
+            start = self._channel.receive(PREFIX_BYTES, deadline)
+            length = header_length(start, self._limits.reply_bytes)
+            return replies.parse(self._channel.receive(length, deadline))
+        except FrameError as error:
+            raise replies.protocol_error(str(error)) from error
+        except TimeoutError as error:
+            raise self._timeout("") from error
+        except EOFError:
+            self._dead(self._channel.death())
+
+    def _dead(self, death: Death) -> NoReturn:
+        name = self._rule.detection
+        if _WATCHDOG.search(death.stderr):
+            raise self._timeout(_place(death.stderr))
+        if death.out_of_memory:
+            raise WorkerError(
+                "memory",
+                f"detection {name} needed more memory than its limit of {self._limits.memory_bytes // 2**20} MiB",
+                remedy="let it keep less at a time, or raise the limit",
+            )
+        how = "hung up" if death.code is None else f"ended with exit code {death.code}"
+        place = _place(death.stderr)
+        words = f"; its last words: {death.stderr.strip()[-500:]}" if death.stderr.strip() else ""
+        raise WorkerError(
+            "crashed",
+            f"the worker of detection {name} {how}{place}{words}",
+            remedy="a rule must not end its process; where it does not, one of its requirements has crashed",
+        )
+
+    def _timeout(self, place: str) -> WorkerError:
+        return WorkerError(
+            "timeout",
+            f"detection {self._rule.detection} ran longer than its limit of {self._limits.batch_seconds:g} s{place}",
+            remedy="look for a loop that does not end, or a slow regular expression",
+        )
+
+
+def _place(stderr: str) -> str:
+    """Where in the detection's own files the interpreter was, out of its last words (innermost call first)."""
+    found = _PLACE.search(stderr)
+    return f", at {found[1]} line {found[2]}" if found else ""

@@ -1,0 +1,91 @@
+"""One frame: the magic and version, the length of a JSON header, the header, then the raw buffers it announces.
+
+Frames to the worker may carry buffers; frames from the worker are a header alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+MAGIC = b"TRL\x01"
+PREFIX_BYTES = 8
+MAX_HEADER = 64 * 1024 * 1024
+MAX_BUFFERS = 2**40
+
+
+class FrameError(Exception):
+    """What came is no frame of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A header, and views of the buffers that came with it."""
+
+    header: dict[str, Any]
+    buffers: list[memoryview]
+
+
+def prefix(header: bytes) -> bytes:
+    """What stands before a header."""
+    return MAGIC + len(header).to_bytes(4, "little")
+
+
+def header_length(start: bytes, limit: int = MAX_HEADER) -> int:
+    """The header's length, out of the first eight bytes of a frame."""
+    length = int.from_bytes(start[4:PREFIX_BYTES], "little")
+    if start[:4] != MAGIC:
+        raise FrameError(f"a frame begins with {MAGIC!r}, not {start[:4]!r}")
+    if length > limit:
+        raise FrameError(f"a frame's header of {length} bytes is larger than the limit of {limit}")
+    return length
+
+
+class Pipe:
+    """The worker's end: blocking reads and writes of whole frames on two file descriptors."""
+
+    def __init__(self, reader: int, writer: int) -> None:
+        self._reader, self._writer = reader, writer
+
+    def read(self) -> Frame | None:
+        """The next frame; None where the other side has hung up."""
+        start = self._exactly(PREFIX_BYTES)
+        if start is None:
+            return None
+        text = self._exactly(header_length(bytes(start)))
+        header = json.loads(bytes(text or b""))
+        lengths: list[int] = header.get("buffers", [])
+        total = sum(lengths)
+        if total > MAX_BUFFERS:
+            raise FrameError(f"the buffers of a frame are {total} bytes, more than the limit of {MAX_BUFFERS}")
+        body = self._exactly(total)
+        return None if body is None else Frame(header, _cut(body, lengths))
+
+    def write(self, header: dict[str, Any], *, limit: int = MAX_HEADER) -> None:
+        """Writes a frame without buffers. Raises FrameError, with nothing written, where it is above the limit."""
+        text = json.dumps(header, separators=(",", ":")).encode()
+        if len(text) > limit:
+            raise FrameError(f"the reply is {len(text)} bytes, more than the limit of {limit}")
+        rest = memoryview(prefix(text) + text)
+        while rest:
+            rest = rest[os.write(self._writer, rest) :]
+
+    def _exactly(self, count: int) -> memoryview | None:
+        buffer = memoryview(bytearray(count))
+        done = 0
+        while done < count:
+            got = os.readv(self._reader, [buffer[done:]])
+            if got == 0:
+                return None
+            done += got
+        return buffer
+
+
+def _cut(body: memoryview, lengths: list[int]) -> list[memoryview]:
+    buffers, start = [], 0
+    for length in lengths:
+        buffers.append(body[start : start + length])
+        start += length
+    return buffers

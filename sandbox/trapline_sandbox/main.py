@@ -1,0 +1,132 @@
+"""The worker: takes over stdin and stdout, loads one rule, and answers batch after batch until the host hangs up."""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import io
+import os
+import platform
+import resource
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from trapline_sandbox.columns import Fields
+from trapline_sandbox.frames import Frame, FrameError, Pipe
+from trapline_sandbox.rule import OUT_OF_MEMORY, Rule, RuleError
+
+
+class Log(io.TextIOBase):
+    """Where the rule's prints go: in memory, up to a limit, handed over with each reply."""
+
+    def __init__(self) -> None:
+        self.limit = 64 * 1024
+        self._parts: list[str] = []
+        self._size = self._dropped = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        kept = text[: self.limit - self._size]
+        if kept:
+            self._parts.append(kept)
+            self._size += len(kept)
+        self._dropped += len(text) - len(kept)
+        return len(text)
+
+    def take(self) -> str:
+        """What was written since the last call."""
+        text = "".join(self._parts) + (f"\n... and {self._dropped} characters more\n" if self._dropped else "")
+        self._parts, self._size, self._dropped = [], 0, 0
+        return text.encode("utf-8", "replace").decode()
+
+
+def main(root: Path) -> int:
+    """Serves the build in `root` and returns the exit status; 137 says that memory ran out."""
+    pipe, log = _private_pipe(), _redirected()
+    os.environ.clear()
+    try:
+        _work(root, pipe, log)
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
+    except BaseException:
+        os.write(2, traceback.format_exc().encode("utf-8", "replace"))
+        return 1
+    return 0
+
+
+def _work(root: Path, pipe: Pipe, log: Log) -> None:
+    start = pipe.read()
+    if start is None:
+        return
+    _limit(start.header["limits"], log)
+    rule = _load(root, start.header["rule"], pipe, log)
+    if rule is not None:
+        gc.freeze()  # the runtime and the rule live as long as the worker: no collection need look at them
+        _serve(pipe, rule, log, start.header["limits"])
+
+
+def _private_pipe() -> Pipe:
+    """Moves the protocol away from where a stray print or a child process could reach it."""
+    pipe = Pipe(os.dup(0), os.dup(1))
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 0)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    return pipe
+
+
+def _redirected() -> Log:
+    """Sends prints to the log. File descriptor 2 stays: the interpreter's own last words go there."""
+    faulthandler.enable(file=2)
+    log = Log()
+    sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = log  # type: ignore[assignment,misc]
+    return log
+
+
+def _limit(limits: dict[str, Any], log: Log) -> None:
+    log.limit = limits["log_bytes"]
+    for name, value in limits["rlimits"].items():
+        try:
+            resource.setrlimit(getattr(resource, name), (value, value))
+        except (ValueError, OSError):
+            continue  # a stricter limit holds already, or this system does not know the limit
+
+
+def _load(root: Path, rule: dict[str, str], pipe: Pipe, log: Log) -> Rule | None:
+    # Behind the standard library, so that nothing in them can stand in for a part of it or of this runtime.
+    sys.path += [str(root / "requirements"), str(root / "detection")]
+    try:
+        loaded = Rule(root / "detection", rule["script"], rule["mode"])
+    except RuleError as error:
+        pipe.write({"type": "error", **error.reply, "log": log.take()})
+        return None
+    pipe.write({"type": "ready", "python": platform.python_version(), "functions": sorted(loaded.functions)})
+    return loaded
+
+
+def _serve(pipe: Pipe, rule: Rule, log: Log, limits: dict[str, Any]) -> None:
+    while (frame := pipe.read()) is not None:
+        # Ends a rule that hangs even where no host is left to do it, and says on stderr where it hung.
+        faulthandler.dump_traceback_later(limits["batch_seconds"], exit=True, file=2)
+        reply = _answer(frame, rule)
+        faulthandler.cancel_dump_traceback_later()
+        reply["log"] = log.take()
+        try:
+            pipe.write(reply, limit=limits["reply_bytes"])
+        except FrameError as error:
+            pipe.write({"type": "error", "error": str(error), "file": "", "line": 0, "log": reply["log"]})
+            return
+
+
+def _answer(frame: Frame, rule: Rule) -> dict[str, Any]:
+    verdicts = rule.run(Fields(frame.header["batch"], frame.buffers))
+    return {
+        "type": "result",
+        "seq": frame.header["seq"],
+        "matches": verdicts.matches,
+        "failures": verdicts.failures,
+    }

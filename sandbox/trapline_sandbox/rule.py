@@ -1,0 +1,231 @@
+"""A detection's script, loaded from its folder and called over batches."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+from trapline_sandbox.columns import Fields
+from trapline_sandbox.record import Record, clean, each_record, jsonable, records
+
+TITLE_LIMIT = 1_000
+PROSE_LIMIT = 20_000
+NAME_LIMIT = 200
+ERROR_LIMIT = 1_000
+CONTEXT_LIMIT = 64 * 1024
+OUT_OF_MEMORY = 137  # what an out-of-memory kill looks like everywhere: 128 + SIGKILL
+
+
+class RuleError(Exception):
+    """The script cannot be used; the reply to the host says why, and where."""
+
+    def __init__(self, error: str, file: str = "", line: int = 0) -> None:
+        super().__init__(error)
+        self.reply = {"error": error, "file": file, "line": line}
+
+
+class Unsuitable(Exception):
+    """A function of the script answered something that is no answer."""
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """What a rule said about one batch, as plain JSON values."""
+
+    matches: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Rule:
+    """A loaded script. Whatever it raises becomes a failure; only running out of memory ends the worker."""
+
+    def __init__(self, folder: Path, script: str, mode: str) -> None:
+        self._folder = f"{folder}{os.sep}"
+        module = self._load(folder / script)
+        names = ("detect", *_ANSWERS)
+        self.functions = {name: call for name in names if callable(call := getattr(module, name, None))}
+        if "detect" not in self.functions:
+            raise RuleError(f"{script} defines no function detect", script)
+        self._detect = self.functions["detect"]
+        self._run = {"record": self._run_records, "batch": self._run_batch}[mode]
+
+    def run(self, fields: Fields) -> Verdicts:
+        """Runs `detect` over a batch, and the optional functions over its matches."""
+        verdicts = Verdicts()
+        self._run(fields, verdicts)
+        return verdicts
+
+    def _load(self, path: Path) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        if spec is None or spec.loader is None:
+            raise RuleError(f"{path.name} is no Python file", path.name)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[path.stem] = module  # before it runs, as import does it: dataclasses look themselves up there
+        try:
+            spec.loader.exec_module(module)
+        except BaseException as error:
+            raise RuleError(*self._describe(error)) from None
+        return module
+
+    # One record at a time
+
+    def _run_records(self, fields: Fields, verdicts: Verdicts) -> None:
+        detect = self._detect
+        for row, record in enumerate(each_record(fields)):
+            try:
+                verdict = detect(record)
+                if not verdict:
+                    continue
+                _check_verdict(verdict)
+            except BaseException as error:
+                self._fail(verdicts, row, "detect", error)
+                continue
+            self._match(verdicts, row, record, {}, {})
+
+    # All records of a batch at once
+
+    def _run_batch(self, fields: Fields, verdicts: Verdicts) -> None:
+        batch = records(fields, range(fields.length))
+        try:
+            found = self._detect(list(batch))
+            if found is None:
+                return
+            _check_iterable(found)
+            for yielded in found:
+                self._take(fields, yielded, verdicts)
+        except BaseException as error:
+            self._fail(verdicts, None, "detect", error)
+
+    def _take(self, fields: Fields, yielded: Any, verdicts: Verdicts) -> None:
+        """One yielded value: a record of the batch, or a dictionary that may name one."""
+        try:
+            said = {"record": yielded} if isinstance(yielded, Record) else _check_dictionary(yielded)
+            row = _row_of(said.get("record"), fields)
+            subject = yielded if row is None else said["record"]
+            given = {name: said[name] for name in _ANSWERS if name in said}
+            extra = {key: value for key, value in said.items() if key not in given and (key != "record" or row is None)}
+        except BaseException as error:
+            self._fail(verdicts, None, "detect", error)
+        else:
+            self._match(verdicts, row, subject, given, extra)
+
+    # What a match says about itself
+
+    def _match(
+        self, verdicts: Verdicts, row: int | None, subject: Any, given: Mapping[str, Any], extra: dict[str, Any]
+    ) -> None:
+        """Reports a match: each field as yielded, else as its function says, else left to the configuration."""
+        match: dict[str, Any] = {"row": row}
+        for name, check in _ANSWERS.items():
+            try:
+                answer = given[name] if name in given else self._ask(name, subject)
+                match[name] = None if answer is None else check(answer)
+            except BaseException as error:
+                self._fail(verdicts, row, name, error)
+        context = match.pop("alert_context", None) or {}
+        try:
+            match["context"] = _bounded({**jsonable(extra), **context})
+        except BaseException as error:
+            self._fail(verdicts, row, "detect", error)
+        verdicts.matches.append(match)
+
+    def _ask(self, name: str, subject: Any) -> Any:
+        function = self.functions.get(name)
+        return None if function is None else function(subject)
+
+    # What went wrong
+
+    def _fail(self, verdicts: Verdicts, row: int | None, function: str, error: BaseException) -> None:
+        text, file, line = self._describe(error)
+        verdicts.failures.append({"row": row, "function": function, "error": text, "file": file, "line": line})
+
+    def _describe(self, error: BaseException) -> tuple[str, str, int]:
+        """The error as text, and the innermost place in the detection's own files."""
+        if isinstance(error, MemoryError):
+            os._exit(OUT_OF_MEMORY)  # nothing that would still run could be trusted to
+        file, line = self._place(error.__traceback__)
+        if isinstance(error, SyntaxError) and (error.filename or "").startswith(self._folder):
+            file, line = error.filename or "", error.lineno or 0
+        return _error_text(error), file.removeprefix(self._folder), line
+
+    def _place(self, traceback: TracebackType | None) -> tuple[str, int]:
+        place = ("", 0)
+        while traceback is not None:
+            name = traceback.tb_frame.f_code.co_filename
+            if name.startswith(self._folder):
+                place = (name, traceback.tb_lineno)
+            traceback = traceback.tb_next
+        return place
+
+
+def _error_text(error: BaseException) -> str:
+    try:
+        if isinstance(error, Unsuitable):
+            return clean(str(error), ERROR_LIMIT)
+        said = error.msg if isinstance(error, SyntaxError) else str(error)
+        return clean(f"{type(error).__name__}: {said}".removesuffix(": "), ERROR_LIMIT)
+    except BaseException:
+        return f"{type(error).__name__} (its text cannot be had)"
+
+
+def _check_verdict(verdict: Any) -> None:
+    if callable(verdict) or hasattr(verdict, "__next__") or hasattr(verdict, "__await__"):
+        raise Unsuitable(
+            f"detect returned a {type(verdict).__name__}, which is always true; it must return True, False or None"
+        )
+
+
+def _check_iterable(found: Any) -> None:
+    if isinstance(found, Mapping | str | bytes) or not isinstance(found, Iterable):
+        raise Unsuitable(f"detect must yield its matches or return a list of them, not a {type(found).__name__}")
+
+
+def _check_dictionary(yielded: Any) -> dict[Any, Any]:
+    if not isinstance(yielded, Mapping):
+        raise Unsuitable(f"detect must yield a dictionary or a record for each match, not a {type(yielded).__name__}")
+    return dict(yielded)
+
+
+def _row_of(record: Any, fields: Fields) -> int | None:
+    """The row of a record of this batch; None for anything else, a record inside a record included."""
+    return record._row if isinstance(record, Record) and record._fields is fields else None
+
+
+def _text(limit: int) -> Callable[[Any], str]:
+    return lambda answer: clean(str(answer), limit)
+
+
+def _names(answer: Any) -> list[str]:
+    if not isinstance(answer, list | tuple) or not all(isinstance(name, str) for name in answer):
+        raise Unsuitable(f"destinations must be a list of names, not {clean(repr(answer), NAME_LIMIT)}")
+    return [clean(name, NAME_LIMIT) for name in answer]
+
+
+def _context(answer: Any) -> dict[str, Any]:
+    if not isinstance(answer, Mapping):
+        raise Unsuitable(f"alert_context must be a dictionary, not a {type(answer).__name__}")
+    context: dict[str, Any] = jsonable(answer)
+    return context
+
+
+def _bounded(context: dict[str, Any]) -> dict[str, Any]:
+    size = len(json.dumps(context)) if context else 0
+    return context if size <= CONTEXT_LIMIT else {"truncated": f"{size} bytes of context, {CONTEXT_LIMIT} at most"}
+
+
+_ANSWERS: dict[str, Callable[[Any], Any]] = {
+    "title": _text(TITLE_LIMIT),
+    "dedupe": _text(TITLE_LIMIT),
+    "severity": _text(NAME_LIMIT),
+    "destinations": _names,
+    "description": _text(PROSE_LIMIT),
+    "runbook": _text(PROSE_LIMIT),
+    "alert_context": _context,
+}
