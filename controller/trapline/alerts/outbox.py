@@ -191,7 +191,7 @@ def settle(
 def destinations_waiting(connection: sa.Connection) -> dict[str, int]:
     """Every destination with something unsettled, and how many."""
     query = sa.select(deliveries.c.destination, sa.func.count()).where(deliveries.c.state.in_(_UNSETTLED))
-    return dict(connection.execute(query.group_by(deliveries.c.destination)).tuples().all())
+    return dict(connection.execute(query.group_by(deliveries.c.destination)).all())
 
 
 def explain_waiting(connection: sa.Connection, destination: str, reason: str) -> None:
