@@ -1,64 +1,48 @@
 """The official pack, loaded in this process, and records by which to try it."""
 
-import importlib.util
+import json
 import os
 import subprocess
 import sys
 import tomllib
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 from uv import find_uv_bin
 
 from trapline.detection.model import DetectionConfig
+from trapline.tables.cloudtrail import SCHEMA
+from trapline.workers.wire import batch_frame
+from trapline_sandbox.columns import Fields
+from trapline_sandbox.frames import PREFIX_BYTES
+from trapline_sandbox.rule import Rule
 
 PROJECT = Path(__file__).parents[3]
 PACK = PROJECT / "detections"
 
 
-class Row(dict[str, Any]):
-    """A stand-in for the sandbox's record: a dict with `deepget`."""
-
-    def deepget(self, path: str, default: Any = None) -> Any:
-        value: Any = self
-        for part in path.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        return default if value is None else value
-
-
 @dataclass(frozen=True)
-class Rule:
-    """One detection of the pack: its config and its script."""
+class Loaded:
+    """One detection of the pack: its config, and its script as a worker runs it."""
 
     config: DetectionConfig
-    script: ModuleType
+    script: Rule
 
-    @property
-    def is_batch(self) -> bool:
-        return self.script.__name__ == "detection"
-
-    def matches(self, records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Each match as its alert fields: title, dedupe, severity, context, and the record itself."""
-        rows = [Row(record) for record in records]
-        if self.is_batch:
-            return [{"severity": self.config.alert.severity} | found for found in self.script.detect(rows)]
-        return [self._fields(row) for row in rows if self.script.detect(row)]
-
-    def _fields(self, row: Row) -> dict[str, Any]:
-        script = vars(self.script)
-        return {
-            "record": row,
-            "title": script["title"](row),
-            "dedupe": script["dedupe"](row),
-            "severity": script["severity"](row) if "severity" in script else self.config.alert.severity,
-            "context": script["alert_context"](row),
-        }
+    def matches(self, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """What is said of each match, with its record. A script that raises anything fails the test."""
+        head, *buffers = batch_frame(pa.RecordBatch.from_pylist(list(records), schema=SCHEMA), 0)
+        verdicts = self.script.run(Fields(json.loads(bytes(head[PREFIX_BYTES:]))["batch"], buffers))
+        assert verdicts.failures == []
+        return [
+            match | {"record": records[match["row"]], "severity": match["severity"] or self.config.alert.severity}
+            for match in verdicts.matches
+        ]
 
 
 @pytest.fixture(scope="session")
@@ -83,12 +67,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def rule(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterable[Rule]:
+def rule(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterable[Loaded]:
     folder: Path = request.param
     site = tmp_path_factory.mktemp("site")
     if (folder / "requirements.txt").exists():
-        command = [find_uv_bin(), "pip", "install", "--quiet", "--target", str(site), "--only-binary", ":all:"]
-        subprocess.run([*command, "-r", str(folder / "requirements.txt")], check=True)
+        command = [find_uv_bin(), "pip", "install", "--quiet", "--python", sys.executable, "--target", str(site)]
+        subprocess.run([*command, "--only-binary", ":all:", "-r", str(folder / "requirements.txt")], check=True)
     sys.path.insert(0, str(site))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # a library's own: a data file it leaves to be closed
@@ -97,16 +81,9 @@ def rule(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     sys.path.remove(str(site))
 
 
-def load(folder: Path) -> Rule:
+def load(folder: Path) -> Loaded:
     if (folder / "detection.toml").exists():
         config = tomllib.loads((folder / "detection.toml").read_text())
-        path = folder / "detection.py"
-    else:
-        config = yaml.safe_load((folder / "detection.yml").read_text())
-        path = folder / "detect.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return Rule(DetectionConfig.model_validate(config), script)
+        return Loaded(DetectionConfig.model_validate(config), Rule(folder, "detection.py", "batch"))
+    config = yaml.safe_load((folder / "detection.yml").read_text())
+    return Loaded(DetectionConfig.model_validate(config), Rule(folder, "detect.py", "record"))
