@@ -1,0 +1,208 @@
+"""trapline.yml: the tables, destinations, schedule and limits of a detections repository."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+
+from trapline.config.document import Document, UnreadableConfig, present, read_document
+from trapline.config.files import File
+from trapline.config.secrets import is_reference, references
+from trapline.config.secrets import resolve_secrets as resolve_secrets
+from trapline.config.units import Duration, Size
+from trapline.config.words import did_you_mean, explain, unknown_keys
+from trapline.errors import Problem, TraplineError, has_errors
+
+FILE_NAME = "trapline.yml"
+_TABLE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_DESTINATION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_SECTIONS = ("schedule", "sandbox", "prune")
+
+
+class SettingsError(TraplineError):
+    """trapline.yml cannot be used; `problems` says why, warnings included."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        first = next(problem for problem in problems if problem.severity == "error")
+        place = f"{first.path}:{first.line}" if first.line else first.path
+        super().__init__(f"{place}: {first.message}", remedy=first.remedy)
+        self.problems = tuple(problems)
+
+
+def _table_name(name: str) -> str:
+    if not _TABLE_NAME.fullmatch(name):
+        raise ValueError("a table's name is small letters, digits and `_`, and begins with a letter")
+    return name
+
+
+def _destination_name(name: str) -> str:
+    if not _DESTINATION_NAME.fullmatch(name):
+        raise ValueError("a destination's name is letters, digits, `_`, `-` and `.`, and begins with a letter or digit")
+    return name
+
+
+def _positive(duration: timedelta) -> timedelta:
+    if duration <= timedelta():
+        raise ValueError("the duration should be longer than 0s")
+    return duration
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+TableName = Annotated[str, AfterValidator(_table_name)]
+DestinationName = Annotated[str, AfterValidator(_destination_name)]
+Period = Annotated[Duration, AfterValidator(_positive)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class TableSettings(_Part):
+    """One entry of `tables`."""
+
+    engine: Literal["duckdb"] = Field(default="duckdb", description="The query engine.")
+    path: str = Field(min_length=1, description="Folder of Parquet files; relative to the controller's home.")
+    time: str = Field(default="ts", min_length=1, description="The column with a record's time.")
+    id: str | None = Field(default="event.id", description="Dotted path of a record's unique id; null for none.")
+    partition: str | None = Field(default=None, description="A hive partition column with the record's day.")
+    lag: Duration = Field(default=timedelta(), description="How late records may arrive.")
+
+
+class DestinationSettings(BaseModel):
+    """One entry of `destinations`: its type, and options for the plugin that brings the type."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    type: str = Field(min_length=1, description="The kind of destination, from a plugin.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the type, secrets as references; `resolve_secrets` reads these."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class ScheduleSettings(_Part):
+    """The `schedule` section."""
+
+    every: Period = Field(default=timedelta(minutes=5), description="Time between two ticks.")
+    start: Annotated[datetime, AfterValidator(_aware)] | None = Field(
+        default=None,
+        description="Where new detections begin, in UTC; if not given, `every` before now.",
+    )
+    longest_window: Period = Field(default=timedelta(days=1), description="The longest window of one scan.")
+    poll: Period = Field(default=timedelta(minutes=1), description="Time between two looks at the repository.")
+
+
+class SandboxSettings(_Part):
+    """The `sandbox` section."""
+
+    backend: Literal["auto", "docker", "process"] = Field(default="auto", description="How detections are isolated.")
+    base_image: str | None = Field(default=None, description="The image that detections are built on.")
+    memory: Size = Field(default=512 * 2**20, ge=2**20, description="Memory of one worker.")
+    batch_timeout: Period = Field(default=timedelta(seconds=60), description="The longest that one batch may take.")
+    cpus: float = Field(
+        default=1.0, gt=0, strict=True, allow_inf_nan=False, description="Processors that one worker may use."
+    )
+    pids: int = Field(default=64, ge=1, strict=True, description="Processes and threads of one worker.")
+
+
+class PruneSettings(_Part):
+    """The `prune` section: above either cap, removing detections waits for a person."""
+
+    max_count: int = Field(default=10, ge=0, strict=True, description="Detections that one revision may remove.")
+    max_share: float = Field(
+        default=0.3, ge=0, le=1, strict=True, description="Share of all detections that one may remove."
+    )
+
+
+class Settings(_Part):
+    """All of trapline.yml."""
+
+    tables: Mapping[TableName, TableSettings] = Field(default_factory=dict, description="The tables, by name.")
+    destinations: Mapping[DestinationName, DestinationSettings] = Field(
+        default_factory=dict, description="The destinations, by name."
+    )
+    default_destinations: tuple[str, ...] = Field(default=(), description="For detections that name none.")
+    operations: str | None = Field(default=None, description="The destination of operational alerts.")
+    schedule: ScheduleSettings = ScheduleSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    prune: PruneSettings = PruneSettings()
+
+    _document: Document | None = PrivateAttr(default=None)
+
+    def problem(
+        self, path: Sequence[str | int], message: str, remedy: str = "", code: str = "invalid-value"
+    ) -> Problem:
+        """An error about a key of the file (such as `["destinations", "jira", "url"]`), with its line."""
+        if self._document is None:
+            return Problem(FILE_NAME, 0, "error", code, message, remedy)
+        return self._document.problem(path, code, message, remedy)
+
+
+def load(files: Mapping[str, File], *, env: Mapping[str, str] | None = None) -> tuple[Settings, list[Problem]]:
+    """The settings of a repository; the defaults, and a warning, where it has no trapline.yml."""
+    file = files.get(FILE_NAME)
+    if file is None:
+        found = "trapline.yaml is not read" if "trapline.yaml" in files else "the repository has no trapline.yml"
+        remedy = "rename it to trapline.yml" if "trapline.yaml" in files else "add one at its root, with `tables:`"
+        return Settings(), [Problem(FILE_NAME, 0, "warning", "no-settings", f"{found}: defaults are used", remedy)]
+    if file.absent:
+        raise SettingsError([Problem(FILE_NAME, 0, "error", "file-not-read", f"the file {file.absent}")])
+    return parse(file.content, env=env)
+
+
+def parse(
+    text: bytes, *, path: str = FILE_NAME, env: Mapping[str, str] | None = None
+) -> tuple[Settings, list[Problem]]:
+    """The settings and warnings. Raises SettingsError. With `env`, secrets that are not set in it are warned of."""
+    try:
+        document = read_document(path, text)
+    except UnreadableConfig as error:
+        if error.problem.code == "empty":
+            return Settings(), [replace(error.problem, severity="warning")]
+        raise SettingsError([error.problem]) from None
+    data = present(document.data, groups=_SECTIONS)
+    problems = [*document.warnings, *unknown_keys(Settings, document, data)]
+    try:
+        settings = Settings.model_validate(data)
+    except ValidationError as error:
+        raise SettingsError([*problems, *explain(error, document, data)]) from None
+    settings._document = document
+    problems += [*_unknown_destinations(settings), *_secrets(settings, document, env)]
+    if has_errors(problems):
+        raise SettingsError(problems)
+    return settings, problems
+
+
+def _unknown_destinations(settings: Settings) -> Iterator[Problem]:
+    named: list[tuple[tuple[str | int, ...], str]] = [
+        (("default_destinations", index), name) for index, name in enumerate(settings.default_destinations)
+    ]
+    if settings.operations is not None:
+        named.append((("operations",), settings.operations))
+    known: Collection[str] = settings.destinations
+    for keys, name in named:
+        if name not in known:
+            remedy = f"{did_you_mean(name, known)} add it under destinations: or fix the name".strip()
+            yield settings.problem(keys, f"there is no destination `{name}`", remedy, "unknown-destination")
+
+
+def _secrets(settings: Settings, document: Document, env: Mapping[str, str] | None) -> Iterator[Problem]:
+    for name, destination in settings.destinations.items():
+        for keys, reference in references(destination.options):
+            place = ("destinations", name, *keys)
+            if not is_reference(reference):
+                message = f"${{{reference}}} is no reference to a secret"
+                yield settings.problem(place, message, "write ${env:NAME} or ${file:PATH}", "invalid-reference")
+            elif env is not None and (variable := reference.removeprefix("env:")) != reference and variable not in env:
+                message = f"{variable} is not set in this environment, so that `{name}` cannot deliver from here"
+                remedy = f"set {variable} where the controller runs"
+                yield document.problem(place, "secret-not-set", message, remedy, severity="warning")
