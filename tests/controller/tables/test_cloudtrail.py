@@ -135,6 +135,22 @@ def test_an_event_as_a_record(raw_event):
     assert "error" not in record
 
 
+def test_tls_in_ecs_words(raw_event):
+    details = {
+        "tlsVersion": "TLSv1.3",
+        "cipherSuite": "TLS_AES_128_GCM_SHA256",
+        "clientProvidedHostHeader": "sts.example",
+    }
+    record = normalise(raw_event | {"tlsDetails": details})
+    assert record["tls"] == {
+        "version": "1.3",
+        "version_protocol": "tls",
+        "cipher": "TLS_AES_128_GCM_SHA256",
+        "client": {"server_name": "sts.example"},
+    }
+    assert record["related"]["hosts"] == ["sts.example"]
+
+
 def role_identity(role: str, session: str) -> dict[str, Any]:
     return {
         "type": "AssumedRole",
