@@ -33,7 +33,7 @@ def a_notification(**changes: Any) -> Notification:
             window_end=NOW,
             query_id="query-1",
             bytes_scanned=4096,
-            replay="trapline try login_brute_force_by_ip --at 0123456",
+            replay="trapline alerts replay a1b2c3",
         ),
         description="Failed logins exceeded the threshold.",
         runbook="1. Look for a login that succeeded.\n2. Block the address.",

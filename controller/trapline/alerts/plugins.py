@@ -17,10 +17,10 @@ from typing import Any
 
 import pluggy
 from packaging.utils import canonicalize_name
-from trapline_plugins import api
-from trapline_plugins.api import ENTRY_POINT_GROUP, Destination, DestinationConfig, Kind
 
 from trapline.config.words import did_you_mean
+from trapline_plugins import api
+from trapline_plugins.api import ENTRY_POINT_GROUP, Destination, DestinationConfig, Kind
 
 BUILTIN_DISTRIBUTION = "trapline-plugins"
 _KIND = re.compile(r"[a-z][a-z0-9_-]{0,63}")

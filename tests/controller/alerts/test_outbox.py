@@ -224,7 +224,7 @@ def test_the_other_sides_wait_is_honoured(after: timedelta, waited: timedelta, d
     assert row(database, "a1").next_attempt_at == NOW + waited
 
 
-@pytest.mark.parametrize("outcome", [Retry("down"), Unknown("lost"), Retry("busy", after=timedelta(minutes=1))])
+@pytest.mark.parametrize("outcome", [Retry("down"), Unknown("lost"), Retry("busy", after=timedelta(minutes=30))])
 def test_it_is_given_up_after_many_attempts_and_a_day(outcome: Outcome, database: Database) -> None:
     put(database, "a1")
     chance, now, state = random.Random(7), NOW, State.PENDING

@@ -1,0 +1,194 @@
+"""From trapline.yml to destinations: what is wrong is named with its line, and never with a secret."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from trapline import __version__
+from trapline.alerts.destinations import build_destinations, make_tools
+from trapline.alerts.plugins import PluginInfo, load_plugins
+from trapline.alerts.redact import hide_secrets
+from trapline.config.secrets import Secret
+from trapline.errors import Problem
+from trapline.settings import parse
+from trapline_plugins.api import Destination, DestinationConfig, Tools
+from trapline_plugins.console import Console
+from trapline_plugins.fake_server import Answer, serving
+from trapline_plugins.samples import NOW
+from trapline_plugins.webhook import Webhook
+
+
+@pytest.fixture
+def tools() -> Iterator[Tools]:
+    tools = make_tools(lambda: NOW, pytest.fail)
+    yield tools
+    tools.http.close()
+
+
+def build(
+    tools: Tools, text: str, env: Mapping[str, str] | None = None, **more: type[Destination[Any]]
+) -> tuple[dict[str, Destination[Any]], list[Problem]]:
+    settings, _ = parse(dedent(text).lstrip().encode())
+    plugins = load_plugins()
+    plugins = replace(plugins, destinations={**plugins.destinations, **more})
+    return build_destinations(settings, plugins, env=env or {}, tools=tools)
+
+
+def test_destinations_are_built_with_their_secrets(tools: Tools) -> None:
+    built, problems = build(
+        tools,
+        """
+        destinations:
+          terminal:
+            type: console
+          hook:
+            type: webhook
+            url: https://hook.example/${env:TOKEN}
+            timeout: 5
+        """,
+        env={"TOKEN": "t0k3n"},
+    )
+    assert problems == []
+    assert isinstance(built["terminal"], Console)
+    hook = built["hook"]
+    assert isinstance(hook, Webhook)
+    assert hook.name == "hook"
+    assert hook.config.url.get_secret_value() == "https://hook.example/t0k3n"
+    assert "t0k3n" not in repr(hook.config)
+
+
+def test_what_is_wrong_leaves_out_that_one_alone(tools: Tools) -> None:
+    built, problems = build(
+        tools,
+        """
+        destinations:
+          terminal:
+            type: console
+          chat:
+            type: webhok
+          hook:
+            type: webhook
+            uri: https://hook.example/
+            timeout: soon
+          quiet:
+            type: webhook
+            url: ${env:HOOK_URL}
+            secret: ${env:HOOK_SECRET}
+        """,
+        env={"HOOK_URL": "https://hook.example/"},
+    )
+    assert built.keys() == {"terminal"}
+    assert [(p.line, p.code, p.message, p.remedy) for p in problems] == [
+        (
+            5,
+            "destination-type",
+            "destination 'chat' has the unknown type 'webhok'",
+            "did you mean `webhook`? install the plugin that brings 'webhok' with `pip install`; "
+            "`trapline plugins list` shows what is there",
+        ),
+        (6, "destination-option", "`url` of destination 'hook' is missing", "add `url`"),
+        (
+            9,
+            "destination-option",
+            "`timeout` of destination 'hook' is wrong: it should be a valid number, unable to parse string as a number",
+            "see the settings of 'webhook' in docs/reference/destinations.md",
+        ),
+        (8, "destination-option", "`uri` of destination 'hook' is no setting of 'webhook'", "did you mean `url`?"),
+        (
+            13,
+            "secret-missing",
+            "`secret` of destination quiet refers to ${env:HOOK_SECRET}, and HOOK_SECRET is not set",
+            "set HOOK_SECRET in the controller's environment",
+        ),
+    ]
+    assert all(p.path == "trapline.yml" and p.severity == "error" for p in problems)
+
+
+class Chatty(Destination[DestinationConfig]):
+    """A plugin that repeats its settings in its errors."""
+
+    kind = "chatty"
+    config_model = DestinationConfig
+
+    def __init__(self, name: str, config: Any, tools: Tools) -> None:
+        raise RuntimeError(f"cannot log in with {config.password}")
+
+    def render(self, notification: object) -> str:
+        return ""
+
+    def send(self, notification: object, rendered: object, ref: str) -> Any:
+        return None
+
+
+def test_no_value_is_shown_that_may_be_secret(tools: Tools) -> None:
+    class Config(DestinationConfig):
+        password: str
+
+    class Broken(Chatty):
+        config_model = Config
+
+    text = """
+        destinations:
+          a:
+            type: broken
+            password: Basic ${env:PASSWORD}
+          b:
+            type: webhook
+            url: ${env:PASSWORD}
+            headers: ${env:PASSWORD}
+        """
+    built, problems = build(tools, text, env={"PASSWORD": "hunter2"}, broken=Broken)
+    assert built == {}
+    assert [p.line for p in problems] == [3, 7, 8]
+    assert "a bug in the plugin: RuntimeError: cannot log in with **********" in problems[0].message
+    assert "hunter2" not in str(problems)
+
+
+def test_a_quarantined_plugin_is_named_where_its_type_is_missed(tools: Tools) -> None:
+    settings, _ = parse(b"destinations:\n  t:\n    type: teams\n")
+    broken = PluginInfo("teams", "trapline-teams", "2.0", (), False, "ModuleNotFoundError: No module named 'msal'")
+    plugins = replace(load_plugins(), listing=(broken,))
+    _, [problem] = build_destinations(settings, plugins, env={}, tools=tools)
+    assert problem.message == (
+        "destination 't' has the unknown type 'teams'; "
+        "teams (trapline-teams 2.0) is quarantined: ModuleNotFoundError: No module named 'msal'"
+    )
+
+
+def test_the_tools_name_themselves_and_follow_nobody(tools: Tools) -> None:
+    with serving(lambda _: Answer(302, headers=(("Location", "/elsewhere"),))) as server:
+        assert tools.http.get(server.url).status_code == 302
+    [request] = server.requests
+    assert request.headers["user-agent"] == f"trapline/{__version__}"
+    assert tools.now() == NOW
+
+
+def test_the_terminal_is_written_by_one_at_a_time() -> None:
+    inside, most = 0, 0
+
+    def write(_text: str) -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        threading.Event().wait(0.005)
+        inside -= 1
+
+    tools = make_tools(lambda: NOW, write)
+    threads = [threading.Thread(target=tools.write, args=("text",)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    tools.http.close()
+    assert most == 1
+
+
+def test_parts_of_a_secret_are_hidden_too() -> None:
+    options = {"headers": {"Authorization": Secret("Basic dXNlcjpwdw==")}, "list": [Secret("s3cret-two")]}
+    assert hide_secrets("401 for dXNlcjpwdw== / s3cret-two, Basic realm", options) == (
+        "401 for ********** / **********, Basic realm"
+    )
