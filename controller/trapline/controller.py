@@ -74,6 +74,8 @@ class Controller:
         self._stop = threading.Event()
         self._choosing = threading.Lock()
         self._backend: tuple[tuple[str, str | None], Backend, Pool] | None = None
+        self._parsed: tuple[bytes, Settings] | None = None
+        self._router: tuple[Settings, Router, list[Problem]] | None = None
         self._reconciler = Reconciler(
             ledger=self.ledger,
             mirror=Mirror(options.repository, options.home / "mirror.git", ref=options.ref),
@@ -140,8 +142,10 @@ class Controller:
     def deliver(self) -> tuple[DeliveryReport, list[Problem]]:
         """Sends what is due; the problems are those of destinations that cannot be used as they are configured."""
         settings = self._settings() or Settings()
-        destinations, problems = build_destinations(settings, self._plugins, env=os.environ, tools=self._tools)
-        return Router(self.database, destinations, now=self._now).deliver(), problems
+        if self._router is None or self._router[0] is not settings:
+            destinations, problems = build_destinations(settings, self._plugins, env=os.environ, tools=self._tools)
+            self._router = (settings, Router(self.database, destinations, now=self._now), problems)
+        return self._router[1].deliver(), self._router[2]
 
     def remove_builds(self) -> None:
         """Removes every build of this home, for a home that ends with the process."""
@@ -159,7 +163,7 @@ class Controller:
             _Loop("tick", self._tick_and_log, every, stop),
             _Loop("deliver", self._deliver_and_log, lambda: DELIVERY_PAUSE, stop),
         ]
-        self._reconcile_once_before_ticking()
+        _guarded("reconcile", self._reconcile_and_log)  # so that the first tick finds something to run
         for loop in loops:
             loop.start()
         stop.wait()
@@ -171,15 +175,17 @@ class Controller:
         for loop in loops:
             loop.join()
 
-    def _reconcile_once_before_ticking(self) -> None:
-        _guarded("reconcile", self._reconcile_and_log)
-
     def _pace(self, of: Callable[[Settings], timedelta]) -> Callable[[], timedelta]:
         return lambda: of(self._settings() or Settings())
 
     def _settings(self) -> Settings | None:
+        """The last usable trapline.yml; the same object for as long as its text is the same."""
         kept = self.ledger.settings()
-        return parse(kept[1], env=os.environ)[0] if kept else None
+        if kept is None:
+            return None
+        if self._parsed is None or self._parsed[0] != kept[1]:
+            self._parsed = (kept[1], parse(kept[1], env=os.environ)[0])
+        return self._parsed[1]
 
     def _chosen(self, settings: Settings) -> tuple[Backend, Pool]:
         """The backend that the flags or the settings ask for, chosen anew only where these change."""
@@ -215,9 +221,13 @@ class Controller:
             log.info("%d matches, %d alerts opened, %d updated", report.matches, report.opened, report.updated)
 
     def _deliver_and_log(self) -> None:
-        _, problems = self.deliver()
-        for problem in problems:
-            log.error("%s", problem)
+        known = self._router
+        report, problems = self.deliver()
+        if self._router is not known:  # said once for each trapline.yml, not every second
+            for problem in problems:
+                log.error("%s", problem)
+        for destination, reason in report.reasons.items():
+            log.warning("%s: %s", destination, reason)
 
 
 class _Loop(threading.Thread):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
-from trapline_plugins.api import Kind, Notification, Provenance
 
 from trapline.detection.model import DetectionConfig
+from trapline_plugins.api import Kind, Notification, Provenance
 
 _provenance = TypeAdapter(Provenance)
 
@@ -31,7 +31,7 @@ def notification_of(
     *,
     kind: Kind,
     delivery_id: str,
-    records: Sequence[Mapping[str, Any]],
+    records: tuple[Mapping[str, Any], ...],
     now: datetime,
 ) -> Notification:
     """`alert` is a row of the table `alerts`, `config` what the detection ran with."""

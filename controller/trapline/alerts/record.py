@@ -10,16 +10,16 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from trapline_plugins.api import Kind, Provenance
 
 from trapline.alerts.lifecycle import Moment, Span, assign
 from trapline.alerts.notify import notification_of, provenance_to_json
 from trapline.alerts.outbox import enqueue
 from trapline.detection.model import DetectionConfig, Severity
-from trapline.query.window import Window
 from trapline.state.database import Database
 from trapline.state.schema import alerts, checkpoints, failures, matches, scans
+from trapline.window import Window
 from trapline.workers.answer import Answer
+from trapline_plugins.api import Kind, Provenance
 
 EXAMPLES = 3  # records that go out with a notification; all of them are in the database
 _CHUNK = 500  # SQLite's limit on bound parameters is in the thousands
@@ -164,7 +164,7 @@ def _apply(
     rows = _match_rows(connection, [moment.match_id for moment in joined])
     before = None
     if span.alert_id:
-        before = connection.execute(sa.select(alerts).where(alerts.c.id == span.alert_id)).mappings().one()
+        before = _alert_row(connection, span.alert_id)
     alert_id = span.alert_id or _digest(origin.identity, dedupe, joined[0].match_id)[:20]
     _set_alert(connection, alert_id, [moment.match_id for moment in joined])
     if before is None:
@@ -173,8 +173,8 @@ def _apply(
     else:
         connection.execute(alerts.update().where(alerts.c.id == alert_id).values(_updates(before, rows, now)))
         kind = Kind.UPDATED
-    alert = connection.execute(sa.select(alerts).where(alerts.c.id == alert_id)).mappings().one()
-    examples = [row["record"] for row in rows if row["record"] is not None][:EXAMPLES]
+    alert = _alert_row(connection, alert_id)
+    examples = tuple(row["record"] for row in rows if row["record"] is not None)[:EXAMPLES]
     for destination in alert["destinations"]:
         heard = before is not None and destination in before["destinations"]
         told = Kind.UPDATED if heard else Kind.OPENED
@@ -299,12 +299,16 @@ def _insert_matches(
     connection.execute(matches.insert(), rows)
 
 
-def _match_rows(connection: sa.Connection, ids: Sequence[str]) -> list[Mapping[str, Any]]:
+def _alert_row(connection: sa.Connection, alert_id: str) -> dict[str, Any]:
+    return dict(connection.execute(sa.select(alerts).where(alerts.c.id == alert_id)).mappings().one())
+
+
+def _match_rows(connection: sa.Connection, ids: Sequence[str]) -> list[dict[str, Any]]:
     """The matches of one alert, in the order of their ids as given."""
-    rows: dict[str, Mapping[str, Any]] = {}
+    rows: dict[str, dict[str, Any]] = {}
     for chunk in _chunks(ids):
         for row in connection.execute(sa.select(matches).where(matches.c.id.in_(chunk))).mappings():
-            rows[row["id"]] = row
+            rows[row["id"]] = dict(row)
     return [rows[id] for id in ids]
 
 

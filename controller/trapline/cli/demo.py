@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 import tempfile
 from collections import Counter
@@ -15,7 +16,7 @@ import click
 
 from trapline.alerts.store import list_alerts
 from trapline.cli.options import sandbox_options
-from trapline.cli.output import as_json, console, moment, print_json, print_problems, print_table, progress, 
+from trapline.cli.output import as_json, console, moment, print_json, print_problems, print_table, progress
 from trapline.controller import Controller, system_clock
 from trapline.demo.story import OFFICIAL_PACK, Clock, Stage, options_of, run, set_up
 from trapline.deploy.reconcile import Report
@@ -117,14 +118,16 @@ def _play(
 
 def _narrator(as_json: bool) -> Callable[[str], None]:
     """Says what the controller does, indented under the step it belongs to."""
-    return lambda message: None if as_json else console.print(f"  {message}", style="dim", highlight=False, markup=False)
+    if as_json:
+        return lambda _: None
+    return lambda message: console.print(f"  {message}", style="dim", highlight=False, markup=False)
 
 
 def _print_opening(stage: Stage) -> None:
     first, last = stage.span
     _heading("The lake")
     console.print(
-        f"  {stage.imported.events:,} CloudTrail events, {moment(first)} to {moment(last)} UTC, as a table of Parquet files",
+        f"  {stage.imported.events:,} CloudTrail events, {moment(first)} to {moment(last)} UTC, in Parquet files",
         highlight=False,
     )
     _heading("Merge to main: each detection is locked, built, tested in its sandbox, and made live")
@@ -138,9 +141,7 @@ def _print_tick(at: datetime, tick: TickReport) -> None:
             f"{scan.bytes_scanned:,} bytes, {scan.seconds:.2f} s",
             highlight=False,
         )
-    console.print(
-        f"  {tick.matches} matches, {tick.opened} alerts opened, {tick.updated} updated\n", highlight=False
-    )
+    console.print(f"  {tick.matches} matches, {tick.opened} alerts opened, {tick.updated} updated\n", highlight=False)
     for identity, message in {**tick.failures, **tick.errors}.items():
         console.print(f"  {identity}: {message}", style="red", highlight=False, markup=False)
 
@@ -165,15 +166,15 @@ def _print_closing(stage: Stage, report: Report, ticks: list[TickReport], alerts
     if stage.planted:
         console.print(f"  Planted in the made-up events were {len(stage.planted)} attacks:", highlight=False)
         for planted in stage.planted:
-            console.print(f"    {moment(planted.at)}  {planted.story} ({planted.detection})", highlight=False, markup=False)
+            told = f"    {moment(planted.at)}  {planted.what} ({planted.detection})"
+            console.print(told, highlight=False, markup=False)
     _heading("What to try next")
     for line in _suggestions(stage.home, kept=kept):
         console.print(f"  {line}", highlight=False, markup=False)
 
 
 def _suggestions(home: Path, *, kept: bool) -> list[str]:
-    trapline = sys.argv[0] if "/" in sys.argv[0] else "trapline"
-    trapline = shlex.quote(str(Path(trapline).relative_to(Path.cwd())) if Path(trapline).is_relative_to(Path.cwd()) else trapline)
+    trapline = "trapline" if shutil.which("trapline") else shlex.quote(sys.argv[0])
     if not kept:
         return [
             f"{trapline} demo --keep my-trapline      the same, kept to look around in",

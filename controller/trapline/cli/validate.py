@@ -43,7 +43,7 @@ def validate(path: Path, as_json: bool) -> None:
 
 
 def _check(files: Mapping[str, File], *, folder: str) -> tuple[list[Problem], int]:
-    """The problems under `folder`, and the number of detections there. Other folders are loaded too: names may clash."""
+    """The problems under `folder`, and how many detections are there. The others are loaded too: names may clash."""
     if SETTINGS_FILE in files:
         try:
             desired = read_desired("", files, fallback=None, env=os.environ)

@@ -18,7 +18,7 @@ from trapline.errors import TraplineError
 from trapline.run.tick import TickReport
 from trapline.tables.imports import ImportResult, import_cloudtrail
 
-TICKS = 4
+TICKS = 6
 OFFICIAL_PACK = Path(__file__).parents[3] / "detections"
 
 
@@ -35,7 +35,9 @@ class Stage:
     def span(self) -> tuple[datetime, datetime]:
         if self.imported.first is None or self.imported.last is None:
             raise TraplineError("there are no events to run over", remedy="name a folder with CloudTrail deliveries")
-        return self.imported.first, self.imported.last + timedelta(seconds=1)
+        return self.imported.first.replace(microsecond=0), self.imported.last.replace(microsecond=0) + timedelta(
+            seconds=1
+        )
 
 
 class Clock:
@@ -76,7 +78,7 @@ def run(stage: Stage, controller: Controller, clock: Clock, on_tick: Callable[[d
     first, last = stage.span
     report = controller.reconcile()
     for number in range(1, TICKS + 1):
-        clock.at = first + (last - first) * number / TICKS
+        clock.at = first + timedelta(seconds=round((last - first).total_seconds() * number / TICKS))
         tick = controller.tick()
         on_tick(clock.at, tick)
         controller.deliver()

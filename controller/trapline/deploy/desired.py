@@ -1,4 +1,4 @@
-"""The desired state: one resolved commit read whole, sorted into what can be deployed and what is held back, and why."""
+"""The desired state: one resolved commit, sorted into what can be deployed and what is held back, and why."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ class Desired:
     settings_text: bytes
     detections: tuple[Detection, ...]
     held: tuple[Held, ...]
+    broken_identities: frozenset[str]
+    """Ids and names that could be read from what is held: whoever has one of them is still in the repository."""
     problems: tuple[Problem, ...]
 
 
@@ -45,7 +47,7 @@ def read_desired(
     settings, text, problems = _read_settings(files, fallback, env)
     loaded = load(files)
     problems += loaded.problems
-    held = [Held(loaded.identities_by_path.get(path), path, broken) for path, broken in sorted(loaded.broken.items())]
+    held = [Held(None, path, broken) for path, broken in sorted(loaded.broken.items())]
     ready: list[Detection] = []
     for detection in loaded.detections:
         found = check(detection, tables=settings.tables, destinations=settings.destinations)
@@ -54,7 +56,7 @@ def read_desired(
             held.append(Held(detection.identity, detection.path, tuple(found)))
         else:
             ready.append(detection)
-    return Desired(revision, settings, text, tuple(ready), tuple(held), tuple(problems))
+    return Desired(revision, settings, text, tuple(ready), tuple(held), loaded.broken_identities, tuple(problems))
 
 
 def _read_settings(

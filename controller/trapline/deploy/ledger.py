@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -156,6 +156,12 @@ class Ledger:
                 .values(health_message=message, failing_since=failing_since if message else None)
             )
 
+    def forget(self, identities: Iterable[str]) -> None:
+        """Drops statuses; events stay."""
+        with self._database.transaction() as connection:
+            for identity in identities:
+                connection.execute(detections.delete().where(detections.c.identity == identity))
+
     def history(self, identity: str) -> Sequence[Mapping[str, Any]]:
         """A detection's events, newest first."""
         with self._database.reading() as connection:
@@ -202,7 +208,7 @@ class Ledger:
 
 def backoff(attempts: int) -> timedelta:
     """How long to wait after so many failed attempts at one revision: half a minute, doubling, at most an hour."""
-    return min(timedelta(seconds=30) * 2 ** min(attempts, 10), timedelta(hours=1))
+    return min(timedelta(seconds=30 * 2 ** min(attempts, 10)), timedelta(hours=1))
 
 
 def _upsert(connection: sa.Connection, table: sa.Table, key: dict[str, Any], values: dict[str, Any]) -> None:

@@ -96,6 +96,7 @@ class Reconciler:
             work.outcomes += threads.map(lambda detection: self._bring(work, detection), enabled)
         self._disable(work)
         problem = self._prune(work, confirmed=confirm_prune)
+        self._forget(work)
         work.backend.remove(work.backend.built() - self._ledger.builds_to_keep())
         problems = (*work.desired.problems, *([problem] if problem else []))
         return Report(revision, work.desired.settings, tuple(sorted(work.outcomes, key=_by_name)), problems)
@@ -242,7 +243,7 @@ class Reconciler:
         """Retires what the commit no longer has: never above the cap, and never what is merely broken there."""
         wanted = {detection.identity for detection in work.desired.detections}
         held_paths = {held.path for held in work.desired.held}
-        kept = wanted | {held.identity for held in work.desired.held}
+        kept = wanted | work.desired.broken_identities | {held.identity for held in work.desired.held}
         gone = [
             identity
             for identity in work.deployments
@@ -265,6 +266,18 @@ class Reconciler:
         for identity in gone:
             self._retire(work, identity, Sync.RETIRED, "no longer in the repository")
         return None
+
+    def _forget(self, work: _Pass) -> None:
+        """Drops the statuses of what never was live and left the commit, such as a broken folder that was mended."""
+        present = {detection.identity for detection in work.desired.detections}
+        held_paths = {held.path for held in work.desired.held}
+        self._ledger.forget(
+            identity
+            for identity, status in work.statuses.items()
+            if status.sync in (Sync.STALLED, Sync.WAITING)
+            and identity not in present | work.deployments.keys()
+            and status.path not in held_paths
+        )
 
     def _retire(self, work: _Pass, identity: str, sync: Sync, message: str) -> None:
         self._ledger.retire(identity, sync=sync, revision=work.desired.revision, message=message, now=self._now())

@@ -14,8 +14,8 @@ import sqlglot
 from sqlglot import exp
 
 from trapline.query.engine import QueryError, Scan, ScanRequest
-from trapline.query.window import Window
 from trapline.settings import TableSettings
+from trapline.window import Window
 
 BATCH_ROWS = 65_536
 
@@ -83,9 +83,7 @@ class _DuckDBScan:
             return
         reader = _reader(self._connection, self._query)
         try:
-            for batch in reader:
-                if batch.num_rows:
-                    yield batch
+            yield from _coalesced(reader)
         except (duckdb.Error, pa.ArrowException) as error:
             raise _query_error(error) from error
 
@@ -102,6 +100,20 @@ def _reader(connection: duckdb.DuckDBPyConnection, query: str) -> pa.RecordBatch
         return connection.sql(query).to_arrow_reader(BATCH_ROWS)
     except duckdb.Error as error:
         raise _query_error(error) from error
+
+
+def _coalesced(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    """Batches of a good size: DuckDB gives small ones where a table has many small files, and each has its price."""
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in reader:
+        held.append(batch)
+        rows += batch.num_rows
+        if rows >= BATCH_ROWS:
+            yield from pa.Table.from_batches(held).combine_chunks().to_batches()
+            held, rows = [], 0
+    if rows:
+        yield from pa.Table.from_batches(held).combine_chunks().to_batches()
 
 
 def _query_error(error: Exception) -> QueryError:

@@ -11,7 +11,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from trapline.errors import TraplineError
-from trapline.query.window import Window
+from trapline.window import Window
 
 
 class QueryError(TraplineError):

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
-from trapline_sandbox import plain
 
 from trapline.alerts.record import Failure, Match, ScanSummary, match_id
 from trapline.deploy.ledger import Deployment
@@ -24,6 +23,11 @@ from trapline.settings import Settings
 from trapline.workers.answer import complete
 from trapline.workers.interface import BatchReply, Limits, Rule
 from trapline.workers.pool import Pool
+from trapline_sandbox import plain
+
+
+class Interrupted(Exception):
+    """The controller is stopping; the window was not seen whole and will be read again."""
 
 
 @dataclass(slots=True)
@@ -40,16 +44,24 @@ class Feeder:
     """Runs scans through warm workers, the detections of a scan side by side."""
 
     def __init__(
-        self, engine: Engine, pool: Pool, threads: ThreadPoolExecutor, *, settings: Settings, limits: Limits
+        self,
+        engine: Engine,
+        pool: Pool,
+        threads: ThreadPoolExecutor,
+        *,
+        settings: Settings,
+        limits: Limits,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._engine = engine
         self._pool = pool
         self._threads = threads
         self._settings = settings
         self._limits = limits
+        self._stopping = stopping
 
     def feed(self, planned: PlannedScan, *, now: Callable[[], datetime]) -> tuple[ScanSummary, list[Findings]]:
-        """Never raises for what concerns one detection. Raises QueryError where the scan itself cannot be done."""
+        """Raises QueryError where the scan cannot be done, Interrupted on stopping; a detection's error is a finding."""
         request, started_at, started = planned.request, now(), time.monotonic()
         findings = [Findings(member) for member in planned.members]
         whole_window: list[pa.RecordBatch] = []
@@ -57,6 +69,8 @@ class Feeder:
         records = 0
         with self._engine.scan(request) as scan:
             for batch in scan.batches():
+                if self._stopping():
+                    raise Interrupted
                 records += batch.num_rows
                 self._offer(planned, [f for f in findings if f.deployment.mode is Mode.RECORD], batch)
                 if keep_window:
@@ -98,7 +112,8 @@ class Feeder:
         """Full records are made for matches and failures only, never for the rest of the batch."""
         config, table = findings.deployment.config, planned.request.table
         last_moment = planned.request.window.end - timedelta(microseconds=1)
-        rows = sorted({item.row for item in (*reply.matches, *reply.failures) if item.row is not None})
+        answered = [match.row for match in reply.matches] + [failure.row for failure in reply.failures]
+        rows = sorted({row for row in answered if row is not None})
         records = dict(zip(rows, batch.take(pa.array(rows, pa.int64())).to_pylist(), strict=True))
         for match in reply.matches:
             record = records[match.row] if match.row is not None else None
@@ -107,7 +122,8 @@ class Feeder:
             stored = _plain(record)
             key = self._record_key(table, record)
             if record is None:  # a batch rule's conclusion about its window: the same window, the same match
-                key = f"{planned.request.window} {answer.title} {answer.dedupe} {json.dumps(answer.context, sort_keys=True)}"
+                context = json.dumps(answer.context, sort_keys=True)
+                key = f"{planned.request.window} {answer.title} {answer.dedupe} {context}"
             findings.matches.append(Match(match_id(findings.deployment.identity, table, key), event_at, answer, stored))
             findings.failures += [Failure("severity", note, "", 0, event_at, stored) for note in answer.notes]
         for failure in reply.failures:

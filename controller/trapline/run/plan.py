@@ -1,4 +1,4 @@
-"""Planning a tick: which scans are due, each shared by every detection that reads the same table over the same window."""
+"""Planning a tick: which scans are due, each shared by all detections that read one table over one window."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import datetime
 
 from trapline.deploy.ledger import Deployment
 from trapline.query.engine import ScanRequest
-from trapline.query.window import next_window
 from trapline.settings import Settings
+from trapline.window import next_window
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ def plan(
 ) -> list[PlannedScan]:
     """The next scan of every (detection, table) that has something to read, oldest windows first.
 
-    `checkpoints` and `skip` are keyed by (identity, table); who has no checkpoint starts where the settings say. A table
-    that the settings do not have is planned too, so that the engine's error reaches the detections that name it.
+    `checkpoints` and `skip` are keyed by (identity, table); who has no checkpoint starts where the settings say. A
+    table that the settings do not have is planned too: the engine's error then reaches the detections that name it.
     """
     start = settings.schedule.start or now - settings.schedule.every
     members: dict[ScanRequest, list[Deployment]] = defaultdict(list)

@@ -13,11 +13,11 @@ from trapline.alerts.store import matches_of
 from trapline.deploy.ledger import Ledger
 from trapline.errors import TraplineError
 from trapline.query.engine import Engine, ScanRequest
-from trapline.query.window import Window
 from trapline.run.feed import Feeder
 from trapline.run.plan import PlannedScan
 from trapline.settings import Settings
 from trapline.state.database import Database
+from trapline.window import Window
 from trapline.workers.interface import BuildDigest, Limits
 from trapline.workers.pool import Pool
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from trapline.alerts.record import Origin, ScanSummary, record
 from trapline.deploy.ledger import Ledger
 from trapline.query.engine import Engine, QueryError
-from trapline.run.feed import Feeder, Findings
+from trapline.run.feed import Feeder, Findings, Interrupted
 from trapline.run.plan import PlannedScan, plan
 from trapline.settings import Settings
 from trapline.state.database import Database
@@ -68,7 +68,14 @@ class Ticker:
         report, now = TickReport(), self._now()
         failed: set[tuple[str, str]] = set()
         with ThreadPoolExecutor(self._threads, thread_name_prefix="feed") as threads:
-            feeder = Feeder(self._engine, self._pool, threads, settings=self._settings, limits=self._limits)
+            feeder = Feeder(
+                self._engine,
+                self._pool,
+                threads,
+                settings=self._settings,
+                limits=self._limits,
+                stopping=self._stopping,
+            )
             while not self._stopping():
                 deployments = self._ledger.deployments().values()
                 due = plan(deployments, self._checkpoints(), self._settings, now=now, skip=frozenset(failed))
@@ -83,13 +90,15 @@ class Ticker:
         return report
 
     def _run(self, feeder: Feeder, planned: PlannedScan, report: TickReport) -> set[tuple[str, str]]:
-        """One scan, recorded for each of its detections; returns the (identity, table) pairs that did not get through."""
+        """One scan, recorded for each of its detections; returns the (identity, table) pairs that it failed for."""
         table = planned.request.table
         try:
             summary, findings = feeder.feed(planned, now=self._now)
         except QueryError as error:
             report.errors |= {member.identity: f"table {table}: {error} [{error.code}]" for member in planned.members}
             return {(member.identity, table) for member in planned.members}
+        except Interrupted:
+            return set()
         report.scans.append(summary)
         for found in findings:
             identity = found.deployment.identity

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trapline.query.window import Window, next_window
+from trapline.window import Window, next_window
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 seconds = st.integers(0, 10**6).map(lambda n: timedelta(seconds=n))
