@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
+
 from trapline.alerts.outbox import (
     CLAIM,
     DEFAULT_POLICY,

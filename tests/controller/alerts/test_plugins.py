@@ -8,6 +8,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+
 from trapline.alerts.plugins import PluginInfo, Plugins, load_plugins
 from trapline_plugins.console import Console
 from trapline_plugins.webhook import Webhook
