@@ -46,7 +46,7 @@ class Options:
     """What differs per machine: flags and TRAPLINE_* variables. `sandbox` and `base_image` override trapline.yml."""
 
     home: Path
-    repository: str
+    repository: str = ""  # may be empty where nothing is reconciled
     ref: str = "main"
     sandbox: str | None = None
     base_image: str | None = None
@@ -76,15 +76,6 @@ class Controller:
         self._backend: tuple[tuple[str, str | None], Backend, Pool] | None = None
         self._parsed: tuple[bytes, Settings] | None = None
         self._router: tuple[Settings, Router, list[Problem]] | None = None
-        self._reconciler = Reconciler(
-            ledger=self.ledger,
-            mirror=Mirror(options.repository, options.home / "mirror.git", ref=options.ref),
-            home=options.home,
-            backend_for=lambda settings: self._chosen(settings)[0],
-            limits_for=limits_of,
-            now=now,
-            on_progress=on_progress,
-        )
 
     def __enter__(self) -> Controller:
         return self
@@ -103,7 +94,16 @@ class Controller:
 
     def reconcile(self, *, confirm_prune: bool = False) -> Report:
         """Brings the deployments to what git says. Raises TraplineError where git says nothing usable."""
-        return self._reconciler.reconcile(confirm_prune=confirm_prune)
+        reconciler = Reconciler(
+            ledger=self.ledger,
+            mirror=Mirror(self.options.repository, self.options.home / "mirror.git", ref=self.options.ref),
+            home=self.options.home,
+            backend_for=lambda settings: self._chosen(settings)[0],
+            limits_for=limits_of,
+            now=self._now,
+            on_progress=self._on_progress,
+        )
+        return reconciler.reconcile(confirm_prune=confirm_prune)
 
     def tick(self) -> TickReport:
         """Reads what is due and records what the detections say of it."""

@@ -12,7 +12,17 @@ import click
 
 from trapline.alerts.store import deliveries_of, find_alert, list_alerts, matches_of
 from trapline.cli.options import existing_database, home_option, sandbox_options
-from trapline.cli.output import as_json, console, moment, print_json, print_table, progress, severity_text, short
+from trapline.cli.output import (
+    as_json,
+    console,
+    counted,
+    moment,
+    print_json,
+    print_table,
+    progress,
+    severity_text,
+    short,
+)
 from trapline.controller import Controller, Options
 
 
@@ -76,7 +86,7 @@ def replay(home: Path, sandbox: str | None, base_image: str | None, alert_id: st
     The exit code is 1 where a match of the alert's window is not found again.
     """
     alert = find_alert(existing_database(home), alert_id)
-    options = Options(home, "", sandbox=sandbox, base_image=base_image)
+    options = Options(home, sandbox=sandbox, base_image=base_image)
     with progress("replaying") as on_progress, Controller(options, on_progress=on_progress) as running:
         result = running.replay(alert)
     if as_json:
@@ -85,8 +95,8 @@ def replay(home: Path, sandbox: str | None, base_image: str | None, alert_id: st
         )
     else:
         console.print(
-            f"{short(alert['id'])}: build {short(alert['provenance']['digest'])} over {result.window} finds "
-            f"{len(result.found)} of the alert's matches of this window again, {len(result.missing)} not",
+            f"build {short(alert['provenance']['digest'])} over {result.window} finds again "
+            f"{len(result.found)} of the {counted(len(result.found) + len(result.missing), 'match')} it found then",
             highlight=False,
         )
     sys.exit(1 if result.missing else 0)

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from trapline.cli.options import home_option, sandbox_options
-from trapline.cli.output import as_json, console, errors, print_json, print_problems, progress, short
+from trapline.cli.output import as_json, console, counted, errors, print_json, print_problems, progress, short
 from trapline.controller import Controller, Options
 from trapline.errors import has_errors
 
@@ -120,10 +120,11 @@ def _print(summary: Mapping[str, Any]) -> None:
             )
     unchanged = sum(detection["action"] == "unchanged" for detection in summary["detections"])
     if unchanged:
-        console.print(f"  unchanged    {unchanged} detections", highlight=False)
+        console.print(f"  unchanged    {counted(unchanged, 'detection')}", highlight=False)
     console.print(
-        f"{summary['scans']} scans, {summary['records']:,} records, {summary['matches']} matches, "
-        f"{summary['alerts_opened']} alerts opened, {summary['alerts_updated']} updated, "
+        f"{counted(summary['scans'], 'scan')}, {counted(summary['records'], 'record')}, "
+        f"{counted(summary['matches'], 'match')}, {counted(summary['alerts_opened'], 'alert')} opened, "
+        f"{summary['alerts_updated']} updated, "
         f"{summary['delivered']} delivered",
         highlight=False,
     )

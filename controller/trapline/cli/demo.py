@@ -16,7 +16,7 @@ import click
 
 from trapline.alerts.store import list_alerts
 from trapline.cli.options import sandbox_options
-from trapline.cli.output import as_json, console, moment, print_json, print_problems, print_table, progress
+from trapline.cli.output import as_json, console, counted, moment, print_json, print_problems, print_table, progress
 from trapline.controller import Controller, system_clock
 from trapline.demo.story import OFFICIAL_PACK, Clock, Stage, options_of, run, set_up
 from trapline.deploy.reconcile import Report
@@ -137,11 +137,14 @@ def _print_tick(at: datetime, tick: TickReport) -> None:
     _heading(f"Tick at {moment(at)} UTC")
     for scan in tick.scans:
         console.print(
-            f"  one scan of {scan.table} for {len(scan.detections)} detections: {scan.records:,} records, "
+            f"  one scan of {scan.table} for {counted(len(scan.detections), 'detection')}: {scan.records:,} records, "
             f"{scan.bytes_scanned:,} bytes, {scan.seconds:.2f} s",
             highlight=False,
         )
-    console.print(f"  {tick.matches} matches, {tick.opened} alerts opened, {tick.updated} updated\n", highlight=False)
+    console.print(
+        f"  {counted(tick.matches, 'match')}, {counted(tick.opened, 'alert')} opened, {tick.updated} updated\n",
+        highlight=False,
+    )
     for identity, message in {**tick.failures, **tick.errors}.items():
         console.print(f"  {identity}: {message}", style="red", highlight=False, markup=False)
 

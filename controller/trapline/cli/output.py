@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,7 +17,10 @@ from rich.text import Text
 
 from trapline.errors import Problem
 
-console = Console(soft_wrap=True)
+# In a pipe or a file there is no width to keep to: a line is a line, and a table as wide as it needs.
+PIPE_WIDTH = 10_000
+
+console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 errors = Console(stderr=True, soft_wrap=True)
 
 SEVERITY_STYLES = {
@@ -42,7 +46,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *,
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else escape(cell) for cell in row))
     if table.row_count:
-        console.print(table, soft_wrap=not console.is_terminal)
+        console.print(table, soft_wrap=False)
     else:
         console.print(empty, style="dim")
 
@@ -57,6 +61,12 @@ def print_problems(problems: Iterable[Problem]) -> None:
 
 def severity_text(severity: str) -> Text:
     return Text(severity, style=SEVERITY_STYLES.get(severity, ""))
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 alert`, `2 alerts`, `1,000 alerts`."""
+    plural = noun if number == 1 else noun + ("es" if noun.endswith(("ch", "s")) else "s")
+    return f"{number:,} {plural}"
 
 
 def moment(value: datetime | None) -> str:

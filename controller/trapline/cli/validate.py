@@ -12,7 +12,7 @@ import click
 
 from trapline.alerts.destinations import build_destinations, make_tools
 from trapline.alerts.plugins import load_plugins
-from trapline.cli.output import as_json, console, print_json, print_problems
+from trapline.cli.output import as_json, console, counted, print_json, print_problems
 from trapline.controller import system_clock
 from trapline.deploy.desired import SETTINGS_FILE, read_desired
 from trapline.detection.load import load
@@ -38,7 +38,10 @@ def validate(path: Path, as_json: bool) -> None:
     else:
         print_problems(problems)
         errors = sum(problem.severity == "error" for problem in problems)
-        console.print(f"{count} detections, {errors} errors, {len(problems) - errors} warnings", highlight=False)
+        console.print(
+            f"{counted(count, 'detection')}, {counted(errors, 'error')}, {counted(len(problems) - errors, 'warning')}",
+            highlight=False,
+        )
     sys.exit(1 if has_errors(problems) else 0)
 
 

@@ -89,8 +89,7 @@ class Reconciler:
         then nothing is changed and everything deployed runs on."""
         revision = self._mirror.fetch()
         work = self._look(revision)
-        for held in work.desired.held:
-            self._hold(work, held)
+        work.outcomes += [self._hold(work, held) for held in work.desired.held]
         enabled = [detection for detection in work.desired.detections if detection.config.enabled]
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="deploy") as threads:
             work.outcomes += threads.map(lambda detection: self._bring(work, detection), enabled)
@@ -121,14 +120,14 @@ class Reconciler:
             built=backend.built(),
         )
 
-    def _hold(self, work: _Pass, held: Held) -> None:
+    def _hold(self, work: _Pass, held: Held) -> Outcome:
         """A detection that cannot be deployed as it stands: reported, and its last good version left alone."""
         known = next((s for s in work.statuses.values() if s.path == held.path), None)
         identity = held.identity or (known.identity if known else held.path)
         name = known.name if known else held.path.rsplit("/", 1)[-1]
         live = identity in work.deployments
         message = str(next(p for p in held.problems if p.severity == "error"))
-        self._note(work, identity, name, held.path, Sync.STALLED, message, live=live)
+        return self._note(work, identity, name, held.path, Sync.STALLED, message, live=live)
 
     def _bring(self, work: _Pass, detection: Detection) -> Outcome:
         """One detection from files to live. Never raises: what went wrong becomes its status."""

@@ -1,0 +1,279 @@
+"""Reconciling a real git repository, with real builds in the process backend."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.playground import MATCH_BAD, Playground, actions
+from trapline.controller import Controller
+from trapline.deploy.ledger import Deployment, Status
+from trapline.settings import SettingsError
+from trapline.source.git import SourceError
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Playground:
+    """Three detections, committed."""
+    ground = Playground(tmp_path)
+    for name in ("one", "two", "three"):
+        ground.detection(name)
+    ground.commit()
+    return ground
+
+
+@pytest.fixture
+def controller(ground: Playground) -> Iterator[Controller]:
+    with ground.controller() as controller:
+        yield controller
+
+
+def live(controller: Controller) -> dict[str, Deployment]:
+    return {deployment.name: deployment for deployment in controller.ledger.deployments().values()}
+
+
+def status(controller: Controller, name: str) -> Status:
+    [found] = [status for status in controller.ledger.statuses().values() if status.name == name]
+    return found
+
+
+def builds(ground: Playground) -> dict[str, int]:
+    """The build folders, and when each was made."""
+    return {folder.name: folder.stat().st_mtime_ns for folder in (ground.home / "builds").iterdir()}
+
+
+def test_a_merge_deploys_and_a_second_look_builds_nothing(ground: Playground, controller: Controller) -> None:
+    assert actions(controller.reconcile()) == {"one": "deployed", "two": "deployed", "three": "deployed"}
+    before = builds(ground)
+    assert len(before) == 3
+    assert actions(controller.reconcile()) == {"one": "unchanged", "two": "unchanged", "three": "unchanged"}
+    ground.write("README.md", "no detection")
+    ground.commit()
+    assert set(actions(controller.reconcile()).values()) == {"unchanged"}
+    assert builds(ground) == before
+
+
+def test_a_changed_detection_is_rebuilt_alone(ground: Playground, controller: Controller) -> None:
+    controller.reconcile()
+    before, old = builds(ground), live(controller)
+    ground.detection("two", MATCH_BAD + "# changed\n")
+    revision = ground.commit()
+    assert actions(controller.reconcile()) == {"one": "unchanged", "two": "updated", "three": "unchanged"}
+    new = live(controller)
+    assert new["two"].build_digest != old["two"].build_digest
+    assert new["two"].revision == revision
+    assert new["one"] == old["one"]
+    after = builds(ground)
+    assert {digest: made for digest, made in after.items() if digest in before} == before
+    assert len(after) == 4  # the earlier build is kept, to go back to
+
+
+def test_changed_configuration_redeploys_without_a_build(ground: Playground, controller: Controller) -> None:
+    controller.reconcile()
+    before = builds(ground)
+    ground.detection("two", alert={"severity": "critical"})
+    ground.commit()
+    assert actions(controller.reconcile())["two"] == "reconfigured"
+    assert live(controller)["two"].config.alert.severity == "critical"
+    assert builds(ground) == before
+
+
+def test_a_renamed_folder_is_the_same_detection(ground: Playground, controller: Controller) -> None:
+    controller.reconcile()
+    before = live(controller)
+    ground.move("detections/two", "detections/renamed")
+    ground.commit()
+    assert set(actions(controller.reconcile()).values()) == {"unchanged"}
+    assert live(controller) == before
+    assert status(controller, "two").path == "detections/renamed"
+
+
+def test_an_id_is_the_identity_across_a_change_of_name(ground: Playground, controller: Controller) -> None:
+    ground.detection("two", id="stable")
+    ground.commit()
+    controller.reconcile()
+    ground.detection("renamed", f"{MATCH_BAD}# two\n", folder="two", id="stable")
+    ground.commit()
+    assert actions(controller.reconcile())["renamed"] == "reconfigured"
+    assert controller.ledger.deployments()["stable"].name == "renamed"
+
+
+def test_what_left_the_repository_is_retired(ground: Playground, controller: Controller) -> None:
+    controller.reconcile()
+    ground.remove("detections/two")
+    ground.commit()
+    assert actions(controller.reconcile())["two"] == "retired"
+    assert set(live(controller)) == {"one", "three"}
+    assert status(controller, "two").sync == "retired"
+    assert actions(controller.reconcile()) == {"one": "unchanged", "three": "unchanged"}
+
+
+def test_more_than_the_cap_waits_for_a_person(ground: Playground, controller: Controller) -> None:
+    controller.reconcile()
+    ground.remove("detections/two")
+    ground.remove("detections/three")
+    ground.commit()
+    report = controller.reconcile()
+    [problem] = report.problems
+    assert problem.code == "prune-cap"
+    assert "--confirm-prune" in problem.remedy
+    assert set(live(controller)) == {"one", "two", "three"}
+    assert actions(controller.reconcile(confirm_prune=True)) == {
+        "one": "unchanged",
+        "two": "retired",
+        "three": "retired",
+    }
+    assert set(live(controller)) == {"one"}
+
+
+def test_disabled_is_the_default_and_ends_what_runs(ground: Playground, controller: Controller) -> None:
+    ground.detection("quiet", enabled=False)
+    ground.commit()
+    assert actions(controller.reconcile())["quiet"] == "disabled"
+    ground.detection("two", enabled=False)
+    ground.commit()
+    assert actions(controller.reconcile())["two"] == "disabled"
+    assert set(live(controller)) == {"one", "three"}
+    ground.detection("two")
+    ground.commit()
+    assert actions(controller.reconcile())["two"] == "deployed"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("detect.py", "def detect(record)\n", "detect.py:1"),
+        ("detect.py", "def detect(record):\n    return event.outcome\n", "undefined name 'event'"),
+        ("detection.yml", "name: two\n  enabled: [true\n", "detection.yml"),
+        ("detection.yml", "name: two\nenabled: true\ntables: [logs]\nalert: {threshold: none}\n", "detection.yml:4"),
+        ("detection.yml", "name: two\nenabled: true\ntables: [lgs]\n", "logs"),
+        ("detection.yml", "name: two\nenabled: true\ntables: [logs]\nalert: {destinations: [terminl]}\n", "terminal"),
+        ("requirements.txt", "idna==3.10\n-r /etc/passwd\n", "requirements.txt:2"),
+        ("detect.py", "import nonesuch\ndef detect(record):\n    return nonesuch.yes\n", "nonesuch"),
+    ],
+)
+def test_a_broken_one_is_reported_and_keeps_its_last_good_version(
+    ground: Playground, controller: Controller, file: str, text: str, said: str
+) -> None:
+    controller.reconcile()
+    good = live(controller)
+    ground.write(f"detections/two/{file}", text)
+    ground.detection("one", MATCH_BAD + "# goes on\n")
+    ground.commit()
+    report = controller.reconcile()
+    assert actions(report)["one"] == "updated"
+    assert actions(report)["two"] in ("stalled", "waiting")
+    [message] = [outcome.message for outcome in report.outcomes if outcome.name == "two"]
+    assert said in message
+    assert "last good version stays live" in message
+    assert live(controller)["two"] == good["two"]
+    ground.detection("two", MATCH_BAD + "# mended\n")
+    if file == "requirements.txt":
+        ground.remove("detections/two/requirements.txt")
+    ground.commit()
+    assert actions(controller.reconcile())["two"] == "updated"
+    assert (status(controller, "two").sync, status(controller, "two").message) == ("synced", "")
+
+
+def test_a_broken_one_that_never_ran_leaves_no_trace_once_mended(ground: Playground, controller: Controller) -> None:
+    ground.detection("four", "def detect(record:\n")
+    ground.commit()
+    assert actions(controller.reconcile())["four"] == "stalled"
+    ground.detection("four")
+    ground.commit()
+    assert actions(controller.reconcile())["four"] == "deployed"
+    assert status(controller, "four").sync == "synced"
+
+
+def test_its_own_tests_hold_a_version_back(ground: Playground, controller: Controller) -> None:
+    case = {"name": "a bad one", "records": [{"event": {"action": "bad"}}], "match": True}
+    ground.detection("two", tests=[case, {**case, "name": "a good one", "match": False}])
+    ground.commit()
+    [outcome] = [o for o in controller.reconcile().outcomes if o.name == "two"]
+    assert outcome.action == "stalled"
+    assert "test 'a good one': expected no match, got a match" in outcome.message
+    ground.detection("two", tests=[{**case, "expect": {"title": "two", "severity": "info"}}])
+    ground.commit()
+    assert actions(controller.reconcile())["two"] == "deployed"
+
+
+def test_two_folders_with_one_name_change_nothing(ground: Playground, controller: Controller) -> None:
+    controller.reconcile()
+    good = live(controller)
+    ground.detection("two", MATCH_BAD + "# another\n", folder="copy")
+    ground.commit()
+    report = controller.reconcile()
+    assert sum(outcome.action == "stalled" for outcome in report.outcomes) == 2
+    assert live(controller) == good
+
+
+def test_what_failed_is_not_tried_again_before_its_time(ground: Playground, controller: Controller) -> None:
+    ground.write("detections/two/requirements.txt", "./nothing-to-see\n")
+    ground.commit()
+    controller.reconcile()
+    first = status(controller, "two")
+    assert (first.attempts, first.retry_at) == (1, ground.now + (first.retry_at - first.updated_at))  # type: ignore[operator]
+    controller.reconcile()
+    assert status(controller, "two").attempts == 1
+    ground.at(2)
+    controller.reconcile()
+    assert status(controller, "two").attempts == 2
+    ground.commit("Anything")  # a new revision is tried at once
+    controller.reconcile()
+    assert status(controller, "two").attempts == 1
+
+
+def test_a_build_removed_by_hand_is_healed(ground: Playground, controller: Controller) -> None:
+    controller.reconcile()
+    digest = live(controller)["two"].build_digest
+    shutil.rmtree(ground.home / "builds" / digest)
+    assert actions(controller.reconcile()) == {"one": "unchanged", "two": "healed", "three": "unchanged"}
+    assert (ground.home / "builds" / digest).is_dir()
+
+
+def test_an_unreachable_repository_changes_nothing(ground: Playground, controller: Controller) -> None:
+    controller.reconcile()
+    before = live(controller)
+    ground.repository.rename(ground.repository.with_name("gone"))
+    with pytest.raises(SourceError):
+        controller.reconcile()
+    assert live(controller) == before
+
+
+def test_a_force_push_is_followed(ground: Playground, controller: Controller) -> None:
+    controller.reconcile()
+    ground.detection("two", MATCH_BAD + "# rewritten\n")
+    revision = ground.commit(amend=True)
+    report = controller.reconcile()
+    assert (report.revision, actions(report)["two"]) == (revision, "updated")
+
+
+def test_a_broken_trapline_yml_keeps_the_last_good_one(ground: Playground, controller: Controller) -> None:
+    controller.reconcile()
+    ground.write("trapline.yml", "tables: {logs: {path: [1}\n")
+    ground.detection("four")
+    ground.commit()
+    report = controller.reconcile()
+    assert [problem.path for problem in report.problems] == ["trapline.yml"]
+    assert actions(report)["four"] == "deployed"
+
+
+def test_a_repository_that_never_had_usable_settings_is_an_error(tmp_path: Path) -> None:
+    ground = Playground(tmp_path)
+    ground.write("trapline.yml", "tables: 3\n")
+    ground.commit()
+    with ground.controller() as controller, pytest.raises(SettingsError, match=r"trapline\.yml:1"):
+        controller.reconcile()
+
+
+def test_history_tells_what_happened_newest_first(ground: Playground, controller: Controller) -> None:
+    controller.reconcile()
+    ground.detection("two", "def detect(record:\n")
+    ground.commit()
+    controller.reconcile()
+    controller.reconcile()  # the same trouble again is no news
+    kinds = [event["kind"] for event in controller.ledger.history("two")]
+    assert kinds == ["stalled", "deployed"]
