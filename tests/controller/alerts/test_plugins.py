@@ -1,6 +1,7 @@
 """Loading plugins: real distributions on the path, whole and broken."""
 
 import importlib.metadata
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
@@ -76,6 +77,15 @@ def test_two_distributions_with_one_entry_point_name_are_both_loaded(install: In
     install("acme-two", GOOD.format(kind="two"), entry_point="acme")
     plugins = load_plugins()
     assert {"one", "two"} <= plugins.destinations.keys()
+
+
+def test_a_distribution_that_is_on_the_path_twice_is_one(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("acme-pigeon", GOOD.format(kind="pigeon"))
+    shutil.copytree(tmp_path / "acme_pigeon-1.2.dist-info", tmp_path / "older" / "Acme_Pigeon-1.1.dist-info")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "older")])
+    assert info(load_plugins(), "acme-pigeon").ok
 
 
 def test_a_second_owner_of_a_kind_is_quarantined(install: Install) -> None:
