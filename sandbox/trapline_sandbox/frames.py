@@ -5,9 +5,9 @@ Frames to the worker may carry buffers; frames from the worker are a header alon
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
+from json import dumps, loads  # by name: a rule that tampers with the module harms itself alone
 from typing import Any
 
 MAGIC = b"TRL\x01"
@@ -55,7 +55,9 @@ class Pipe:
         if start is None:
             return None
         text = self._exactly(header_length(bytes(start)))
-        header = json.loads(bytes(text or b""))
+        if text is None:
+            return None
+        header = loads(bytes(text))
         lengths: list[int] = header.get("buffers", [])
         total = sum(lengths)
         if total > MAX_BUFFERS:
@@ -65,7 +67,7 @@ class Pipe:
 
     def write(self, header: dict[str, Any], *, limit: int = MAX_HEADER) -> None:
         """Writes a frame without buffers. Raises FrameError, with nothing written, where it is above the limit."""
-        text = json.dumps(header, separators=(",", ":")).encode()
+        text = dumps(header, separators=(",", ":")).encode()
         if len(text) > limit:
             raise FrameError(f"the reply is {len(text)} bytes, more than the limit of {limit}")
         rest = memoryview(prefix(text) + text)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import json
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import repeat
+from json import dumps
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Record(Mapping[str, Any]):
 
     def to_json(self) -> str:
         """The record as JSON text; what JSON lacks is written as `plain` writes it."""
-        return json.dumps(jsonable(self), ensure_ascii=False)
+        return dumps(jsonable(self), ensure_ascii=False)
 
     def __copy__(self) -> Record:
         return self
@@ -96,7 +96,7 @@ class Record(Mapping[str, Any]):
         hint = f'; write record["{name}"] or record.deepget("{name}")' if name in self._fields.columns else ""
         raise AttributeError(f"a record has no attribute {name!r}{hint}")
 
-    def _refuse(self, *_: Any) -> NoReturn:
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("records are read-only; copy with record.to_dict() and change the copy")
 
     __setattr__ = __delattr__ = __setitem__ = __delitem__ = _refuse

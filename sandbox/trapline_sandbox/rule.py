@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from json import dumps
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -216,7 +216,7 @@ def _context(answer: Any) -> dict[str, Any]:
 
 
 def _bounded(context: dict[str, Any]) -> dict[str, Any]:
-    size = len(json.dumps(context)) if context else 0
+    size = len(dumps(context)) if context else 0
     return context if size <= CONTEXT_LIMIT else {"truncated": f"{size} bytes of context, {CONTEXT_LIMIT} at most"}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
@@ -31,6 +31,10 @@ class Channel(Protocol):
 
     def receive(self, count: int, deadline: float) -> bytes: ...
 
+    def alive(self) -> bool:
+        """Whether the sandbox still runs."""
+        ...
+
     def death(self) -> Death:
         """Waits a moment for the end of a sandbox that hung up, and says how it ended."""
         ...
@@ -40,13 +44,20 @@ class Channel(Protocol):
         ...
 
 
-def send(sock: socket.socket, parts: Iterable[memoryview], deadline: float) -> None:
-    """Sends all of it before the deadline."""
+def send(
+    sock: socket.socket, parts: Iterable[memoryview], deadline: float, *, alive: Callable[[], bool] = lambda: True
+) -> None:
+    """Sends all of it before the deadline. While nothing moves, `alive` is asked whether there is still a point."""
     try:
         for part in parts:
-            sock.settimeout(_left(deadline))
-            sock.sendall(part)
-    except (BrokenPipeError, ConnectionError) as error:
+            while part:
+                sock.settimeout(min(_left(deadline), 1.0))
+                try:
+                    part = part[sock.send(part) :]
+                except TimeoutError:
+                    if not alive():
+                        raise EOFError from None
+    except ConnectionError as error:
         raise EOFError from error
 
 

@@ -37,7 +37,8 @@ class Container:
         self._socket: socket.socket = getattr(self._stream, "_sock", None) or cast("socket.socket", self._stream)
 
     def send(self, parts: Iterable[memoryview], deadline: float) -> None:
-        channel.send(self._socket, parts, deadline)
+        # The engine keeps the connection open while we write to a container that has died.
+        channel.send(self._socket, parts, deadline, alive=self.alive)
 
     def receive(self, count: int, deadline: float) -> bytes:
         while len(self._stdout) < count:
@@ -45,6 +46,13 @@ class Container:
         taken = bytes(self._stdout[:count])
         del self._stdout[:count]
         return taken
+
+    def alive(self) -> bool:
+        try:
+            self._container.reload()
+        except (DockerException, OSError):
+            return False
+        return bool(self._container.status == "running")
 
     def death(self) -> Death:
         deadline = monotonic() + 2

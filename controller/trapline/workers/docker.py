@@ -8,6 +8,9 @@ import io
 import json
 import tarfile
 import tempfile
+import traceback
+import warnings
+import weakref
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import PurePosixPath
@@ -50,7 +53,8 @@ class DockerBackend:
     def __init__(self, base_image: str = BASE_IMAGE, *, scope: str) -> None:
         """Raises BackendUnavailable where no engine answers or the base image cannot be used."""
         self._base_image, self._scope = base_image, scope
-        self._client = _connect()
+        self._client = connect()
+        weakref.finalize(self, self._client.close)
         self._base_id = self._find_base()
         self._probed = self._probe()
         self._sweep()
@@ -213,16 +217,30 @@ def _add(tar: tarfile.TarFile, entry: layout.Entry) -> None:
     tar.addfile(info, io.BytesIO(content))
 
 
-def _connect() -> docker.DockerClient:
+def connect() -> docker.DockerClient:
+    """A client of the engine that Docker's own settings name. Raises BackendUnavailable where none answers."""
+    client = None
     try:
         client = docker.from_env()
         client.ping()
     except (DockerException, OSError) as error:
+        if client is not None:
+            client.close()
+        _drop_sockets(error)
         raise BackendUnavailable(
             f"no Docker engine answers: {_reason(error)}",
             remedy="start Docker, or use the process backend, which is no security boundary",
         ) from error
     return client
+
+
+def _drop_sockets(error: BaseException | None) -> None:
+    """docker-py forgets to close a socket that nobody answers; dropped here, Python does not complain elsewhere."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        while error is not None:
+            traceback.clear_frames(error.__traceback__)
+            error = error.__cause__ or error.__context__
 
 
 @contextlib.contextmanager

@@ -24,9 +24,13 @@ class Pool:
 
     @contextmanager
     def worker(self, digest: BuildDigest, rule: Rule, limits: Limits) -> Iterator[Worker]:
-        """A worker with the rule loaded; a warm one where there is one. A dead one is not taken back."""
+        """A worker with the rule loaded; a warm one where there is one. A dead one is never lent, nor taken back."""
         key = (digest, rule, limits)
-        worker = self._take(key) or self._backend.start(digest, rule, limits)
+        worker = self._take(key)
+        while worker is not None and not worker.alive:  # it died while nobody used it
+            worker.close()
+            worker = self._take(key)
+        worker = worker or self._backend.start(digest, rule, limits)
         try:
             yield worker
         except BaseException:

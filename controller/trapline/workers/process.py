@@ -134,6 +134,9 @@ class _Process:
     def receive(self, count: int, deadline: float) -> bytes:
         return channel.receive(self._socket, count, deadline)
 
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
     def death(self) -> Death:
         try:
             status = self._process.wait(timeout=2)

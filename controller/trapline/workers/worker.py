@@ -38,7 +38,7 @@ class SandboxWorker:
 
     @property
     def alive(self) -> bool:
-        return self._alive
+        return self._alive and self._channel.alive()
 
     def run(self, batch: pa.RecordBatch) -> BatchReply:
         """Runs the rule over one batch. Raises WorkerError, after which the worker is dead."""

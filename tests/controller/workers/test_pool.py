@@ -1,0 +1,125 @@
+"""The pool, over workers that only count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Barrier, Thread
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from trapline.workers.interface import BatchReply, Build, BuildDigest, Limits, Rule, WorkerError
+from trapline.workers.pool import Pool
+from trapline.workers.process import ProcessBackend
+
+RULE, LIMITS = Rule("demo", "detect.py", "record"), Limits()
+A, B, C = (BuildDigest(name) for name in "abc")
+
+
+class Counted:
+    alive = True
+
+    def run(self, batch: pa.RecordBatch) -> BatchReply:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self.alive = False
+
+
+class Counting(ProcessBackend):
+    def __init__(self) -> None:
+        self.started: list[Counted] = []
+
+    def start(self, *_: Any) -> Any:
+        self.started.append(Counted())
+        return self.started[-1]
+
+
+@pytest.fixture
+def backend() -> Counting:
+    return Counting()
+
+
+def _use(pool: Pool, digest: BuildDigest, rule: Rule = RULE) -> Any:
+    with pool.worker(digest, rule, LIMITS) as worker:
+        return worker
+
+
+def test_a_worker_is_used_again(backend: Counting) -> None:
+    pool = Pool(backend)
+    assert _use(pool, A) is _use(pool, A)
+    assert _use(pool, B) is not _use(pool, A)
+    assert _use(pool, A, Rule("demo", "detection.py", "batch")) is not _use(pool, A)
+    assert len(backend.started) == 3
+
+
+def test_two_borrowers_get_two(backend: Counting) -> None:
+    pool = Pool(backend)
+    with pool.worker(A, RULE, LIMITS) as one, pool.worker(A, RULE, LIMITS) as two:
+        assert one is not two
+    _use(pool, A)
+    assert len(backend.started) == 2
+
+
+def test_a_dead_one_is_dropped(backend: Counting) -> None:
+    pool = Pool(backend)
+    _use(pool, A).close()  # as one that dies while nobody uses it
+    with pytest.raises(WorkerError), pool.worker(A, RULE, LIMITS):
+        raise WorkerError("crashed", "x")
+    assert [worker.alive for worker in backend.started] == [False, False]
+    assert _use(pool, A).alive
+
+
+def test_the_longest_unused_goes_first(backend: Counting) -> None:
+    pool = Pool(backend, limit=2)
+    a, _, _ = _use(pool, A), _use(pool, B), _use(pool, A)
+    _use(pool, C)
+    assert [worker.alive for worker in backend.started] == [True, False, True]
+    assert a.alive
+
+
+def test_retired_builds_are_forgotten(backend: Counting) -> None:
+    pool = Pool(backend)
+    _use(pool, B)
+    with pool.worker(A, RULE, LIMITS) as lent:
+        _use(pool, A)
+        pool.forget([A])
+        assert lent.alive
+    assert [worker.alive for worker in backend.started] == [True, False, False]
+    assert _use(pool, A) is _use(pool, A)  # deployed again
+
+
+def test_closing_ends_all(backend: Counting) -> None:
+    pool = Pool(backend)
+    _use(pool, A)
+    with pool.worker(B, RULE, LIMITS):
+        pool.close()
+    assert not any(worker.alive for worker in backend.started)
+
+
+def test_threads_never_share_one(backend: Counting) -> None:
+    pool, barrier, lent = Pool(backend), Barrier(4), []
+
+    def borrow() -> None:
+        with pool.worker(A, RULE, LIMITS) as worker:
+            barrier.wait(timeout=5)
+            lent.append(worker)
+
+    threads = [Thread(target=borrow) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(worker) for worker in lent}) == 4
+
+
+def test_with_a_real_worker(process_backend: ProcessBackend, build_of: Callable[..., Build]) -> None:
+    build = build_of("count = 0\ndef detect(r):\n    global count\n    count += 1\n    print(count)\n")
+    process_backend.build(build)
+    pool = Pool(process_backend)
+    for expected in ("1\n", "2\n"):
+        with pool.worker(build.digest, RULE, LIMITS) as worker:
+            assert worker.run(pa.RecordBatch.from_pydict({"n": [1]})).log == expected
+    pool.close()
+    process_backend.remove([build.digest])

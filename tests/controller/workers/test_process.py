@@ -1,0 +1,124 @@
+"""What is particular to the process backend: its folders, and what it leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from trapline.workers import process
+from trapline.workers.interface import Build, Limits, Rule, Worker, WorkerError
+from trapline.workers.process import ProcessBackend
+
+BATCH = pa.RecordBatch.from_pydict({"n": [1]})
+BuildOf = Callable[..., Build]
+
+
+def _start(backend: ProcessBackend, build: Build, limits: Limits | None = None) -> Worker:
+    backend.build(build)
+    return backend.start(build.digest, Rule("demo", "detect.py", "record"), limits or Limits())
+
+
+def test_a_build_that_breaks_off_is_no_build(
+    tmp_path: Path, build_of: BuildOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, build = ProcessBackend(tmp_path), build_of("def detect(r): ...")
+
+    def killed(root: Path, _: Build) -> None:
+        (root / "__main__.py").write_text("half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(process, "_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            backend.build(build)
+    assert backend.built() == set()
+    backend.build(build)
+    assert backend.built() == {build.digest}
+
+
+def test_what_a_crash_left_is_swept_once_it_is_old(tmp_path: Path) -> None:
+    old, young = tmp_path / ".tmp-old", tmp_path / ".tmp-young"
+    for folder in (old, young):
+        (folder / "detection").mkdir(parents=True)
+    past = time.time() - 2 * process.STALE_SECONDS
+    os.utime(old, (past, past))
+    backend = ProcessBackend(tmp_path)
+    assert not old.exists()
+    assert young.exists()
+    assert backend.built() == set()
+
+
+def test_a_disk_that_cannot_be_written_is_said(tmp_path: Path, build_of: BuildOf) -> None:
+    backend, build = ProcessBackend(tmp_path / "home"), build_of("def detect(r): ...", a__txt="", **{"a__txt/b": ""})
+    with pytest.raises(WorkerError, match="cannot be written") as raised:
+        backend.build(build)
+    assert raised.value.outcome == "unavailable"
+    assert list((tmp_path / "home").iterdir()) == []
+
+
+def test_executable_files_stay_executable(tmp_path: Path, build_of: BuildOf) -> None:
+    build = build_of("def detect(r): ...")
+    build = Build(build.digest, "demo", {**build.files, "bin/tool": (b"#!", True)}, None)
+    ProcessBackend(tmp_path).build(build)
+    assert os.access(tmp_path / build.digest / "detection/bin/tool", os.X_OK)
+    assert not (tmp_path / build.digest / "detection/detect.py").stat().st_mode & 0o111
+
+
+def test_closing_ends_what_the_rule_started(tmp_path: Path, build_of: BuildOf) -> None:
+    script = "import subprocess\ndef detect(r):\n    print(subprocess.Popen(['/bin/sleep', '600']).pid)\n"
+    worker = _start(ProcessBackend(tmp_path), build_of(script))
+    child = int(worker.run(BATCH).log)
+    os.kill(child, 0)
+    worker.close()
+    worker.close()
+    for _ in range(100):
+        if not _running(child):
+            return
+        time.sleep(0.02)
+    pytest.fail("the rule's child process outlived its worker")
+
+
+def test_limits_hold_before_the_script_is_loaded(tmp_path: Path, build_of: BuildOf) -> None:
+    script = (
+        "import resource\nprint([resource.getrlimit(limit) for limit in "
+        "(resource.RLIMIT_AS, resource.RLIMIT_CORE, resource.RLIMIT_NOFILE)])\ndef detect(r): ..."
+    )
+    worker = _start(ProcessBackend(tmp_path), build_of(script), Limits(memory_bytes=2**29))
+    assert worker.run(BATCH).log == f"[({2**29}, {2**29}), (0, 0), (256, 256)]\n"
+    worker.close()
+
+
+def test_a_killed_worker_is_a_death_by_memory(tmp_path: Path, build_of: BuildOf) -> None:
+    """SIGKILL is what the kernel sends where memory is short; nobody else of ours does."""
+    worker = _start(ProcessBackend(tmp_path), build_of("import os\ndef detect(r): os.kill(os.getpid(), 9)"))
+    with pytest.raises(WorkerError) as raised:
+        worker.run(BATCH)
+    assert raised.value.outcome == "memory"
+
+
+def test_a_worker_that_died_between_batches_is_known_to_be_dead(tmp_path: Path, build_of: BuildOf) -> None:
+    script = "import os, threading\nthreading.Timer(0.1, os._exit, [3]).start()\ndef detect(r): ..."
+    worker = _start(ProcessBackend(tmp_path), build_of(script))
+    deadline = time.monotonic() + 5
+    while worker.alive and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not worker.alive
+    worker.close()
+
+
+def test_it_says_that_it_is_no_boundary(tmp_path: Path) -> None:
+    assert "NO security boundary" in ProcessBackend(tmp_path).describe()
+
+
+def _running(pid: int) -> bool:
+    try:
+        os.kill(pid, signal.SIG_DFL)
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]
+    except (ProcessLookupError, FileNotFoundError):
+        return False
