@@ -106,7 +106,7 @@ def test_an_answer_that_takes_too_long_is_unknown(tools: Tools) -> None:
     answered = threading.Event()
 
     def slow(_request: object) -> Answer:
-        answered.wait(30)
+        answered.wait(2)
         return Answer(200)
 
     with serving(slow) as server:
