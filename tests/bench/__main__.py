@@ -1,0 +1,46 @@
+"""`python -m tests.bench`: prints the benchmarks, each against baselines that were measured in the same run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import click
+from rich.console import Console
+
+from tests.bench import loading, reconcile, recording, records
+from tests.bench.measure import Result, table
+
+BENCHMARKS: dict[str, Callable[..., Result]] = {
+    "loading": loading.measure,
+    "records": records.measure,
+    "reconcile": reconcile.measure,
+    "recording": recording.measure,
+}
+
+
+def _names(_context: Any, _parameter: Any, value: str) -> list[str]:
+    names = [name.strip() for name in value.split(",")]
+    if unknown := sorted(set(names) - set(BENCHMARKS)):
+        raise click.BadParameter(f"there is no {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    return names
+
+
+@click.command()
+@click.option("--only", default=",".join(BENCHMARKS), show_default=True, callback=_names, help="Only these.")
+@click.option("--quick", is_flag=True, help="Less of everything, once: whether it runs, not how fast.")
+def main(only: list[str], quick: bool) -> None:
+    """Print the benchmarks. Nothing is asserted: machines differ, ratios differ less."""
+    console = Console()
+    started = perf_counter()
+    for name in only:
+        with console.status(name):
+            result = BENCHMARKS[name](quick=quick)
+        console.print()
+        console.print(table(result))
+    console.print(f"\n{perf_counter() - started:.0f} s in all", style="dim")
+
+
+if __name__ == "__main__":
+    main()
