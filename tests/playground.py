@@ -1,4 +1,4 @@
-"""A trapline in a temporary folder for tests: a real git repository, a lake of Parquet files, and a clock moved by hand."""
+"""A trapline in a temporary folder for tests: a real git repository, a lake of Parquet files, a clock moved by hand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trapline.deploy.reconcile import Report
 from trapline.state.database import Database
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-MATCH_BAD = 'def detect(record):\n    return record.deepget("event.action") == "bad"\n'
+MATCH_BAD = 'def detect(record):\n    return record.deepget("event.action") == "bad"'
 
 
 class Playground:
@@ -56,7 +56,7 @@ class Playground:
     def detection(self, name: str, code: str | None = None, *, folder: str = "", **config: Any) -> None:
         """Writes a per-record detection over `logs`, by default one that matches `event.action: bad`."""
         # Equal code would be one build, shared; tests that count builds want them apart.
-        code = f"{MATCH_BAD}# {name}\n" if code is None else code
+        code = f"{MATCH_BAD}  # {name}\n" if code is None else code
         text = yaml.safe_dump({"name": name, "enabled": True, "tables": ["logs"], **config}, sort_keys=False)
         self.write(f"detections/{folder or name}/detection.yml", text)
         self.write(f"detections/{folder or name}/detect.py", code)

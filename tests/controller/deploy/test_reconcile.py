@@ -59,7 +59,7 @@ def test_a_merge_deploys_and_a_second_look_builds_nothing(ground: Playground, co
 def test_a_changed_detection_is_rebuilt_alone(ground: Playground, controller: Controller) -> None:
     controller.reconcile()
     before, old = builds(ground), live(controller)
-    ground.detection("two", MATCH_BAD + "# changed\n")
+    ground.detection("two", MATCH_BAD + "  # changed\n")
     revision = ground.commit()
     assert actions(controller.reconcile()) == {"one": "unchanged", "two": "updated", "three": "unchanged"}
     new = live(controller)
@@ -95,7 +95,7 @@ def test_an_id_is_the_identity_across_a_change_of_name(ground: Playground, contr
     ground.detection("two", id="stable")
     ground.commit()
     controller.reconcile()
-    ground.detection("renamed", f"{MATCH_BAD}# two\n", folder="two", id="stable")
+    ground.detection("renamed", f"{MATCH_BAD}  # two\n", folder="two", id="stable")
     ground.commit()
     assert actions(controller.reconcile())["renamed"] == "reconfigured"
     assert controller.ledger.deployments()["stable"].name == "renamed"
@@ -161,7 +161,7 @@ def test_a_broken_one_is_reported_and_keeps_its_last_good_version(
     controller.reconcile()
     good = live(controller)
     ground.write(f"detections/two/{file}", text)
-    ground.detection("one", MATCH_BAD + "# goes on\n")
+    ground.detection("one", MATCH_BAD + "  # goes on\n")
     ground.commit()
     report = controller.reconcile()
     assert actions(report)["one"] == "updated"
@@ -170,7 +170,7 @@ def test_a_broken_one_is_reported_and_keeps_its_last_good_version(
     assert said in message
     assert "last good version stays live" in message
     assert live(controller)["two"] == good["two"]
-    ground.detection("two", MATCH_BAD + "# mended\n")
+    ground.detection("two", MATCH_BAD + "  # mended\n")
     if file == "requirements.txt":
         ground.remove("detections/two/requirements.txt")
     ground.commit()
@@ -203,7 +203,7 @@ def test_its_own_tests_hold_a_version_back(ground: Playground, controller: Contr
 def test_two_folders_with_one_name_change_nothing(ground: Playground, controller: Controller) -> None:
     controller.reconcile()
     good = live(controller)
-    ground.detection("two", MATCH_BAD + "# another\n", folder="copy")
+    ground.detection("two", MATCH_BAD + "  # another\n", folder="copy")
     ground.commit()
     report = controller.reconcile()
     assert sum(outcome.action == "stalled" for outcome in report.outcomes) == 2
@@ -245,7 +245,7 @@ def test_an_unreachable_repository_changes_nothing(ground: Playground, controlle
 
 def test_a_force_push_is_followed(ground: Playground, controller: Controller) -> None:
     controller.reconcile()
-    ground.detection("two", MATCH_BAD + "# rewritten\n")
+    ground.detection("two", MATCH_BAD + "  # rewritten\n")
     revision = ground.commit(amend=True)
     report = controller.reconcile()
     assert (report.revision, actions(report)["two"]) == (revision, "updated")

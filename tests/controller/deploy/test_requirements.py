@@ -79,6 +79,6 @@ def test_what_cannot_be_resolved_names_its_line(requirements: Requirements) -> N
 
 @pytest.mark.network
 def test_a_wrong_hash_is_not_installed_and_leaves_nothing(requirements: Requirements, tmp_path: Path) -> None:
-    with pytest.raises(RequirementsError, match="[Hh]ash"):
+    with pytest.raises(RequirementsError, match=r"[Hh]ash"):
         requirements.fetch(f"six==1.16.0 --hash=sha256:{'0' * 64}\n", path=PATH)
     assert list((tmp_path / "requirements").iterdir()) == []
