@@ -14,6 +14,8 @@ from trapline.detection.model import Detection
 from trapline.detection.parse import read_config
 from trapline.errors import Problem
 
+MAX_CHARACTERS = 10_000
+
 
 def check(detection: Detection, *, tables: Collection[str], destinations: Collection[str]) -> list[Problem]:
     """Errors that hold this one detection back: what it names is not configured, or its `where` is no condition."""
@@ -53,14 +55,18 @@ def _placed(detection: Detection, found: list[Finding]) -> list[Problem]:
 
 def condition_error(where: str) -> tuple[str, str] | None:
     """Why a text is not exactly one condition in Athena's SQL, and the remedy; None where it is."""
+    if len(where) > MAX_CHARACTERS:
+        return f"`where` has more than {MAX_CHARACTERS:,} characters", "shorten it; lists of values belong into detect"
     try:
         tokens = sqlglot.tokenize(where, dialect="athena")
         statements = sqlglot.parse(where, dialect="athena")
     except ParseError as error:
         first = error.errors[0] if error.errors else {}
         near = str(first.get("highlight") or "the end")
+        said = str(first.get("description"))
+        said = "something is missing beside it" if said.startswith("Required keyword") else said
         place = _place(where, first.get("line") or 1, (first.get("col") or 1) - len(near) + 1)
-        return f"`where` is not valid SQL {place}, near `{near}`: {first.get('description')}", "correct the condition"
+        return f"`where` is not valid SQL {place}, near `{near}`: {said}", "correct the condition"
     except (SqlglotError, RecursionError) as error:
         said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         return f"`where` is not valid SQL: {said}", "correct the condition"

@@ -14,9 +14,10 @@ from pyflakes import checker, messages
 
 from trapline.config.words import did_you_mean
 from trapline.detection.model import Mode
-from trapline.errors import Problem
+from trapline.errors import Problem, Severity
 
 MAX_BYTES = 1024 * 1024
+MAX_FINDINGS = 100  # of one kind of check in one file
 OPTIONAL_FUNCTIONS = ("title", "dedupe", "severity", "destinations", "description", "runbook", "alert_context")
 # A generator is a fine answer where a list is asked for, and nowhere else.
 _MAY_YIELD = {(Mode.BATCH, "detect"), (Mode.RECORD, "destinations"), (Mode.BATCH, "destinations")}
@@ -84,34 +85,41 @@ class _Names(checker.Checker):  # type: ignore[misc]  # pyflakes has no types
 
 def _names(path: str, tree: ast.Module) -> Iterator[Problem]:
     found = _Names(tree, filename=path).messages
-    for message in sorted(found, key=lambda message: (message.lineno, message.col)):
+    hints = _Hints(tree)
+    for message in sorted(found, key=lambda one: (not isinstance(one, _FATAL), one.lineno, one.col))[:MAX_FINDINGS]:
         text = message.message % message.message_args
-        fatal = isinstance(message, _FATAL)
-        remedy = _undefined_remedy(tree, message) if isinstance(message, messages.UndefinedName) else ""
-        yield Problem(
-            path, message.lineno, "error" if fatal else "warning", _kebab(message), text, remedy, message.col + 1
-        )
+        severity: Severity = "error" if isinstance(message, _FATAL) else "warning"
+        remedy = hints.remedy(message) if isinstance(message, messages.UndefinedName) else ""
+        yield Problem(path, message.lineno, severity, _kebab(message), text, remedy, message.col + 1)
 
 
 def _kebab(message: messages.Message) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(message).__name__).lower()
 
 
-def _undefined_remedy(tree: ast.Module, message: messages.Message) -> str:
-    name = str(message.message_args[0])
-    if name in sys.stdlib_module_names:
-        return f"add `import {name}` at the top"
-    chains = [
-        _chain(node)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and (node.lineno, node.col_offset) == (message.lineno, message.col)
-    ]
-    field = max((".".join(chain) for chain in chains if chain[:1] == [name]), key=len, default="")
-    if field:
-        return f'read it from the record: {_parameter_at(tree, message.lineno)}.deepget("{field}")'
-    bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    return did_you_mean(name, bound) or "define it, import it, or correct its spelling"
+class _Hints:
+    """What an undefined name could have meant."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self._tree = tree
+        self._fields: dict[tuple[int, int], str] = {}  # place -> `event.outcome`, the longest that begins there
+        self._bound: set[str] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute):  # walked from the outside in
+                self._fields.setdefault((node.lineno, node.col_offset), ".".join(_chain(node)))
+            elif isinstance(node, ast.arg):
+                self._bound.add(node.arg)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                self._bound.add(node.id)
+
+    def remedy(self, message: messages.Message) -> str:
+        name = str(message.message_args[0])
+        if name in sys.stdlib_module_names:
+            return f"add `import {name}` at the top"
+        field = self._fields.get((message.lineno, message.col), "")
+        if field.startswith(f"{name}."):
+            return f'read it from the record: {_parameter_at(self._tree, message.lineno)}.deepget("{field}")'
+        return did_you_mean(name, sorted(self._bound)[:1000]) or "define it, import it, or correct its spelling"
 
 
 def _chain(node: ast.expr) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import posixpath
 import shutil
 import tempfile
 import time
@@ -18,10 +19,10 @@ from trapline.config.files import File
 from trapline.source.remote import check_ref, check_url, explain_failure, redact
 from trapline.source.tree import MAX_FILES, SourceError, Tree, too_large, too_many, tree_of
 
-_TRACKED = "refs/heads/tracked"  # the one ref of every mirror, whatever it is called at the other side
+_TRACKED = "refs/trapline/tracked"  # the one ref of every mirror, whatever it is called at the other side
 _DAMAGED = "trapline-damaged"
 _STALE_SECONDS = 600.0
-_LITTER = ("*.lock", "refs/heads/*.lock", "objects/pack/tmp_*", "objects/??/tmp_obj_*", "objects/tmp_*")
+_LITTER = ("*.lock", "refs/trapline/*.lock", "objects/pack/tmp_*", "objects/??/tmp_obj_*", "objects/tmp_*")
 _REGULAR = {"100644": False, "100755": True, "100664": False}
 _LINK, _SUBMODULE = "120000", "160000"
 _UNSAFE_PARTS = {"", ".", "..", ".git"}
@@ -54,7 +55,10 @@ class Mirror:
     def resolve(self, revision: str) -> str:
         """The full commit id of a revision that the mirror has: an id, or the mirrored ref's name, or `HEAD~2`."""
         check_ref(revision)
-        wanted = "HEAD" if revision == self._ref else revision
+        wanted = revision
+        for name in ("HEAD", self._ref):
+            if revision == name or revision.startswith((f"{name}~", f"{name}^")):
+                wanted = _TRACKED + revision.removeprefix(name)
         arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}"]
         status, out, _ = self._git(self._path, arguments)
         if status:
@@ -66,7 +70,7 @@ class Mirror:
         """Every file beneath `root` at a revision, from the object store. Links and submodules are not followed."""
         commit = self.resolve(revision)
         arguments = ["ls-tree", "-r", "-z", "-l", "--full-tree", commit]
-        if beneath := root.strip("./"):
+        if (beneath := posixpath.normpath(root)) != ".":
             arguments += ["--", beneath]
         status, listing, said = self._git(self._path, arguments)
         if status:
@@ -87,6 +91,8 @@ class Mirror:
                 others.append(f"{path}: is a submodule, and submodules are not followed")
             elif mode == _LINK:
                 files[path] = File(content=b"", absent="is a symbolic link, and links are not followed")
+            elif not size.isdigit():  # `BAD`: the object is not there
+                raise self._corrupt(f"the content of {path} is missing")
             elif absent := too_large(int(size)):
                 files[path] = File(content=b"", absent=absent)
             else:
@@ -148,7 +154,7 @@ class Mirror:
         fresh = Path(tempfile.mkdtemp(prefix=f"{self._path.name}.tmp-", dir=self._path.parent))
         replaced = fresh.with_name(f"{fresh.name}-old")
         try:
-            template = ["init", "--quiet", "--bare", "--template=", "--initial-branch=tracked", str(fresh)]
+            template = ["init", "--quiet", "--bare", "--template=", str(fresh)]
             status, _, said = self._git(None, template)
             if status:
                 raise self._corrupt(said)

@@ -39,9 +39,7 @@ def explain_failure(url: str, said: str, *, timeout: float) -> SourceError:
     """What git said about a failed ls-remote or fetch, as an error with a remedy."""
     lines = said.strip().splitlines() or ["git gave no reason"]
     last = next((line for line in reversed(lines) if line.startswith(("fatal:", "error:"))), lines[-1])
-    for words, code, message, remedy in _FAILURES:
-        if any(word in said.lower() for word in words):
-            break
+    _, code, message, remedy = next(row for row in _FAILURES if any(word in said.lower() for word in row[0]))
     filled = message.format(url=redact(url), timeout=f"{timeout:g}", detail=redact(last.strip(), url))
     return SourceError(code, filled, remedy=remedy)
 
