@@ -36,6 +36,12 @@ class Desired:
     """Ids and names that could be read from what is held: whoever has one of them is still in the repository."""
     problems: tuple[Problem, ...]
 
+    @property
+    def identities(self) -> frozenset[str]:
+        """Everything that is in the commit, deployable or not, as far as its identity can be read."""
+        held = {held.identity for held in self.held if held.identity}
+        return self.broken_identities | held | {detection.identity for detection in self.detections}
+
 
 def read_desired(
     revision: str, files: Mapping[str, File], *, fallback: bytes | None, env: Mapping[str, str]

@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from functools import cache
-from importlib import resources
-from importlib.resources.abc import Traversable
 from typing import NewType
 
 from trapline.detection.model import Detection
@@ -16,12 +13,12 @@ from trapline.workers.interface import BuildDigest
 DeployDigest = NewType("DeployDigest", str)
 
 
-def build_digest(detection: Detection, *, lock: str, platform: str, runtime: str) -> BuildDigest:
-    """The digest of what runs: runtime, platform (with base image and Python), locked requirements, every file.
+def build_digest(detection: Detection, *, lock: str, platform: str) -> BuildDigest:
+    """The digest of what runs: platform (with runtime, base image and Python), locked requirements, every file.
 
     The config file is left out: it is configuration, and changing it redeploys without a rebuild.
     """
-    parts = [b"build-1", runtime.encode(), platform.encode(), lock.encode()]
+    parts = [b"build-1", platform.encode(), lock.encode()]
     for path, file in sorted(detection.files.items()):
         if path != detection.config_file:
             parts += [path.encode(), b"x" if file.executable else b"-", file.content]
@@ -32,23 +29,6 @@ def deploy_digest(detection: Detection, build: BuildDigest) -> DeployDigest:
     """The digest of a deployment: what runs, and the configuration it runs with."""
     config = json.dumps(detection.config.model_dump(mode="json"), sort_keys=True)
     return DeployDigest(_digest([b"deploy-1", build.encode(), detection.mode.encode(), config.encode()]))
-
-
-@cache
-def runtime_digest() -> str:
-    """The digest of the runtime that is put into every build: any change to it rebuilds everything."""
-    parts: list[bytes] = []
-    for path, content in _python_files(resources.files("trapline_sandbox"), ""):
-        parts += [path.encode(), content]
-    return _digest(parts)
-
-
-def _python_files(folder: Traversable, prefix: str) -> Iterable[tuple[str, bytes]]:
-    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
-        if entry.is_dir():
-            yield from _python_files(entry, f"{prefix}{entry.name}/")
-        elif entry.name.endswith(".py"):
-            yield f"{prefix}{entry.name}", entry.read_bytes()
 
 
 def _digest(parts: Iterable[bytes]) -> str:

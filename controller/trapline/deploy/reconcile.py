@@ -10,15 +10,16 @@ from datetime import datetime
 from pathlib import Path
 
 from trapline.deploy.desired import Desired, Held, read_desired
-from trapline.deploy.digest import build_digest, deploy_digest, runtime_digest
+from trapline.deploy.digest import build_digest, deploy_digest
 from trapline.deploy.ledger import Deployment, Ledger, Status, Sync, backoff
+from trapline.deploy.prune import forgotten, gone, over_the_cap
 from trapline.deploy.requirements import Requirements, RequirementsError, check
 from trapline.deploy.smoke import failing_cases
 from trapline.detection.model import Detection
 from trapline.errors import Problem, TraplineError
 from trapline.settings import Settings
 from trapline.source.git import Mirror
-from trapline.workers.interface import Backend, Build, BuildDigest, Limits, Rule
+from trapline.workers.interface import Backend, Build, BuildDigest, Limits, Rule, WorkerError
 
 LOCK_FILE = "requirements.lock"
 
@@ -94,11 +95,11 @@ class Reconciler:
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="deploy") as threads:
             work.outcomes += threads.map(lambda detection: self._bring(work, detection), enabled)
         self._disable(work)
-        problem = self._prune(work, confirmed=confirm_prune)
-        self._forget(work)
+        problems = [*work.desired.problems, *self._prune(work, confirmed=confirm_prune)]
+        self._ledger.forget(forgotten(work.desired, work.deployments, work.statuses))
         work.backend.remove(work.backend.built() - self._ledger.builds_to_keep())
-        problems = (*work.desired.problems, *([problem] if problem else []))
-        return Report(revision, work.desired.settings, tuple(sorted(work.outcomes, key=_by_name)), problems)
+        outcomes = sorted(work.outcomes, key=lambda outcome: outcome.name)
+        return Report(revision, work.desired.settings, tuple(outcomes), tuple(problems))
 
     def _look(self, revision: str) -> _Pass:
         last_settings = self._ledger.settings()
@@ -137,8 +138,7 @@ class Reconciler:
         try:
             return self._deploy(work, detection, live)
         except TraplineError as error:
-            stalled = isinstance(error, Stalled | RequirementsError)
-            sync, message = (Sync.STALLED if stalled else Sync.WAITING), str(error)
+            sync, message = (Sync.STALLED if _needs_a_person(error) else Sync.WAITING), str(error)
         except Exception as error:  # the boundary between one detection and the others
             sync, message = Sync.WAITING, f"deploying failed in Trapline itself: {error!r}"
         same = status is not None and status.revision == work.desired.revision
@@ -156,20 +156,11 @@ class Reconciler:
 
     def _deploy(self, work: _Pass, detection: Detection, live: Deployment | None) -> Outcome:
         lock = self._lock(work, detection)
-        build = build_digest(detection, lock=lock, platform=work.backend.platform(), runtime=runtime_digest())
+        build = build_digest(detection, lock=lock, platform=work.backend.platform())
         deploy = deploy_digest(detection, build)
         present = build in work.built
-        status = work.statuses.get(detection.identity)
         if live and live.deploy_digest == deploy and present:
-            if status is None or status.sync is not Sync.SYNCED or status.path != detection.path:
-                self._ledger.note(
-                    detection.identity,
-                    name=detection.name,
-                    path=detection.path,
-                    sync=Sync.SYNCED,
-                    revision=work.desired.revision,
-                    now=self._now(),
-                )
+            self._settle(work, detection, Sync.SYNCED)
             return Outcome(detection.name, "unchanged")
         if not present:
             self._on_progress(f"building {detection.name}")
@@ -218,7 +209,20 @@ class Reconciler:
         if failing:
             raise Stalled(
                 f"{detection.path}/{detection.config_file}: {'; '.join(failing)}",
-                remedy="correct the rule or the test; the last good version stays live",
+                remedy="correct the rule or the test",
+            )
+
+    def _settle(self, work: _Pass, detection: Detection, sync: Sync) -> None:
+        """Writes the status of a detection with which all is well, where that is news."""
+        known = work.statuses.get(detection.identity)
+        if known is None or (known.sync, known.name, known.path) != (sync, detection.name, detection.path):
+            self._ledger.note(
+                detection.identity,
+                name=detection.name,
+                path=detection.path,
+                sync=sync,
+                revision=work.desired.revision,
+                now=self._now(),
             )
 
     def _disable(self, work: _Pass) -> None:
@@ -228,55 +232,18 @@ class Reconciler:
             if detection.identity in work.deployments:
                 self._retire(work, detection.identity, Sync.DISABLED, "enabled: false")
             else:
-                self._ledger.note(
-                    detection.identity,
-                    name=detection.name,
-                    path=detection.path,
-                    sync=Sync.DISABLED,
-                    revision=work.desired.revision,
-                    now=self._now(),
-                )
+                self._settle(work, detection, Sync.DISABLED)
                 work.outcomes.append(Outcome(detection.name, Sync.DISABLED.value))
 
-    def _prune(self, work: _Pass, *, confirmed: bool) -> Problem | None:
-        """Retires what the commit no longer has: never above the cap, and never what is merely broken there."""
-        wanted = {detection.identity for detection in work.desired.detections}
-        held_paths = {held.path for held in work.desired.held}
-        kept = wanted | work.desired.broken_identities | {held.identity for held in work.desired.held}
-        gone = [
-            identity
-            for identity in work.deployments
-            if identity not in kept and not ((status := work.statuses.get(identity)) and status.path in held_paths)
-        ]
-        caps = work.desired.settings.prune
-        too_many = len(gone) > caps.max_count or (
-            len(gone) > 1 and len(gone) > caps.max_share * len(work.deployments)
-        )  # one removal is always a person's deliberate act
-        if too_many and not confirmed:
-            return Problem(
-                "trapline.yml",
-                0,
-                "error",
-                "prune-cap",
-                f"{len(gone)} of {len(work.deployments)} detections are gone at {work.desired.revision[:12]}: "
-                "more than may be retired unasked, so all of them run on",
-                "if that is meant, run `trapline controller --once --confirm-prune`",
-            )
-        for identity in gone:
+    def _prune(self, work: _Pass, *, confirmed: bool) -> list[Problem]:
+        """Retires what left the repository; more than the cap only where a person confirmed it."""
+        leaving = gone(work.desired, work.deployments, work.statuses)
+        problem = over_the_cap(work.desired, leaving, work.deployments)
+        if problem and not confirmed:
+            return [problem]
+        for identity in leaving:
             self._retire(work, identity, Sync.RETIRED, "no longer in the repository")
-        return None
-
-    def _forget(self, work: _Pass) -> None:
-        """Drops the statuses of what never was live and left the commit, such as a broken folder that was mended."""
-        present = {detection.identity for detection in work.desired.detections}
-        held_paths = {held.path for held in work.desired.held}
-        self._ledger.forget(
-            identity
-            for identity, status in work.statuses.items()
-            if status.sync in (Sync.STALLED, Sync.WAITING)
-            and identity not in present | work.deployments.keys()
-            and status.path not in held_paths
-        )
+        return []
 
     def _retire(self, work: _Pass, identity: str, sync: Sync, message: str) -> None:
         self._ledger.retire(identity, sync=sync, revision=work.desired.revision, message=message, now=self._now())
@@ -294,7 +261,8 @@ class Reconciler:
         live: bool,
         attempts: int = 0,
     ) -> Outcome:
-        message += "" if not live else " (the last good version stays live)" if "stays live" not in message else ""
+        if live:
+            message += "; the last good version stays live"
         now = self._now()
         self._ledger.note(
             identity,
@@ -310,13 +278,16 @@ class Reconciler:
         return Outcome(name, sync.value, message)
 
 
+def _needs_a_person(error: TraplineError) -> bool:
+    """Whether only a change of the detection can help; an engine that is away or full comes back by itself."""
+    if isinstance(error, WorkerError):
+        return error.outcome != "unavailable"
+    return isinstance(error, Stalled | RequirementsError)
+
+
 def _kind(live: Deployment | None, build: BuildDigest, *, present: bool) -> str:
     if live is None:
         return "deployed"
     if live.build_digest != build:
         return "updated"
     return "reconfigured" if present else "healed"
-
-
-def _by_name(outcome: Outcome) -> str:
-    return outcome.name

@@ -7,15 +7,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trapline.deploy.digest import build_digest, deploy_digest, runtime_digest
+from trapline.deploy.digest import build_digest, deploy_digest
 from trapline.detection.model import Detection, DetectionConfig, File, Mode
 from trapline.workers.interface import BuildDigest
 
 paths = st.text("abc/._", min_size=1, max_size=12)
 files = st.dictionaries(paths, st.builds(File, content=st.binary(max_size=20), executable=st.booleans()), max_size=4)
-inputs = st.fixed_dictionaries(
-    {"lock": st.text(max_size=20), "platform": st.text(max_size=20), "runtime": st.text(max_size=20)}
-)
+inputs = st.fixed_dictionaries({"lock": st.text(max_size=20), "platform": st.text(max_size=20)})
 
 
 def detection(contents: dict[str, File], **config: Any) -> Detection:
@@ -41,8 +39,8 @@ def test_the_config_changes_the_deployment_but_not_the_build() -> None:
     code = File(content=b"def detect(record): return True")
     low = detection({"detect.py": code, "detection.yml": File(content=b"a")}, alert={"severity": "low"})
     high = detection({"detect.py": code, "detection.yml": File(content=b"b")}, alert={"severity": "high"})
-    build = build_digest(low, lock="", platform="", runtime="")
-    assert build == build_digest(high, lock="", platform="", runtime="")
+    build = build_digest(low, lock="", platform="")
+    assert build == build_digest(high, lock="", platform="")
     assert deploy_digest(low, build) != deploy_digest(high, build)
     assert deploy_digest(low, build) != deploy_digest(low, BuildDigest("another"))
 
@@ -50,8 +48,4 @@ def test_the_config_changes_the_deployment_but_not_the_build() -> None:
 def test_the_path_of_a_detection_is_not_part_of_what_it_is() -> None:
     here = detection({"detect.py": File(content=b"")})
     there = here.model_copy(update={"path": "detections/elsewhere"})
-    assert build_digest(here, lock="", platform="", runtime="") == build_digest(there, lock="", platform="", runtime="")
-
-
-def test_the_runtime_has_a_digest() -> None:
-    assert len(runtime_digest()) == 40
+    assert build_digest(here, lock="", platform="") == build_digest(there, lock="", platform="")
