@@ -132,9 +132,9 @@ class Settings(_Part):
     )
     default_destinations: tuple[str, ...] = Field(default=(), description="For detections that name none.")
     operations: str | None = Field(default=None, description="The destination of operational alerts.")
-    schedule: ScheduleSettings = ScheduleSettings()
-    sandbox: SandboxSettings = SandboxSettings()
-    prune: PruneSettings = PruneSettings()
+    schedule: ScheduleSettings = Field(default=ScheduleSettings(), description="When things happen.")
+    sandbox: SandboxSettings = Field(default=SandboxSettings(), description="How detections are isolated.")
+    prune: PruneSettings = Field(default=PruneSettings(), description="How many detections one revision may remove.")
 
     _document: Document | None = PrivateAttr(default=None)
 

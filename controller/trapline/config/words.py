@@ -118,7 +118,8 @@ def _words(keys: Path, detail: ErrorDetails) -> tuple[str, str]:
         case "enum" | "literal_error":
             expected = str(context["expected"])
             near = did_you_mean(str(value), re.findall("'([^']*)'", expected))
-            return f"{key} is {_show(value)} and should be one of {expected}", near or "choose one of these"
+            wanted = f"one of {expected}" if " or " in expected else expected
+            return f"{key} is {_show(value)} and should be {wanted}", near or f"write {wanted}"
         case "greater_than_equal" | "less_than_equal" | "greater_than" | "less_than" as kind:
             bound = {"greater_than_equal": "ge", "less_than_equal": "le", "greater_than": "gt", "less_than": "lt"}[kind]
             word = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}[bound]

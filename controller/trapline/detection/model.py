@@ -115,27 +115,26 @@ class QuerySettings(_Part):
 class Expectation(_Part):
     """What a test case expects of one match; only what is stated is compared."""
 
-    title: str | None = None
-    dedupe: str | None = None
-    severity: Severity | None = None
-    destinations: tuple[str, ...] | None = None
-    description: str | None = None
-    runbook: str | None = None
-    context: Mapping[str, Any] | None = None
+    title: str | None = Field(default=None, description="The alert's title.")
+    dedupe: str | None = Field(default=None, description="The dedupe key.")
+    severity: Severity | None = Field(default=None, description="The severity.")
+    destinations: tuple[str, ...] | None = Field(default=None, description="The destinations.")
+    description: str | None = Field(default=None, description="The description.")
+    runbook: str | None = Field(default=None, description="The runbook.")
+    context: Mapping[str, Any] | None = Field(default=None, description="What `alert_context` returns.")
 
 
 class TestCase(_Part):
-    """A test of the config: records in, expected matches out.
-
-    `match` true or false, or (with several records) the number of matches. `expect` is compared with the first match.
-    """
+    """A test of the config: records in, expected matches out."""
 
     __test__ = False  # not a pytest class
 
-    name: str
-    records: tuple[Mapping[str, Any], ...] = Field(min_length=1)
-    match: Annotated[bool | int, BeforeValidator(_verdict)]
-    expect: Expectation = Expectation()
+    name: str = Field(description="What the case shows.")
+    records: tuple[Mapping[str, Any], ...] = Field(min_length=1, description="The records that go in.")
+    match: Annotated[bool | int, BeforeValidator(_verdict)] = Field(
+        description="Whether they match, or how many matches there are."
+    )
+    expect: Expectation = Field(default=Expectation(), description="What the first match says.")
 
 
 class DetectionConfig(_Part):
@@ -153,12 +152,12 @@ class DetectionConfig(_Part):
     runbook: str | None = Field(default=None, description="The steps to investigate an alert.")
     references: tuple[str, ...] = Field(default=(), description="Links.")
     false_positives: tuple[str, ...] = Field(default=(), description="Reasons for which an alert may be false.")
-    reports: Reports = Reports()
-    alert: AlertSettings = AlertSettings()
+    reports: Reports = Field(default=Reports(), description="What the detection is about.")
+    alert: AlertSettings = Field(default=AlertSettings(), description="How matches become alerts.")
     tables: tuple[str, ...] = Field(min_length=1, description="Names of the tables to run on.")
-    tags: tuple[str, ...] = ()
-    query: QuerySettings = QuerySettings()
-    tests: tuple[TestCase, ...] = ()
+    tags: tuple[str, ...] = Field(default=(), description="Words to group detections by.")
+    query: QuerySettings = Field(default=QuerySettings(), description="What is asked of the tables.")
+    tests: tuple[TestCase, ...] = Field(default=(), description="Tests that run on every change.")
 
     @field_validator("tables")
     @classmethod

@@ -181,7 +181,7 @@ def test_directories_that_are_not_whole(
 @pytest.mark.parametrize(
     ("more", "line", "code", "message", "remedy"),
     [
-        ("alert:\n  severity: urgent", 4, "invalid-value", "`alert.severity` is 'urgent'", "choose one"),
+        ("alert:\n  severity: urgent", 4, "invalid-value", "`alert.severity` is 'urgent'", "write one of"),
         ("alert: {severity: hihg}", 3, "invalid-value", "should be one of 'info', 'notice'", "did you mean `high`?"),
         ("alert: {threshold: 0}", 3, "invalid-value", "should be at least 1", "at least 1"),
         ("alert: {threshold: '5'}", 3, "invalid-value", "should be a whole number", "without quotes"),

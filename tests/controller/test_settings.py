@@ -1,0 +1,194 @@
+"""trapline.yml: everything it can say, and every way to get it wrong."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trapline.config.files import File
+from trapline.errors import Problem
+from trapline.settings import Settings, SettingsError, load, parse, resolve_secrets
+
+FULL = b"""\
+tables:
+  aws_cloudtrail:
+    engine: duckdb
+    path: tables/aws_cloudtrail
+    time: when
+    id: null
+    partition: day
+    lag: 5m
+destinations:
+  slack_my_team:
+    type: webhook
+    url: ${env:SLACK_URL}
+    headers: {X-Team: red}
+  console:
+    type: console
+default_destinations: [console]
+operations: slack_my_team
+schedule:
+  every: 30s
+  start: 2024-01-01T00:00:00Z
+  longest_window: 2h
+  poll: 90
+sandbox:
+  backend: process
+  base_image: python:3.11-slim
+  memory: 1GiB
+  batch_timeout: 2m
+  cpus: 0.5
+  pids: 32
+prune:
+  max_count: 3
+  max_share: 0.5
+"""
+
+
+def refused(text: str | bytes) -> Problem:
+    with pytest.raises(SettingsError) as caught:
+        parse(text if isinstance(text, bytes) else text.encode())
+    errors = [problem for problem in caught.value.problems if problem.severity == "error"]
+    assert len(errors) == 1, errors
+    assert errors[0].message in caught.value.message
+    return errors[0]
+
+
+def test_everything_that_can_be_said() -> None:
+    settings, problems = parse(FULL, env={"SLACK_URL": "https://x"})
+    assert problems == []
+    table = settings.tables["aws_cloudtrail"]
+    assert (table.engine, table.path, table.time) == ("duckdb", "tables/aws_cloudtrail", "when")
+    assert (table.id, table.partition, table.lag) == (None, "day", timedelta(minutes=5))
+    slack = settings.destinations["slack_my_team"]
+    assert slack.type == "webhook"
+    assert slack.options == {"url": "${env:SLACK_URL}", "headers": {"X-Team": "red"}}
+    assert settings.destinations["console"].options == {}
+    assert (settings.default_destinations, settings.operations) == (("console",), "slack_my_team")
+    schedule = settings.schedule
+    assert (schedule.every, schedule.poll) == (timedelta(seconds=30), timedelta(seconds=90))
+    assert (schedule.start, schedule.longest_window) == (datetime(2024, 1, 1, tzinfo=UTC), timedelta(hours=2))
+    sandbox = settings.sandbox
+    assert (sandbox.backend, sandbox.base_image, sandbox.memory) == ("process", "python:3.11-slim", 2**30)
+    assert (sandbox.batch_timeout, sandbox.cpus, sandbox.pids) == (timedelta(minutes=2), 0.5, 32)
+    assert (settings.prune.max_count, settings.prune.max_share) == (3, 0.5)
+
+
+def test_defaults() -> None:
+    settings, problems = parse(b"tables:\n  t:\n    path: x\nschedule:\ndestinations:\n")
+    assert problems == []
+    table, schedule, sandbox = settings.tables["t"], settings.schedule, settings.sandbox
+    assert (table.time, table.id, table.partition, table.lag) == ("ts", "event.id", None, timedelta())
+    assert (schedule.every, schedule.start, schedule.poll) == (timedelta(minutes=5), None, timedelta(minutes=1))
+    assert schedule.longest_window == timedelta(days=1)
+    assert (sandbox.backend, sandbox.memory, sandbox.cpus, sandbox.pids) == ("auto", 512 * 2**20, 1, 64)
+    assert sandbox.batch_timeout == timedelta(minutes=1)
+    assert (settings.prune.max_count, settings.prune.max_share) == (10, 0.3)
+
+
+def test_no_file_means_defaults_and_a_warning() -> None:
+    settings, [problem] = load({"README.md": File(content=b"")})
+    assert settings == Settings()
+    assert (problem.path, problem.severity, problem.code) == ("trapline.yml", "warning", "no-settings")
+    assert "rename it" in load({"trapline.yaml": File(content=FULL)})[1][0].remedy
+    assert load({"trapline.yml": File(content=FULL)})[0].operations == "slack_my_team"
+    settings, [problem] = parse(b"# all commented out\n")
+    assert (settings, problem.severity) == (Settings(), "warning")
+    with pytest.raises(SettingsError, match="is a symbolic link"):
+        load({"trapline.yml": File(content=b"", absent="is a symbolic link")})
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message", "remedy"),
+    [
+        ("tables:\n  Cloud-Trail:\n    path: x", 2, "small letters", ""),
+        ("tables:\n  t: {}", 2, "`tables.t.path` is missing", "add `path`"),
+        ("tables:\n  t:", 2, "`tables.t` is empty", "beneath `t`"),
+        ("tables:\n  t: {path: x, engine: athna}", 2, "should be 'duckdb'", ""),
+        ("tables:\n  t: {path: x, lag: soon}", 2, "'soon' is no duration", ""),
+        ("tables: [t]", 1, "`tables` is a list and should be a group of keys", ""),
+        ("destinations:\n  a: {url: x}", 2, "`destinations.a.type` is missing", "add `type`"),
+        ("destinations:\n  'a b': {type: x}", 2, "a destination's name", ""),
+        (
+            "default_destinations:\n- a\n- slak\ndestinations:\n  slack: {type: x}\n  a: {type: x}",
+            3,
+            "`slak`",
+            "`slack`",
+        ),
+        ("operations: pager", 1, "there is no destination `pager`", "add it under destinations:"),
+        ("schedule:\n  every: 0s", 2, "longer than 0s", ""),
+        ("schedule:\n  start: soon", 2, "should be a date", "2022-10-23"),
+        ("sandbox:\n  backend: dokcer", 2, "should be one of", "did you mean `docker`?"),
+        ("sandbox:\n  memory: lots", 2, "'lots' is no size", ""),
+        ("sandbox:\n  cpus: 0", 2, "more than 0", ""),
+        ("sandbox:\n  cpus: .inf", 2, "should be a number", ""),
+        ("sandbox:\n  pids: many", 2, "whole number", ""),
+        ("prune:\n  max_share: 30", 2, "at most 1", ""),
+        ("destinations:\n  a:\n    type: x\n    token: ${vault:y}", 4, "no reference", "${env:NAME}"),
+        ("a: 1\na: 2", 2, "given twice", "keep one"),
+        ("tables: [", 2, "not valid YAML", ""),
+    ],
+)
+def test_errors_have_their_line(text: str, line: int, message: str, remedy: str) -> None:
+    problem = refused(text)
+    assert (problem.path, problem.line) == ("trapline.yml", line)
+    assert message in problem.message
+    assert remedy in problem.remedy
+
+
+def test_unknown_keys_warn_and_options_of_destinations_do_not() -> None:
+    text = (
+        b"tabels: {}\nschedule:\n  evry: 5m\ntables:\n  t: {path: x, lagg: 5m}\ndestinations:\n  a: {type: x, any: 1}\n"
+    )
+    _, problems = parse(text)
+    assert [(p.line, p.severity, p.remedy) for p in problems] == [
+        (1, "warning", "did you mean `tables`?"),
+        (3, "warning", "did you mean `every`?"),
+        (5, "warning", "did you mean `lag`?"),
+    ]
+
+
+def test_a_secret_that_is_not_set_here_is_a_warning_where_an_environment_is_given() -> None:
+    _, [problem] = parse(FULL, env={})
+    assert (problem.severity, problem.code, problem.line) == ("warning", "secret-not-set", 12)
+    assert parse(FULL)[1] == []
+
+
+def test_later_errors_of_plugins_have_their_line() -> None:
+    settings, _ = parse(FULL)
+    problem = settings.problem(["destinations", "slack_my_team", "headers", "X-Team"], "wrong", "right", "x")
+    assert (problem.path, problem.line, problem.message, problem.remedy) == ("trapline.yml", 13, "wrong", "right")
+    assert settings.problem(["destinations", "slack_my_team", "not_there"], "m").line == 10
+    assert Settings().problem(["tables"], "m").line == 0
+
+
+def test_secrets_are_not_in_the_settings() -> None:
+    settings, _ = parse(FULL, env={"SLACK_URL": "hunter2"})
+    assert "hunter2" not in repr(settings) + settings.model_dump_json()
+    options = settings.destinations["slack_my_team"].options
+    assert resolve_secrets(options, {"SLACK_URL": "hunter2"})["url"] == "hunter2"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(list(Settings.model_fields)), JSON).map(yaml.safe_dump).map(str.encode)
+    | st.binary()
+)
+def test_anything_parses_or_is_refused(text: bytes) -> None:
+    try:
+        settings, problems = parse(text, env={})
+    except SettingsError as error:
+        assert error.message and error.problems
+        return
+    assert isinstance(settings, Settings)
+    assert all(problem.severity == "warning" for problem in problems)
