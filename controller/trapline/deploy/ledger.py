@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -170,19 +171,19 @@ class Ledger:
 
     def builds_to_keep(self) -> set[BuildDigest]:
         """The live builds, and for each live detection the few before it."""
-        live = self.deployments()
-        keep = {deployment.build_digest for deployment in live.values()}
+        newest_first = (
+            sa.select(events.c.identity, events.c.build_digest)
+            .join(deployments, deployments.c.identity == events.c.identity)
+            .where(events.c.build_digest != "")
+            .group_by(events.c.identity, events.c.build_digest)
+            .order_by(sa.func.max(events.c.id).desc())
+        )
         with self._database.reading() as connection:
-            for identity in live:
-                query = (
-                    sa.select(events.c.build_digest)
-                    .where(events.c.identity == identity, events.c.build_digest != "")
-                    .group_by(events.c.build_digest)
-                    .order_by(sa.func.max(events.c.id).desc())
-                    .limit(ROLLBACKS + 1)
-                )
-                keep |= {BuildDigest(digest) for digest in connection.execute(query).scalars()}
-        return keep
+            live = set(connection.execute(sa.select(deployments.c.build_digest)).scalars())
+            history: dict[str, list[BuildDigest]] = defaultdict(list)
+            for identity, digest in connection.execute(newest_first):
+                history[identity].append(BuildDigest(digest))
+        return live.union(*(digests[: ROLLBACKS + 1] for digests in history.values()))
 
     def lock(self, key: str) -> str | None:
         """A kept lock's text."""

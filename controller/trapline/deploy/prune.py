@@ -11,17 +11,17 @@ from trapline.errors import Problem
 
 def gone(desired: Desired, deployed: Collection[str], statuses: Mapping[str, Status]) -> list[str]:
     """The deployed identities that the commit no longer has; what is merely broken there is not gone."""
-    return [identity for identity in deployed if not _present(identity, desired, statuses.get(identity))]
+    present = _present(desired, statuses)
+    return [identity for identity in deployed if identity not in present]
 
 
 def forgotten(desired: Desired, deployed: Collection[str], statuses: Mapping[str, Status]) -> list[str]:
     """The identities that never were live and left the commit, such as a broken folder that was mended."""
+    present = _present(desired, statuses)
     return [
         identity
         for identity, status in statuses.items()
-        if status.sync in (Sync.STALLED, Sync.WAITING)
-        and identity not in deployed
-        and not _present(identity, desired, status)
+        if status.sync in (Sync.STALLED, Sync.WAITING) and identity not in present and identity not in deployed
     ]
 
 
@@ -41,7 +41,7 @@ def over_the_cap(desired: Desired, leaving: Collection[str], deployed: Collectio
     )
 
 
-def _present(identity: str, desired: Desired, status: Status | None) -> bool:
-    if identity in desired.identities:
-        return True
-    return status is not None and any(held.path == status.path for held in desired.held)
+def _present(desired: Desired, statuses: Mapping[str, Status]) -> frozenset[str]:
+    """Everything that is in the commit: by what it says of itself, and where it says nothing, by the path it had."""
+    held_paths = {held.path for held in desired.held}
+    return desired.identities | {identity for identity, status in statuses.items() if status.path in held_paths}
