@@ -56,6 +56,7 @@ class _Pass:
 
     desired: Desired
     backend: Backend
+    platform: str
     requirements: Requirements
     deployments: Mapping[str, Deployment]
     statuses: Mapping[str, Status]
@@ -115,6 +116,7 @@ class Reconciler:
         return _Pass(
             desired=desired,
             backend=backend,
+            platform=backend.platform(),
             requirements=Requirements(self._home / "requirements", python=python, platform=platform),
             deployments=self._ledger.deployments(),
             statuses=self._ledger.statuses(),
@@ -156,7 +158,7 @@ class Reconciler:
 
     def _deploy(self, work: _Pass, detection: Detection, live: Deployment | None) -> Outcome:
         lock = self._lock(work, detection)
-        build = build_digest(detection, lock=lock, platform=work.backend.platform())
+        build = build_digest(detection, lock=lock, platform=work.platform)
         deploy = deploy_digest(detection, build)
         present = build in work.built
         if live and live.deploy_digest == deploy and present:
