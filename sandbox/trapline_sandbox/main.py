@@ -120,6 +120,8 @@ def _serve(pipe: Pipe, rule: Rule, log: Log, limits: dict[str, Any]) -> None:
         except FrameError as error:
             pipe.write({"type": "error", "error": str(error), "file": "", "line": 0, "log": reply["log"]})
             return
+        del frame, reply
+        gc.collect()  # columns refer to each other in circles: without this, batches would pile up
 
 
 def _answer(frame: Frame, rule: Rule) -> dict[str, Any]:

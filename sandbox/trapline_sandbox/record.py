@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from itertools import repeat
+from itertools import chain, repeat
 from json import dumps
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -125,9 +125,11 @@ def records(fields: Fields, rows: range) -> list[Record]:
 
 
 def each_record(fields: Fields) -> Iterator[Record]:
-    """The records one after the other, a few at a time: they stay in the cache, and their room is used again."""
-    for start in range(0, fields.length, _AT_A_TIME):
-        yield from records(fields, range(start, min(start + _AT_A_TIME, fields.length)))
+    """The records one after the other, made a few at a time: they stay in the cache, and their room is used again."""
+    starts = range(0, fields.length, _AT_A_TIME)
+    return chain.from_iterable(
+        records(fields, range(start, min(start + _AT_A_TIME, fields.length))) for start in starts
+    )
 
 
 def plain(value: Any) -> Any:

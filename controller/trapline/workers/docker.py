@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import json
+import os
+import re
 import tarfile
 import tempfile
 import traceback
@@ -13,7 +16,7 @@ import warnings
 import weakref
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import docker
@@ -26,6 +29,7 @@ from trapline.workers.interface import BackendUnavailable, Build, BuildDigest, L
 from trapline.workers.worker import SandboxWorker
 
 BASE_IMAGE = "python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b"
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 REPOSITORY = "trapline/detection"
 ROOT = "/trapline"
 NOBODY = "65534:65534"
@@ -37,6 +41,7 @@ FROM {base}
 COPY runtime/ {root}/
 COPY requirements/ {root}/requirements/
 COPY detection/ {root}/detection/
+LABEL {labels}
 """
 _PROBE = (
     "import json, platform, sys; print(json.dumps({"
@@ -52,6 +57,8 @@ class DockerBackend:
 
     def __init__(self, base_image: str = BASE_IMAGE, *, scope: str) -> None:
         """Raises BackendUnavailable where no engine answers or the base image cannot be used."""
+        if not _NAME.fullmatch(scope):
+            raise ValueError(f"a scope is made of letters, digits, '_', '.' and '-', not {scope!r}")
         self._base_image, self._scope = base_image, scope
         self._client = connect()
         weakref.finalize(self, self._client.close)
@@ -85,19 +92,18 @@ class DockerBackend:
         """Makes the build ready, whole or not at all, for its tag is set last; a no-op where it is ready already."""
         if build.digest in self.built():
             return
-        labels = {DIGEST: build.digest, DETECTION: build.detection, SCOPE: self._scope}
         with tempfile.TemporaryFile() as context, _engine(f"build detection {build.detection}"):
             self._write_context(context, build)
             context.seek(0)
-            self._client.images.build(
-                fileobj=context,
-                custom_context=True,
-                tag=self._tag(build.digest),
-                labels=labels,
-                network_mode="none",
-                rm=True,
-                forcerm=True,
-            )
+            with _image_store(exclusive=False):
+                self._client.images.build(
+                    fileobj=context,
+                    custom_context=True,
+                    tag=self._tag(build.digest),
+                    network_mode="none",
+                    rm=True,
+                    forcerm=True,
+                )
 
     def start(self, digest: BuildDigest, rule: Rule, limits: Limits) -> SandboxWorker:
         """Starts a worker and loads the rule. Raises WorkerError where the script cannot be imported."""
@@ -106,7 +112,7 @@ class DockerBackend:
                 self._tag(digest),
                 entrypoint=[self._probed["executable"], *layout.FLAGS, ROOT],
                 command=[],
-                labels={DIGEST: digest, DETECTION: rule.detection, SCOPE: self._scope},
+                labels=self._labels(digest, rule.detection),
                 **_hardening(limits),
             )
             channel = Container(container)
@@ -114,8 +120,12 @@ class DockerBackend:
 
     def remove(self, digests: Iterable[BuildDigest]) -> None:
         for digest in digests:
-            with _engine(f"remove build {digest}"), contextlib.suppress(ImageNotFound):
+            with _engine(f"remove build {digest}"), contextlib.suppress(ImageNotFound), _image_store(exclusive=True):
                 self._client.images.remove(self._tag(digest), force=True)
+        self._sweep()  # what a running worker kept the engine from removing earlier
+
+    def _labels(self, digest: BuildDigest, detection: str) -> dict[str, str]:
+        return {DIGEST: digest, DETECTION: detection, SCOPE: self._scope}
 
     def _tag(self, digest: BuildDigest) -> str:
         # An image that lost its tag to another scope's equal build would look like rubbish to a prune.
@@ -169,15 +179,20 @@ class DockerBackend:
                 with contextlib.suppress(DockerException):
                     self._client.api.remove_container(container["Id"], v=True)
             for image in self._client.api.images(filters={"label": ours, "dangling": True}):
-                with contextlib.suppress(DockerException):
+                with contextlib.suppress(DockerException), _image_store(exclusive=True):
                     self._client.api.remove_image(image["Id"])
+
+    def _dockerfile(self, build: Build) -> str:
+        labels = self._labels(build.digest, build.detection)
+        quoted = " ".join(f'{name}="{value}"' for name, value in labels.items())  # names all, and none needs escapes
+        return _DOCKERFILE.format(base=self._base_id, root=ROOT, labels=quoted)
 
     def _write_context(self, file: IO[bytes], build: Build) -> None:
         """The build context: the same bytes for the same build, so that the engine finds its layers again."""
         folders = {PurePosixPath(name) for name in ("runtime", "requirements", "detection")}
         runtime = (layout.Entry(f"runtime/{entry.path}", entry.content) for entry in layout.runtime())
         with tarfile.open(fileobj=file, mode="w") as tar:
-            _add(tar, layout.Entry("Dockerfile", _DOCKERFILE.format(base=self._base_id, root=ROOT).encode()))
+            _add(tar, layout.Entry("Dockerfile", self._dockerfile(build).encode()))
             entries = list(chain(runtime, layout.requirements(build), layout.detection(build)))
             for entry in entries:
                 folders.update(PurePosixPath(entry.path).parents[:-1])
@@ -241,6 +256,18 @@ def _drop_sockets(error: BaseException | None) -> None:
         while error is not None:
             traceback.clear_frames(error.__traceback__)
             error = error.__cause__ or error.__context__
+
+
+@contextlib.contextmanager
+def _image_store(*, exclusive: bool) -> Iterator[None]:
+    """Builds go on side by side, removals alone: the engine prunes layers that a build just found in its cache."""
+    path = Path(tempfile.gettempdir()) / f"trapline-images-{os.getuid()}.lock"
+    lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(lock)
 
 
 @contextlib.contextmanager

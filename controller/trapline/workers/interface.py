@@ -92,7 +92,7 @@ class FailureReply:
 
 @dataclass(frozen=True, slots=True)
 class BatchReply:
-    """The verdicts on one batch, in row order."""
+    """The verdicts on one batch: in row order, or in batch mode in the order the rule yielded them."""
 
     matches: tuple[MatchReply, ...]
     failures: tuple[FailureReply, ...]

@@ -22,7 +22,7 @@ def docker_backend(docker_base_image: str) -> Iterator[DockerBackend]:
     scope = f"test-{uuid.uuid4().hex}"
     backend = DockerBackend(docker_base_image, scope=scope)
     yield backend
-    backend.remove(backend.built())
+    backend.remove(backend.built())  # and what its workers kept from being removed
     client = docker.from_env()
     left = client.containers.list(all=True, filters={"label": f"{SCOPE}={scope}"}, sparse=True)
     for container in left:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import docker
 import pyarrow as pa
@@ -96,6 +97,18 @@ def test_scopes_do_not_see_each_other(docker_backend: DockerBackend, docker_base
     assert other.built() == set()
 
 
+def test_labels_say_what_an_image_is(docker_base_image: str, client: docker.DockerClient, build_of: BuildOf) -> None:
+    scope = f"test-{uuid.uuid4().hex}"
+    backend, build = DockerBackend(docker_base_image, scope=scope), build_of("def detect(r): ...")
+    backend.build(build)
+    assert backend.built() == {build.digest}
+    (image,) = client.images.list(filters={"label": f"{DIGEST}={build.digest}"})
+    assert image.labels == {DIGEST: build.digest, DETECTION: "demo", SCOPE: scope}
+    backend.remove([build.digest])
+    with pytest.raises(ValueError, match="a scope is made of"):
+        DockerBackend(docker_base_image, scope='"$HOME"')
+
+
 def test_a_changed_script_shares_the_layers_below_it(
     docker_backend: DockerBackend, client: docker.DockerClient, build_of: BuildOf
 ) -> None:
@@ -108,6 +121,21 @@ def test_a_changed_script_shares_the_layers_below_it(
     assert layers[0][:-1] == layers[1][:-1]
     assert layers[0][-1] != layers[1][-1]
     docker_backend.remove(build.digest for build in builds)
+
+
+def test_builds_and_removals_of_the_same_layers_at_once(docker_base_image: str, build_of: BuildOf) -> None:
+    """The engine prunes the layers of a removed image, even those that a build elsewhere just found in its cache."""
+    script = f"def detect(r): return {uuid.uuid4().hex!r}"
+
+    def churn(scope: str) -> None:
+        backend = DockerBackend(docker_base_image, scope=scope)
+        for _ in range(4):
+            build = build_of(script)
+            backend.build(build)
+            backend.remove([build.digest])
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(churn, [f"test-{uuid.uuid4().hex}" for _ in range(2)]))
 
 
 def test_what_a_crash_left_is_swept(
