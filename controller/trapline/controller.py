@@ -21,6 +21,7 @@ from trapline.deploy.ledger import Ledger
 from trapline.deploy.reconcile import Reconciler, Report
 from trapline.errors import Problem, TraplineError
 from trapline.query.duckdb import DuckDBEngine
+from trapline.run.context import Context
 from trapline.run.replay import Replay, replay
 from trapline.run.tick import Ticker, TickReport
 from trapline.settings import Settings, parse
@@ -110,15 +111,8 @@ class Controller:
         settings = self._settings()
         if settings is None:  # nothing was ever deployed
             return TickReport()
-        _, pool = self._chosen(settings)
         ticker = Ticker(
-            database=self.database,
-            ledger=self.ledger,
-            engine=DuckDBEngine(settings.tables, home=self.options.home),
-            pool=pool,
-            settings=settings,
-            limits=limits_of(settings),
-            now=self._now,
+            self._context(settings),
             threads=os.cpu_count() or 1,
             stopping=self._stop.is_set,
             on_scan=lambda planned: self._on_progress(f"scanning {planned.request.table} {planned.request.window}"),
@@ -127,17 +121,7 @@ class Controller:
 
     def replay(self, alert: Mapping[str, Any]) -> Replay:
         """Runs an alert's build over its window again; nothing is recorded. `alert` is a row of the table `alerts`."""
-        settings = self._settings() or Settings()
-        return replay(
-            alert,
-            database=self.database,
-            ledger=self.ledger,
-            engine=DuckDBEngine(settings.tables, home=self.options.home),
-            pool=self._chosen(settings)[1],
-            settings=settings,
-            limits=limits_of(settings),
-            now=self._now(),
-        )
+        return replay(alert, self._context(self._settings() or Settings()))
 
     def deliver(self) -> tuple[DeliveryReport, list[Problem]]:
         """Sends what is due; the problems are those of destinations that cannot be used as they are configured."""
@@ -186,6 +170,17 @@ class Controller:
         if self._parsed is None or self._parsed[0] != kept[1]:
             self._parsed = (kept[1], parse(kept[1], env=os.environ)[0])
         return self._parsed[1]
+
+    def _context(self, settings: Settings) -> Context:
+        return Context(
+            database=self.database,
+            ledger=self.ledger,
+            engine=DuckDBEngine(settings.tables, home=self.options.home),
+            pool=self._chosen(settings)[1],
+            settings=settings,
+            limits=limits_of(settings),
+            now=self._now,
+        )
 
     def _chosen(self, settings: Settings) -> tuple[Backend, Pool]:
         """The backend that the flags or the settings ask for, chosen anew only where these change."""

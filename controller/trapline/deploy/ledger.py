@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -58,11 +58,16 @@ class Status:
     name: str
     path: str
     sync: Sync
-    message: str
     revision: str
-    attempts: int
-    retry_at: datetime | None
     updated_at: datetime
+    message: str = ""
+    attempts: int = 0
+    retry_at: datetime | None = None
+
+    @classmethod
+    def of(cls, detection: Detection, sync: Sync, *, revision: str, now: datetime) -> Status:
+        """The status of a detection with which all is well."""
+        return cls(detection.identity, detection.name, detection.path, sync, revision, now)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Status:
@@ -111,7 +116,7 @@ class Ledger:
         }
         with self._database.transaction() as connection:
             _upsert(connection, deployments, {"identity": detection.identity}, values)
-            _set_status(connection, detection.identity, detection.name, detection.path, Sync.SYNCED, revision, now)
+            _set_status(connection, Status.of(detection, Sync.SYNCED, revision=revision, now=now))
             _add_event(connection, detection.identity, kind, revision, now, build=build)
 
     def retire(self, identity: str, *, sync: Sync, revision: str, message: str, now: datetime) -> None:
@@ -125,27 +130,22 @@ class Ledger:
             )
             _add_event(connection, identity, sync.value, revision, now, message=message)
 
-    def note(
-        self,
-        identity: str,
-        *,
-        name: str,
-        path: str,
-        sync: Sync,
-        revision: str,
-        now: datetime,
-        message: str = "",
-        attempts: int = 0,
-        retry_at: datetime | None = None,
-    ) -> None:
+    def note(self, status: Status) -> None:
         """Writes a detection's status, and an event where it says something new."""
         with self._database.transaction() as connection:
             before = connection.execute(
-                sa.select(detections.c.sync, detections.c.message).where(detections.c.identity == identity)
+                sa.select(detections.c.sync, detections.c.message).where(detections.c.identity == status.identity)
             ).one_or_none()
-            _set_status(connection, identity, name, path, sync, revision, now, message, attempts, retry_at)
-            if message and (before is None or tuple(before) != (sync.value, message)):
-                _add_event(connection, identity, sync.value, revision, now, message=message)
+            _set_status(connection, status)
+            if status.message and (before is None or tuple(before) != (status.sync.value, status.message)):
+                _add_event(
+                    connection,
+                    status.identity,
+                    status.sync.value,
+                    status.revision,
+                    status.updated_at,
+                    message=status.message,
+                )
 
     def set_health(self, identity: str, message: str, *, now: datetime) -> None:
         """Writes how the last run went; an empty message means well."""
@@ -218,29 +218,9 @@ def _upsert(connection: sa.Connection, table: sa.Table, key: dict[str, Any], val
         connection.execute(table.insert().values(**key, **values))
 
 
-def _set_status(
-    connection: sa.Connection,
-    identity: str,
-    name: str,
-    path: str,
-    sync: Sync,
-    revision: str,
-    now: datetime,
-    message: str = "",
-    attempts: int = 0,
-    retry_at: datetime | None = None,
-) -> None:
-    values = {
-        "name": name,
-        "path": path,
-        "sync": sync.value,
-        "message": message,
-        "revision": revision,
-        "attempts": attempts,
-        "retry_at": retry_at,
-        "updated_at": now,
-    }
-    _upsert(connection, detections, {"identity": identity}, values)
+def _set_status(connection: sa.Connection, status: Status) -> None:
+    values = asdict(status) | {"sync": status.sync.value}
+    _upsert(connection, detections, {"identity": values.pop("identity")}, values)
 
 
 def _add_event(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -128,9 +128,9 @@ class Reconciler:
         known = next((s for s in work.statuses.values() if s.path == held.path), None)
         identity = held.identity or (known.identity if known else held.path)
         name = known.name if known else held.path.rsplit("/", 1)[-1]
-        live = identity in work.deployments
         message = str(next(p for p in held.problems if p.severity == "error"))
-        return self._note(work, identity, name, held.path, Sync.STALLED, message, live=live)
+        status = Status(identity, name, held.path, Sync.STALLED, work.desired.revision, self._now(), message)
+        return self._note(work, status)
 
     def _bring(self, work: _Pass, detection: Detection) -> Outcome:
         """One detection from files to live. Never raises: what went wrong becomes its status."""
@@ -143,18 +143,10 @@ class Reconciler:
             sync, message = (Sync.STALLED if _needs_a_person(error) else Sync.WAITING), str(error)
         except Exception as error:  # the boundary between one detection and the others
             sync, message = Sync.WAITING, f"deploying failed in Trapline itself: {error!r}"
-        same = status is not None and status.revision == work.desired.revision
-        attempts = status.attempts + 1 if status and same else 1
-        return self._note(
-            work,
-            detection.identity,
-            detection.name,
-            detection.path,
-            sync,
-            message,
-            live=live is not None,
-            attempts=attempts,
-        )
+        tried = status.attempts if status and status.revision == work.desired.revision else 0
+        now = self._now()
+        failed = Status.of(detection, sync, revision=work.desired.revision, now=now)
+        return self._note(work, replace(failed, message=message, attempts=tried + 1, retry_at=now + backoff(tried + 1)))
 
     def _deploy(self, work: _Pass, detection: Detection, live: Deployment | None) -> Outcome:
         lock = self._lock(work, detection)
@@ -218,14 +210,7 @@ class Reconciler:
         """Writes the status of a detection with which all is well, where that is news."""
         known = work.statuses.get(detection.identity)
         if known is None or (known.sync, known.name, known.path) != (sync, detection.name, detection.path):
-            self._ledger.note(
-                detection.identity,
-                name=detection.name,
-                path=detection.path,
-                sync=sync,
-                revision=work.desired.revision,
-                now=self._now(),
-            )
+            self._ledger.note(Status.of(detection, sync, revision=work.desired.revision, now=self._now()))
 
     def _disable(self, work: _Pass) -> None:
         for detection in work.desired.detections:
@@ -251,33 +236,12 @@ class Reconciler:
         self._ledger.retire(identity, sync=sync, revision=work.desired.revision, message=message, now=self._now())
         work.outcomes.append(Outcome(work.deployments[identity].name, sync.value, message))
 
-    def _note(
-        self,
-        work: _Pass,
-        identity: str,
-        name: str,
-        path: str,
-        sync: Sync,
-        message: str,
-        *,
-        live: bool,
-        attempts: int = 0,
-    ) -> Outcome:
-        if live:
-            message += "; the last good version stays live"
-        now = self._now()
-        self._ledger.note(
-            identity,
-            name=name,
-            path=path,
-            sync=sync,
-            revision=work.desired.revision,
-            now=now,
-            message=message,
-            attempts=attempts,
-            retry_at=now + backoff(attempts) if attempts else None,
-        )
-        return Outcome(name, sync.value, message)
+    def _note(self, work: _Pass, status: Status) -> Outcome:
+        """A version that is not live, and why."""
+        if status.identity in work.deployments:
+            status = replace(status, message=f"{status.message}; the last good version stays live")
+        self._ledger.note(status)
+        return Outcome(status.name, status.sync.value, status.message)
 
 
 def _needs_a_person(error: TraplineError) -> bool:

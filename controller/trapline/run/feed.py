@@ -17,12 +17,10 @@ from trapline.alerts.record import Failure, Match, ScanSummary, match_id
 from trapline.deploy.ledger import Deployment
 from trapline.detection.model import Mode
 from trapline.errors import TraplineError
-from trapline.query.engine import Engine
+from trapline.run.context import Context
 from trapline.run.plan import PlannedScan
-from trapline.settings import Settings
 from trapline.workers.answer import complete
-from trapline.workers.interface import BatchReply, Limits, Rule
-from trapline.workers.pool import Pool
+from trapline.workers.interface import BatchReply, Rule
 from trapline_sandbox import plain
 
 
@@ -44,30 +42,20 @@ class Feeder:
     """Runs scans through warm workers, the detections of a scan side by side."""
 
     def __init__(
-        self,
-        engine: Engine,
-        pool: Pool,
-        threads: ThreadPoolExecutor,
-        *,
-        settings: Settings,
-        limits: Limits,
-        stopping: Callable[[], bool] = lambda: False,
+        self, context: Context, threads: ThreadPoolExecutor, *, stopping: Callable[[], bool] = lambda: False
     ) -> None:
-        self._engine = engine
-        self._pool = pool
+        self._context = context
         self._threads = threads
-        self._settings = settings
-        self._limits = limits
         self._stopping = stopping
 
-    def feed(self, planned: PlannedScan, *, now: Callable[[], datetime]) -> tuple[ScanSummary, list[Findings]]:
-        """Raises QueryError where the scan cannot be done, Interrupted on stopping; a detection's error is a finding."""
-        request, started_at, started = planned.request, now(), time.monotonic()
+    def feed(self, planned: PlannedScan) -> tuple[ScanSummary, list[Findings]]:
+        """Raises QueryError where the scan cannot be done, Interrupted on stopping. A detection's error is a finding."""
+        request, started_at, started = planned.request, self._context.now(), time.monotonic()
         findings = [Findings(member) for member in planned.members]
         whole_window: list[pa.RecordBatch] = []
         keep_window = any(member.mode is Mode.BATCH for member in planned.members)
         records = 0
-        with self._engine.scan(request) as scan:
+        with self._context.engine.scan(request) as scan:
             for batch in scan.batches():
                 if self._stopping():
                     raise Interrupted
@@ -100,7 +88,7 @@ class Feeder:
         script = "detect.py" if deployment.mode is Mode.RECORD else "detection.py"
         rule = Rule(deployment.name, script, deployment.mode.value)
         try:
-            with self._pool.worker(deployment.build_digest, rule, self._limits) as worker:
+            with self._context.pool.worker(deployment.build_digest, rule, self._context.limits) as worker:
                 reply = worker.run(batch)
             self._collect(planned, findings, batch, reply)
         except TraplineError as error:
@@ -117,7 +105,7 @@ class Feeder:
         records = dict(zip(rows, batch.take(pa.array(rows, pa.int64())).to_pylist(), strict=True))
         for match in reply.matches:
             record = records[match.row] if match.row is not None else None
-            answer = complete(match, config, default_destinations=self._settings.default_destinations)
+            answer = complete(match, config, default_destinations=self._context.settings.default_destinations)
             event_at = self._time(table, record) or last_moment
             stored = _plain(record)
             key = self._record_key(table, record)
@@ -140,7 +128,7 @@ class Feeder:
             )
 
     def _time(self, table: str, record: Mapping[str, Any] | None) -> datetime | None:
-        value = (record or {}).get(self._settings.tables[table].time)
+        value = (record or {}).get(self._context.settings.tables[table].time)
         if not isinstance(value, datetime):
             return None
         return value if value.tzinfo else value.replace(tzinfo=UTC)
@@ -148,7 +136,7 @@ class Feeder:
     def _record_key(self, table: str, record: Mapping[str, Any] | None) -> str:
         """What makes a record itself: its unique id where the table has one, else all that is in it."""
         value: Any = record
-        for part in (self._settings.tables[table].id or "").split("."):
+        for part in (self._context.settings.tables[table].id or "").split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
         if value is not None:
             return f"id {value}"

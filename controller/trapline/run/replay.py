@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from trapline.alerts.notify import provenance_from_json
 from trapline.alerts.store import matches_of
-from trapline.deploy.ledger import Ledger
 from trapline.errors import TraplineError
-from trapline.query.engine import Engine, ScanRequest
+from trapline.query.engine import ScanRequest
+from trapline.run.context import Context
 from trapline.run.feed import Feeder
 from trapline.run.plan import PlannedScan
-from trapline.settings import Settings
-from trapline.state.database import Database
 from trapline.window import Window
-from trapline.workers.interface import BuildDigest, Limits
-from trapline.workers.pool import Pool
+from trapline.workers.interface import BuildDigest
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +27,10 @@ class Replay:
     missing: tuple[str, ...]
 
 
-def replay(
-    alert: Mapping[str, Any],
-    *,
-    database: Database,
-    ledger: Ledger,
-    engine: Engine,
-    pool: Pool,
-    settings: Settings,
-    limits: Limits,
-    now: datetime,
-) -> Replay:
+def replay(alert: Mapping[str, Any], context: Context) -> Replay:
     """`alert` is a row of the table `alerts`. Raises TraplineError where the detection or its run cannot be had."""
     provenance = provenance_from_json(alert["provenance"])
-    live = ledger.deployments().get(alert["identity"])
+    live = context.ledger.deployments().get(alert["identity"])
     if live is None:
         raise TraplineError(
             f"{alert['detection']} is not deployed any more, so there is nothing to run",
@@ -54,14 +40,13 @@ def replay(
     build = replace(live, build_digest=BuildDigest(provenance.digest))
     planned = PlannedScan(ScanRequest(provenance.table, window, live.config.query.where), (build,))
     with ThreadPoolExecutor(1) as threads:
-        feeder = Feeder(engine, pool, threads, settings=settings, limits=limits)
-        _, [findings] = feeder.feed(planned, now=lambda: now)
+        _, [findings] = Feeder(context, threads).feed(planned)
     if findings.error:
         raise TraplineError(findings.error)
     again = {match.id for match in findings.matches}
     known = [
         row["id"]
-        for row in matches_of(database, alert["id"])
+        for row in matches_of(context.database, alert["id"])
         if row["table_name"] == provenance.table and window.start <= row["event_at"] < window.end
     ]
     return Replay(

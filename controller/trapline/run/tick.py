@@ -11,15 +11,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from trapline.alerts.record import Origin, ScanSummary, record
-from trapline.deploy.ledger import Ledger
-from trapline.query.engine import Engine, QueryError
+from trapline.query.engine import QueryError
+from trapline.run.context import Context
 from trapline.run.feed import Feeder, Findings, Interrupted
 from trapline.run.plan import PlannedScan, plan
-from trapline.settings import Settings
-from trapline.state.database import Database
 from trapline.state.schema import checkpoints
-from trapline.workers.interface import Limits
-from trapline.workers.pool import Pool
 
 
 @dataclass(slots=True)
@@ -40,45 +36,26 @@ class Ticker:
 
     def __init__(
         self,
+        context: Context,
         *,
-        database: Database,
-        ledger: Ledger,
-        engine: Engine,
-        pool: Pool,
-        settings: Settings,
-        limits: Limits,
-        now: Callable[[], datetime],
         threads: int,
         stopping: Callable[[], bool] = lambda: False,
         on_scan: Callable[[PlannedScan], Any] = lambda _: None,
     ) -> None:
-        self._database = database
-        self._ledger = ledger
-        self._engine = engine
-        self._pool = pool
-        self._settings = settings
-        self._limits = limits
-        self._now = now
+        self._context = context
         self._threads = threads
         self._stopping = stopping
         self._on_scan = on_scan
 
     def tick(self) -> TickReport:
         """Catches up in bounded windows. What fails is left at its checkpoint for the next tick; the rest goes on."""
-        report, now = TickReport(), self._now()
+        report, now = TickReport(), self._context.now()
         failed: set[tuple[str, str]] = set()
         with ThreadPoolExecutor(self._threads, thread_name_prefix="feed") as threads:
-            feeder = Feeder(
-                self._engine,
-                self._pool,
-                threads,
-                settings=self._settings,
-                limits=self._limits,
-                stopping=self._stopping,
-            )
+            feeder = Feeder(self._context, threads, stopping=self._stopping)
             while not self._stopping():
-                deployments = self._ledger.deployments().values()
-                due = plan(deployments, self._checkpoints(), self._settings, now=now, skip=frozenset(failed))
+                deployments = self._context.ledger.deployments().values()
+                due = plan(deployments, self._checkpoints(), self._context.settings, now=now, skip=frozenset(failed))
                 if not due:
                     break
                 for planned in due:
@@ -93,7 +70,7 @@ class Ticker:
         """One scan, recorded for each of its detections; returns the (identity, table) pairs that it failed for."""
         table = planned.request.table
         try:
-            summary, findings = feeder.feed(planned, now=self._now)
+            summary, findings = feeder.feed(planned)
         except QueryError as error:
             report.errors |= {member.identity: f"table {table}: {error} [{error.code}]" for member in planned.members}
             return {(member.identity, table) for member in planned.members}
@@ -112,7 +89,9 @@ class Ticker:
     def _record(self, found: Findings, summary: ScanSummary, report: TickReport) -> None:
         deployment = found.deployment
         origin = Origin(deployment.identity, deployment.config, deployment.revision, deployment.build_digest)
-        recorded = record(self._database, origin, summary, found.matches, found.failures, now=self._now())
+        recorded = record(
+            self._context.database, origin, summary, found.matches, found.failures, now=self._context.now()
+        )
         report.matches += recorded.new_matches
         report.opened += recorded.opened
         report.updated += recorded.updated
@@ -124,13 +103,13 @@ class Ticker:
             )
 
     def _write_health(self, report: TickReport) -> None:
-        for identity, deployment in self._ledger.deployments().items():
+        for identity, deployment in self._context.ledger.deployments().items():
             if identity in report.ran or identity in report.errors:
                 message = report.errors.get(identity) or report.failures.get(identity, "")
                 if message != deployment.health_message:
-                    self._ledger.set_health(identity, message, now=self._now())
+                    self._context.ledger.set_health(identity, message, now=self._context.now())
 
     def _checkpoints(self) -> dict[tuple[str, str], datetime]:
-        with self._database.reading() as connection:
+        with self._context.database.reading() as connection:
             rows = connection.execute(sa.select(checkpoints)).all()
         return {(row.identity, row.table_name): row.position for row in rows}

@@ -12,7 +12,7 @@ from trapline.workers.interface import MatchReply
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A match's alert fields. `notes` says what the rule answered that could not be used, for the detection's health."""
+    """A match's alert fields. `notes` says what the rule answered that could not be used."""
 
     title: str
     dedupe: str

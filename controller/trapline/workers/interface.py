@@ -15,7 +15,7 @@ BuildDigest = NewType("BuildDigest", str)
 
 
 class WorkerError(TraplineError):
-    """A worker could not do its job as a whole. `outcome` is one of the names in docs/reference/outcomes.md."""
+    """A worker could not do its job as a whole. `outcome` is one of the names in docs/explanation/sandbox.md."""
 
     def __init__(self, outcome: str, message: str, *, remedy: str = "") -> None:
         super().__init__(message, remedy=remedy)
