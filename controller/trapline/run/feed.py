@@ -49,7 +49,7 @@ class Feeder:
         self._stopping = stopping
 
     def feed(self, planned: PlannedScan) -> tuple[ScanSummary, list[Findings]]:
-        """Raises QueryError where the scan cannot be done, Interrupted on stopping. A detection's error is a finding."""
+        """Raises QueryError where the scan cannot be done, Interrupted on stopping; one rule's error is a finding."""
         request, started_at, started = planned.request, self._context.now(), time.monotonic()
         findings = [Findings(member) for member in planned.members]
         whole_window: list[pa.RecordBatch] = []

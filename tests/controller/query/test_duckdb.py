@@ -12,8 +12,8 @@ import pytest
 
 from trapline.query.duckdb import DuckDBEngine, to_duckdb
 from trapline.query.engine import QueryError, ScanRequest
-from trapline.window import Window
 from trapline.settings import TableSettings
+from trapline.window import Window
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
