@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import docker
-from docker.errors import BuildError, ContainerError, DockerException, ImageNotFound
+from docker.errors import APIError, BuildError, ContainerError, DockerException, ImageNotFound
 from docker.types import LogConfig, Ulimit
 
 from trapline.workers import layout
@@ -31,6 +31,7 @@ from trapline.workers.worker import SandboxWorker
 BASE_IMAGE = "python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b"
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 REPOSITORY = "trapline/detection"
+BUILD_ATTEMPTS = 3
 ROOT = "/trapline"
 NOBODY = "65534:65534"
 DIGEST, DETECTION, SCOPE = (f"dev.trapline.{name}" for name in ("digest", "detection", "scope"))
@@ -94,16 +95,14 @@ class DockerBackend:
             return
         with tempfile.TemporaryFile() as context, _engine(f"build detection {build.detection}"):
             self._write_context(context, build)
-            context.seek(0)
-            with _image_store(exclusive=False):
-                self._client.images.build(
-                    fileobj=context,
-                    custom_context=True,
-                    tag=self._tag(build.digest),
-                    network_mode="none",
-                    rm=True,
-                    forcerm=True,
-                )
+            for left in reversed(range(BUILD_ATTEMPTS)):
+                context.seek(0)
+                try:
+                    self._build_image(context, self._tag(build.digest))
+                    return
+                except (BuildError, APIError):
+                    if not left:  # else somebody's prune may have taken a layer that this build was about to stand on
+                        raise
 
     def start(self, digest: BuildDigest, rule: Rule, limits: Limits) -> SandboxWorker:
         """Starts a worker and loads the rule. Raises WorkerError where the script cannot be imported."""
@@ -123,6 +122,12 @@ class DockerBackend:
             with _engine(f"remove build {digest}"), contextlib.suppress(ImageNotFound), _image_store(exclusive=True):
                 self._client.images.remove(self._tag(digest), force=True)
         self._sweep()  # what a running worker kept the engine from removing earlier
+
+    def _build_image(self, context: IO[bytes], tag: str) -> None:
+        with _image_store(exclusive=False):
+            self._client.images.build(
+                fileobj=context, custom_context=True, tag=tag, network_mode="none", rm=True, forcerm=True
+            )
 
     def _labels(self, digest: BuildDigest, detection: str) -> dict[str, str]:
         return {DIGEST: digest, DETECTION: detection, SCOPE: self._scope}
