@@ -17,8 +17,8 @@ import click
 from trapline.alerts.store import list_alerts
 from trapline.cli.options import sandbox_options
 from trapline.cli.output import as_json, console, counted, moment, print_json, print_problems, print_table, progress
-from trapline.controller import Controller, system_clock
-from trapline.demo.story import OFFICIAL_PACK, Clock, Stage, options_of, run, set_up
+from trapline.controller import Controller, Options, system_clock
+from trapline.demo.story import OFFICIAL_PACK, Clock, Stage, run, set_up
 from trapline.deploy.reconcile import Report
 from trapline.errors import TraplineError, has_errors
 from trapline.run.tick import TickReport
@@ -57,24 +57,20 @@ def demo(
         home = keep or Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="trapline-demo-")))
         home.mkdir(parents=True, exist_ok=True)
         home = home.resolve()
-        sys.exit(_play(home, keep is not None, cloudtrail, detections, seed, sandbox, base_image, as_json=as_json))
+        with progress("setting up") as show:
+            stage = set_up(
+                home,
+                cloudtrail=cloudtrail,
+                detections=detections,
+                sandbox={k: v for k, v in {"backend": sandbox, "base_image": base_image}.items() if v},
+                seed=seed,
+                end=system_clock(),
+                on_progress=show,
+            )
+        sys.exit(_play(stage, kept=keep is not None, as_json=as_json))
 
 
-def _play(
-    home: Path,
-    kept: bool,
-    cloudtrail: Path | None,
-    detections: Path,
-    seed: int,
-    sandbox: str | None,
-    base_image: str | None,
-    *,
-    as_json: bool,
-) -> int:
-    with progress("setting up") as show:
-        stage = set_up(
-            home, cloudtrail=cloudtrail, detections=detections, seed=seed, end=system_clock(), on_progress=show
-        )
+def _play(stage: Stage, *, kept: bool, as_json: bool) -> int:
     ticks: list[TickReport] = []
     clock = Clock(stage.span[0])
     told = click.echo if not as_json else (lambda _: None)
@@ -86,17 +82,19 @@ def _play(
 
     if not as_json:
         _print_opening(stage)
-    options = options_of(stage, sandbox=sandbox, base_image=base_image)
+    options = Options(stage.home, str(stage.repository))
     with Controller(options, now=clock, write=told, on_progress=_narrator(as_json)) as controller:
-        report = run(stage, controller, clock, on_tick)
-        alerts = list_alerts(controller.database, limit=10_000)
-        if not kept:
-            controller.remove_builds()
+        try:
+            report = run(stage, controller, clock, on_tick)
+            alerts = list_alerts(controller.database, limit=10_000)
+        finally:
+            if not kept:
+                controller.remove_builds()
     failing = [outcome for outcome in report.outcomes if outcome.action in ("stalled", "waiting")]
     if as_json:
         print_json(
             {
-                "home": str(home) if kept else None,
+                "home": str(stage.home) if kept else None,
                 "sandbox": controller.sandbox,
                 "revision": report.revision,
                 "events": stage.imported.events,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import git
 import yaml
 
-from trapline.controller import Controller, Options
+from trapline.controller import Controller
 from trapline.demo.generate import Planted, generate
 from trapline.deploy.reconcile import Report
 from trapline.errors import TraplineError
@@ -55,11 +56,15 @@ def set_up(
     *,
     cloudtrail: Path | None,
     detections: Path,
+    sandbox: Mapping[str, str],
     seed: int,
     end: datetime,
     on_progress: Callable[[str], None],
 ) -> Stage:
-    """Fills an empty home: deliveries (made up, or the real ones in `cloudtrail`), the table, the repository."""
+    """Fills an empty home: deliveries (made up, or the real ones in `cloudtrail`), the table, the repository.
+
+    `sandbox` is what its trapline.yml says under that name.
+    """
     planted: tuple[Planted, ...] = ()
     source = cloudtrail
     if source is None:
@@ -69,7 +74,7 @@ def set_up(
     on_progress(f"importing {source}")
     imported = import_cloudtrail(source, home / "lake" / "aws_cloudtrail")
     stage = Stage(home, home / "repository", imported, planted)
-    _make_repository(stage, detections)
+    _make_repository(stage, detections, sandbox)
     return stage
 
 
@@ -85,24 +90,21 @@ def run(stage: Stage, controller: Controller, clock: Clock, on_tick: Callable[[d
     return report
 
 
-def options_of(stage: Stage, *, sandbox: str | None, base_image: str | None) -> Options:
-    """The controller's options for this stage."""
-    return Options(stage.home, str(stage.repository), sandbox=sandbox, base_image=base_image)
-
-
-def _make_repository(stage: Stage, detections: Path) -> None:
+def _make_repository(stage: Stage, detections: Path, sandbox: Mapping[str, str]) -> None:
     if not detections.is_dir():
         raise TraplineError(
             f"there are no detections at {detections}",
             remedy="run the demo in a checkout of Trapline, or name a folder with --detections",
         )
     first, last = stage.span
-    settings = {
+    settings: dict[str, Any] = {
         "tables": {"aws_cloudtrail": {"path": "lake/aws_cloudtrail", "partition": "day"}},
         "destinations": {"terminal": {"type": "console"}},
         "default_destinations": ["terminal"],
         "schedule": {"every": max(60, int((last - first).total_seconds() / TICKS)), "start": first},
     }
+    if sandbox:
+        settings["sandbox"] = dict(sandbox)
     stage.repository.mkdir()
     shutil.copytree(detections, stage.repository / "detections", ignore=shutil.ignore_patterns("__pycache__"))
     text = "# Made by `trapline demo`. Paths are relative to the controller's home.\n" + yaml.safe_dump(

@@ -24,6 +24,8 @@ _MAY_YIELD = {(Mode.BATCH, "detect"), (Mode.RECORD, "destinations"), (Mode.BATCH
 _FATAL = (messages.UndefinedName, messages.UndefinedLocal)
 _NEST = (ast.If, ast.Try, ast.With, ast.For, ast.While)
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
+_YIELDS = (ast.Yield, ast.YieldFrom)
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
 def lint(detection_path: str, script_name: str, source: bytes, mode: Mode) -> list[Problem]:
@@ -85,11 +87,12 @@ class _Names(checker.Checker):  # type: ignore[misc]  # pyflakes has no types
 
 def _names(path: str, tree: ast.Module) -> Iterator[Problem]:
     found = _Names(tree, filename=path).messages
-    hints = _Hints(tree)
+    undefined = any(isinstance(message, messages.UndefinedName) for message in found)
+    hints = _Hints(tree) if undefined else None  # walks the whole tree
     for message in sorted(found, key=lambda one: (not isinstance(one, _FATAL), one.lineno, one.col))[:MAX_FINDINGS]:
         text = message.message % message.message_args
         severity: Severity = "error" if isinstance(message, _FATAL) else "warning"
-        remedy = hints.remedy(message) if isinstance(message, messages.UndefinedName) else ""
+        remedy = hints.remedy(message) if hints and isinstance(message, messages.UndefinedName) else ""
         yield Problem(path, message.lineno, severity, _kebab(message), text, remedy, message.col + 1)
 
 
@@ -165,15 +168,17 @@ def _function(path: str, function: _Function, mode: Mode) -> Iterator[Problem]:
         message = f"`{name}` is called with one argument, and takes {ast.unparse(function.args) or 'none'}"
         yield error("wrong-parameters", message, f"write `def {name}({argument}):`")
     own = list(_own_nodes(function.body))
-    yields = any(isinstance(node, ast.Yield | ast.YieldFrom) for node in own)
-    returns = any(isinstance(node, ast.Return) and node.value is not None for node in own)
-    raises = any(isinstance(node, ast.Raise) for node in own)
+    yields = any(isinstance(node, _YIELDS) for node in own)
     if yields and (mode, name) not in _MAY_YIELD:
         message = f"`{name}` yields, so that its answer is a generator, which is always true"
         yield error("generator", message, "use `return`, or the batch format (detection.toml and detection.py)")
-    if not yields and not returns and not raises and name == "detect" and not function.decorator_list:
+    if name == "detect" and not yields and not function.decorator_list and not any(map(_answers, own)):
         remedy = "yield a dictionary for each match" if batch_detect else "return True for a match"
         yield error("no-answer", f"`detect` never {'yields or ' if batch_detect else ''}returns anything", remedy)
+
+
+def _answers(node: ast.AST) -> bool:
+    return isinstance(node, ast.Raise) or (isinstance(node, ast.Return) and node.value is not None)
 
 
 def _takes_one(args: ast.arguments) -> bool:
@@ -207,5 +212,5 @@ def _own_nodes(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:
     while pending:
         node = pending.pop()
         yield node
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+        if not isinstance(node, _SCOPES):
             pending.extend(ast.iter_child_nodes(node))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from trapline.errors import TraplineError
-from trapline.workers.docker import BASE_IMAGE, DockerBackend
+from trapline.workers.docker import DockerBackend
 from trapline.workers.interface import Backend, BackendUnavailable
 from trapline.workers.process import ProcessBackend
 
@@ -22,7 +22,7 @@ def choose(backend: str, *, home: Path, base_image: str | None, scope: str) -> t
         raise TraplineError(f"there is no backend {backend!r}", remedy=f"use one of {', '.join(BACKENDS)}")
     if backend != "process":
         try:
-            chosen = DockerBackend(base_image or BASE_IMAGE, scope=scope)
+            chosen = DockerBackend(base_image, scope=scope)
             return chosen, chosen.describe()
         except BackendUnavailable as error:
             if backend == "docker":

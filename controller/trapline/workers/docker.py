@@ -28,6 +28,8 @@ from trapline.workers.container import Container
 from trapline.workers.interface import BackendUnavailable, Build, BuildDigest, Limits, Rule, WorkerError
 from trapline.workers.worker import SandboxWorker
 
+# What sandbox/image/debian.sh makes, on machines that reach no image registry.
+LOCAL_BASE_IMAGE = "trapline-base:bookworm"
 BASE_IMAGE = "python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b"
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 REPOSITORY = "trapline/detection"
@@ -56,12 +58,16 @@ class DockerBackend:
 
     name = "docker"
 
-    def __init__(self, base_image: str = BASE_IMAGE, *, scope: str) -> None:
-        """Raises BackendUnavailable where no engine answers or the base image cannot be used."""
+    def __init__(self, base_image: str | None = None, *, scope: str) -> None:
+        """`base_image` None is the official one, or the local one where only that is on the engine.
+
+        Raises BackendUnavailable where no engine answers or the base image cannot be used.
+        """
         if not _NAME.fullmatch(scope):
             raise ValueError(f"a scope is made of letters, digits, '_', '.' and '-', not {scope!r}")
-        self._base_image, self._scope = base_image, scope
+        self._scope = scope
         self._client = connect()
+        self._base_image = base_image or self._default_image()
         weakref.finalize(self, self._client.close)
         self._base_id = self._find_base()
         self._probed = self._probe()
@@ -136,6 +142,18 @@ class DockerBackend:
         # An image that lost its tag to another scope's equal build would look like rubbish to a prune.
         scope = hashlib.sha256(self._scope.encode()).hexdigest()[:12]
         return f"{REPOSITORY}:{digest}-{scope}"
+
+    def _default_image(self) -> str:
+        with _engine("look for a base image"):
+            there = [name for name in (BASE_IMAGE, LOCAL_BASE_IMAGE) if self._has(name)]
+        return there[0] if there else BASE_IMAGE
+
+    def _has(self, image: str) -> bool:
+        try:
+            self._client.images.get(image)
+        except ImageNotFound:
+            return False
+        return True
 
     def _find_base(self) -> str:
         """The id of the base image, which is pulled where it is absent."""

@@ -10,6 +10,7 @@ import docker
 import pyarrow as pa
 import pytest
 
+from trapline.workers import docker as docker_module
 from trapline.workers.docker import DETECTION, DIGEST, SCOPE, DockerBackend
 from trapline.workers.interface import BackendUnavailable, Build, Limits, Rule, WorkerError
 
@@ -195,3 +196,11 @@ def test_a_base_image_that_cannot_be_had(docker_base_image: str) -> None:
     with pytest.raises(BackendUnavailable, match=r"registry\.invalid/none.* cannot be pulled") as raised:
         DockerBackend("registry.invalid/none:1", scope="test")
     assert "debian.sh" in raised.value.remedy
+
+
+def test_without_a_named_base_image_the_one_that_is_there_is_taken(
+    docker_base_image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker_module, "BASE_IMAGE", "trapline-test/nonesuch:1")
+    monkeypatch.setattr(docker_module, "LOCAL_BASE_IMAGE", docker_base_image)
+    assert DockerBackend(scope=f"test-{uuid.uuid4().hex}").describe().endswith(docker_base_image)
