@@ -35,7 +35,7 @@ def measure(*, quick: bool) -> Result:
         ),
         Way(what="detection.load, the same files again", count=count, work=lambda: load(files), against="A"),
     ]
-    result = timed(ways, runs=1 if quick else 5)
+    result = timed(ways, runs=1 if quick else 3)
     return Result(
         "Loading detections",
         "detections",
