@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,7 @@ def test_catching_up_covers_everything_up_to_the_lag_exactly_once(
     while window := next_window(position, now=now, lag=lag, longest=longest):
         windows.append(window)
         position = window.end
-    assert all(before.end == after.start for before, after in zip(windows, windows[1:], strict=False))
+    assert all(before.end == after.start for before, after in pairwise(windows))
     assert all(window.end - window.start <= longest for window in windows)
     assert position == max(START, now - lag)
 

@@ -53,7 +53,7 @@ def read_desired(
     settings, text, problems = _read_settings(files, fallback, env)
     loaded = load(files)
     problems += loaded.problems
-    held = [Held(None, path, broken) for path, broken in sorted(loaded.broken.items())]
+    held = [Held(loaded.broken_identity.get(path), path, broken) for path, broken in sorted(loaded.broken.items())]
     ready: list[Detection] = []
     for detection in loaded.detections:
         found = check(detection, tables=settings.tables, destinations=settings.destinations)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import posixpath
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from trapline.config.words import did_you_mean
@@ -27,6 +29,8 @@ class Loaded:
     broken: Mapping[str, tuple[Problem, ...]]
     broken_identities: frozenset[str]
     """The ids and names that could still be read from broken directories, as far as they could."""
+    broken_identity: Mapping[str, str]
+    """Of those, the one identity of each broken directory: its id, else its name."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,10 @@ class _Candidate:
 
 def load(files: Mapping[str, File], *, root: str = "detections") -> Loaded:
     """Loads every directory beneath `root`, at any depth, that has a detection.yml or detection.toml."""
-    candidates = [
-        _candidate(path, inside) for path, inside in sorted(_directories(files, posixpath.normpath(root)).items())
-    ]
+    with _collection_paused():
+        candidates = [
+            _candidate(path, inside) for path, inside in sorted(_directories(files, posixpath.normpath(root)).items())
+        ]
     candidates = _without_twins(candidates)
     broken = [candidate for candidate in candidates if candidate.detection is None]
     detections = (candidate.detection for candidate in candidates if candidate.detection)
@@ -58,7 +63,22 @@ def load(files: Mapping[str, File], *, root: str = "detections") -> Loaded:
         problems=tuple(problem for candidate in candidates for problem in candidate.problems),
         broken={candidate.path: candidate.problems for candidate in broken},
         broken_identities=frozenset(value for candidate in broken for _, value in candidate.identities),
+        broken_identity={
+            candidate.path: first[1] for candidate in broken if (first := next(candidate.identities, None))
+        },
     )
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Syntax trees are garbage by the million with hardly a circle: looking for some took a quarter of the time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _directories(files: Mapping[str, File], root: str) -> dict[str, dict[str, File]]:
