@@ -37,6 +37,10 @@ def check_events(text: str) -> None:
     documents = 0
     for event in yaml.parse(text, Loader=LOADER):
         match event:
+            case yaml.ScalarEvent():  # first, since most events are
+                if event.anchor:
+                    sizes[event.anchor] = 1
+                _add(stack[-1], event, 1)
             case yaml.DocumentStartEvent():
                 documents += 1
                 if documents > 1:
@@ -47,10 +51,6 @@ def check_events(text: str) -> None:
                     message = f"`*{event.anchor}` stands inside of what it names"
                     raise StrictnessError(event, "yaml-recursion", message, "write the value out")
                 _add(stack[-1], event, sizes.get(event.anchor or "", 1))
-            case yaml.ScalarEvent():
-                if event.anchor:
-                    sizes[event.anchor] = 1
-                _add(stack[-1], event, 1)
             case yaml.CollectionStartEvent():
                 if len(stack) > MAX_DEPTH:
                     message = f"the file is nested more than {MAX_DEPTH} levels deep"

@@ -61,6 +61,8 @@ def _unknown(model: type[BaseModel], data: Mapping[Any, Any], keys: Path) -> Ite
             if model.model_config.get("extra") != "allow":
                 yield (*keys, str(key)), list(model.model_fields)
             continue
+        if not isinstance(value, dict | list):
+            continue
         for inner, entry, path in _models_in(field.annotation, value, (*keys, key)):
             yield from _unknown(inner, entry, path)
 

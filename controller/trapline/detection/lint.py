@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import posixpath
 import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from types import CodeType
 
 from pyflakes import checker, messages
 
@@ -24,7 +26,6 @@ _MAY_YIELD = {(Mode.BATCH, "detect"), (Mode.RECORD, "destinations"), (Mode.BATCH
 _FATAL = (messages.UndefinedName, messages.UndefinedLocal)
 _NEST = (ast.If, ast.Try, ast.With, ast.For, ast.While)
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
-_YIELDS = (ast.Yield, ast.YieldFrom)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
@@ -36,11 +37,11 @@ def lint(detection_path: str, script_name: str, source: bytes, mode: Mode) -> li
 
 @lru_cache(maxsize=10_000)  # a new revision changes few of its scripts
 def _lint(path: str, source: bytes, mode: Mode) -> tuple[Problem, ...]:
-    tree, problems = _parse(path, source)
-    if tree is None:
+    tree, code, problems = _parse(path, source)
+    if tree is None or code is None:
         return tuple(problems)
     try:
-        return (*problems, *_names(path, tree), *_functions(path, tree, mode))
+        return (*problems, *_names(path, tree), *_functions(path, tree, _generators(code), mode))
     except RecursionError:
         message = "the code is nested too deeply to be checked for undefined names"
         return (*problems, Problem(path, 0, "warning", "not-checked", message, "split long expressions"))
@@ -48,31 +49,34 @@ def _lint(path: str, source: bytes, mode: Mode) -> tuple[Problem, ...]:
 
 def lint_module(path: str, source: bytes) -> list[Problem]:
     """Syntax errors of any other Python file of a detection."""
-    return _parse(path, source)[1]
+    return _parse(path, source)[2]
 
 
-def _parse(path: str, source: bytes) -> tuple[ast.Module | None, list[Problem]]:
+def _parse(path: str, source: bytes) -> tuple[ast.Module | None, CodeType | None, list[Problem]]:
     if len(source) > MAX_BYTES:
         message = f"the file has {len(source)} bytes, and {MAX_BYTES} are the most"
-        return None, [Problem(path, 0, "error", "too-large", message, "move data out of the code")]
+        return None, None, [Problem(path, 0, "error", "too-large", message, "move data out of the code")]
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             tree = ast.parse(source, path)
-            compile(
-                tree, path, "exec", dont_inherit=True
-            )  # finds what the grammar alone allows, such as a stray return
+            # Compiling finds what the grammar alone allows, such as a stray return.
+            code = compile(tree, path, "exec", dont_inherit=True)
     except SyntaxError as error:
         line, column = error.lineno or 0, error.offset or 0
         remedy = f"correct line {line}" if line else "correct the file"
-        return None, [Problem(path, line, "error", "python-syntax", f"not valid Python: {error.msg}", remedy, column)]
+        return (
+            None,
+            None,
+            [Problem(path, line, "error", "python-syntax", f"not valid Python: {error.msg}", remedy, column)],
+        )
     except (ValueError, OverflowError) as error:
         message, remedy = f"not valid Python: {error}", "save it as plain text in UTF-8"
-        return None, [Problem(path, 0, "error", "python-syntax", message, remedy)]
+        return None, None, [Problem(path, 0, "error", "python-syntax", message, remedy)]
     except (RecursionError, MemoryError):
         message, remedy = "the code is nested too deeply to be compiled", "split long expressions"
-        return None, [Problem(path, 0, "error", "too-deep", message, remedy)]
-    return tree, [Problem(path, w.lineno, "warning", "python-warning", str(w.message)) for w in caught]
+        return None, None, [Problem(path, 0, "error", "too-deep", message, remedy)]
+    return tree, code, [Problem(path, w.lineno, "warning", "python-warning", str(w.message)) for w in caught]
 
 
 class _Names(checker.Checker):  # type: ignore[misc]  # pyflakes has no types
@@ -86,7 +90,9 @@ class _Names(checker.Checker):  # type: ignore[misc]  # pyflakes has no types
 
 
 def _names(path: str, tree: ast.Module) -> Iterator[Problem]:
-    found = _Names(tree, filename=path).messages
+    names = _Names(tree, filename=path)
+    found = names.messages
+    names.__dict__.clear()  # a checker holds itself in circles; torn open here, it need not wait for the collector
     undefined = any(isinstance(message, messages.UndefinedName) for message in found)
     hints = _Hints(tree) if undefined else None  # walks the whole tree
     for message in sorted(found, key=lambda one: (not isinstance(one, _FATAL), one.lineno, one.col))[:MAX_FINDINGS]:
@@ -143,7 +149,13 @@ def _parameter_at(tree: ast.Module, line: int) -> str:
     return "record"
 
 
-def _functions(path: str, tree: ast.Module, mode: Mode) -> Iterator[Problem]:
+def _generators(code: CodeType) -> frozenset[str]:
+    """The module's own functions that yield: the compiler knows, so nobody need walk them."""
+    functions = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    return frozenset(function.co_name for function in functions if function.co_flags & inspect.CO_GENERATOR)
+
+
+def _functions(path: str, tree: ast.Module, generators: frozenset[str], mode: Mode) -> Iterator[Problem]:
     functions = {function.name: function for function in _top_level_functions(tree.body)}
     if "detect" not in functions and not _binds(tree, "detect"):
         argument = "record" if mode is Mode.RECORD else "records"
@@ -152,10 +164,10 @@ def _functions(path: str, tree: ast.Module, mode: Mode) -> Iterator[Problem]:
         yield Problem(path, 0, "error", "no-detect", "the script defines no function `detect`", remedy)
     for name in ("detect", *OPTIONAL_FUNCTIONS):
         if function := functions.get(name):
-            yield from _function(path, function, mode)
+            yield from _function(path, function, mode, yields=name in generators)
 
 
-def _function(path: str, function: _Function, mode: Mode) -> Iterator[Problem]:
+def _function(path: str, function: _Function, mode: Mode, *, yields: bool) -> Iterator[Problem]:
     def error(code: str, message: str, remedy: str) -> Problem:
         return Problem(path, function.lineno, "error", code, message, remedy, function.col_offset + 1)
 
@@ -167,12 +179,15 @@ def _function(path: str, function: _Function, mode: Mode) -> Iterator[Problem]:
     if not function.decorator_list and not _takes_one(function.args):
         message = f"`{name}` is called with one argument, and takes {ast.unparse(function.args) or 'none'}"
         yield error("wrong-parameters", message, f"write `def {name}({argument}):`")
-    own = list(_own_nodes(function.body))
-    yields = any(isinstance(node, _YIELDS) for node in own)
     if yields and (mode, name) not in _MAY_YIELD:
         message = f"`{name}` yields, so that its answer is a generator, which is always true"
         yield error("generator", message, "use `return`, or the batch format (detection.toml and detection.py)")
-    if name == "detect" and not yields and not function.decorator_list and not any(map(_answers, own)):
+    if (
+        name == "detect"
+        and not yields
+        and not function.decorator_list
+        and not any(map(_answers, _own_nodes(function.body)))
+    ):
         remedy = "yield a dictionary for each match" if batch_detect else "return True for a match"
         yield error("no-answer", f"`detect` never {'yields or ' if batch_detect else ''}returns anything", remedy)
 
