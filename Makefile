@@ -23,10 +23,10 @@ demo: $(READY)  ## Run the whole trapline on this machine, in a temporary home
 	@$(BIN)/trapline demo
 
 test: lint $(READY)  ## Lint, type-check and run every test this machine can run
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2
 
 unit: $(READY)  ## The quick tests only, without Docker and without a package index
-	$(BIN)/pytest -q -n 2 --dist loadgroup -m "not docker and not network and not e2e"
+	$(BIN)/pytest -q -n 2 -m "not docker and not network" --ignore tests/e2e
 
 lint: $(READY)  ## ruff, mypy --strict and the floors of the house
 	$(BIN)/ruff check .
