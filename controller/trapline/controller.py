@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from trapline.alerts.delivery import DeliveryReport, Router
 from trapline.alerts.destinations import build_destinations, make_tools
@@ -34,6 +34,7 @@ from trapline.workers.pool import Pool
 log = logging.getLogger("trapline")
 
 Clock = Callable[[], datetime]
+T = TypeVar("T")
 DELIVERY_PAUSE = timedelta(seconds=1)
 GRACE_SECONDS = 10.0
 
@@ -76,6 +77,8 @@ class Controller:
         self._choosing = threading.Lock()
         self._backend: tuple[tuple[str, str | None], Backend, Pool] | None = None
         self._parsed: tuple[bytes, Settings] | None = None
+        self._reported: Report | None = None
+        self._told: dict[str, str] = {}
         self._router: tuple[Settings, Router, list[Problem]] | None = None
 
     def __enter__(self) -> Controller:
@@ -202,10 +205,12 @@ class Controller:
 
     def _reconcile_and_log(self) -> None:
         report = self.reconcile()
-        for problem in report.problems:
-            log.log(logging.ERROR if problem.severity == "error" else logging.WARNING, "%s", problem)
+        known, self._reported = self._reported, report
+        for problem in report.problems:  # said once, not with every look at the repository
+            if known is None or problem not in known.problems:
+                log.log(logging.ERROR if problem.severity == "error" else logging.WARNING, "%s", problem)
         for outcome in report.outcomes:
-            if outcome.action not in ("unchanged", "disabled"):
+            if outcome.action not in ("unchanged", "disabled") and (known is None or outcome not in known.outcomes):
                 log.info("%s %s %s", outcome.action, outcome.name, outcome.message)
 
     def _tick_and_log(self) -> None:
@@ -222,7 +227,9 @@ class Controller:
             for problem in problems:
                 log.error("%s", problem)
         for destination, reason in report.reasons.items():
-            log.warning("%s: %s", destination, reason)
+            if self._told.get(destination) != reason:  # a destination that is down is news once
+                log.warning("%s: %s", destination, reason)
+        self._told = {**report.reasons}
 
 
 class _Loop(threading.Thread):
@@ -239,18 +246,20 @@ class _Loop(threading.Thread):
     def run(self) -> None:
         while not self._stopping.is_set():
             _guarded(self.name, self._step)
+            pause = _guarded(self.name, self._pause) or timedelta(minutes=1)
             # The jitter keeps many controllers from asking one git server in the same second.
-            self._stopping.wait(self._pause().total_seconds() * random.uniform(0.9, 1.1))  # noqa: S311
+            self._stopping.wait(pause.total_seconds() * random.uniform(0.9, 1.1))  # noqa: S311
 
 
-def _guarded(name: str, step: Callable[[], None]) -> None:
+def _guarded(name: str, step: Callable[[], T]) -> T | None:
     """A loop survives its steps: what a person can act on is said in a line, anything else with its traceback."""
     try:
-        step()
+        return step()
     except TraplineError as error:
         log.error("%s: %s", name, error)
     except Exception:
         log.exception("%s failed and will be tried again", name)
+    return None
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -131,7 +131,6 @@ class Settings(_Part):
         default_factory=dict, description="The destinations, by name."
     )
     default_destinations: tuple[str, ...] = Field(default=(), description="For detections that name none.")
-    operations: str | None = Field(default=None, description="The destination of operational alerts.")
     schedule: ScheduleSettings = Field(default=ScheduleSettings(), description="When things happen.")
     sandbox: SandboxSettings = Field(default=SandboxSettings(), description="How detections are isolated.")
     prune: PruneSettings = Field(default=PruneSettings(), description="How many detections one revision may remove.")
@@ -183,16 +182,12 @@ def parse(
 
 
 def _unknown_destinations(settings: Settings) -> Iterator[Problem]:
-    named: list[tuple[tuple[str | int, ...], str]] = [
-        (("default_destinations", index), name) for index, name in enumerate(settings.default_destinations)
-    ]
-    if settings.operations is not None:
-        named.append((("operations",), settings.operations))
     known: Collection[str] = settings.destinations
-    for keys, name in named:
+    for index, name in enumerate(settings.default_destinations):
         if name not in known:
             remedy = f"{did_you_mean(name, known)} add it under destinations: or fix the name".strip()
-            yield settings.problem(keys, f"there is no destination `{name}`", remedy, "unknown-destination")
+            message = f"there is no destination `{name}`"
+            yield settings.problem(("default_destinations", index), message, remedy, "unknown-destination")
 
 
 def _secrets(settings: Settings, document: Document, env: Mapping[str, str] | None) -> Iterator[Problem]:

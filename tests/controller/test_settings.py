@@ -30,7 +30,6 @@ destinations:
   console:
     type: console
 default_destinations: [console]
-operations: slack_my_team
 schedule:
   every: 30s
   start: 2024-01-01T00:00:00Z
@@ -68,7 +67,7 @@ def test_everything_that_can_be_said() -> None:
     assert slack.type == "webhook"
     assert slack.options == {"url": "${env:SLACK_URL}", "headers": {"X-Team": "red"}}
     assert settings.destinations["console"].options == {}
-    assert (settings.default_destinations, settings.operations) == (("console",), "slack_my_team")
+    assert settings.default_destinations == ("console",)
     schedule = settings.schedule
     assert (schedule.every, schedule.poll) == (timedelta(seconds=30), timedelta(seconds=90))
     assert (schedule.start, schedule.longest_window) == (datetime(2024, 1, 1, tzinfo=UTC), timedelta(hours=2))
@@ -95,7 +94,7 @@ def test_no_file_means_defaults_and_a_warning() -> None:
     assert settings == Settings()
     assert (problem.path, problem.severity, problem.code) == ("trapline.yml", "warning", "no-settings")
     assert "rename it" in load({"trapline.yaml": File(content=FULL)})[1][0].remedy
-    assert load({"trapline.yml": File(content=FULL)})[0].operations == "slack_my_team"
+    assert load({"trapline.yml": File(content=FULL)})[0].default_destinations == ("console",)
     settings, [problem] = parse(b"# all commented out\n")
     assert (settings, problem.severity) == (Settings(), "warning")
     with pytest.raises(SettingsError, match="is a symbolic link"):
@@ -119,7 +118,7 @@ def test_no_file_means_defaults_and_a_warning() -> None:
             "`slak`",
             "`slack`",
         ),
-        ("operations: pager", 1, "there is no destination `pager`", "add it under destinations:"),
+        ("default_destinations: [pager]", 1, "there is no destination `pager`", "add it under destinations:"),
         ("schedule:\n  every: 0s", 2, "longer than 0s", ""),
         ("schedule:\n  start: soon", 2, "should be a date", "2022-10-23"),
         ("sandbox:\n  backend: dokcer", 2, "should be one of", "did you mean `docker`?"),

@@ -250,3 +250,21 @@ def test_importing_tables(trapline: Callable[..., Any], tmp_path: Path) -> None:
 def test_plugins_are_listed(trapline: Callable[..., Any]) -> None:
     done = trapline("plugins", "list", "--json")
     assert (done.code, done.json[0]["kinds"]) == (0, ["console", "webhook"])
+
+
+@pytest.mark.network
+def test_requirements_reach_the_rule_and_what_cannot_be_resolved_holds_up_nobody(
+    trapline: Callable[..., Any], ground: Playground
+) -> None:
+    ground.detection("needs", "import idna\n\ndef detect(record):\n    return idna.encode('x') == b'x'\n")
+    ground.write("detections/needs/requirements.txt", "idna==3.10\n")
+    ground.detection("cannot")
+    ground.write("detections/cannot/requirements.txt", "# what for?\nidna==0.0.999\n")
+    ground.commit()
+    ground.records(1)
+    done = once(trapline, ground)
+    assert done.code == 1
+    assert "deployed     needs" in done.out
+    assert "1 match, 1 alert opened" in done.out
+    assert "detections/cannot/requirements.txt:2" in done.err
+    assert "idna==0.0.999" in done.err

@@ -14,11 +14,11 @@ from trapline.alerts.destinations import build_destinations, make_tools
 from trapline.alerts.plugins import load_plugins
 from trapline.cli.output import as_json, console, counted, print_json, print_problems
 from trapline.controller import system_clock
-from trapline.deploy.desired import SETTINGS_FILE, read_desired
+from trapline.deploy.desired import read_desired
 from trapline.detection.load import load
 from trapline.detection.model import File
 from trapline.errors import Problem, TraplineError, has_errors
-from trapline.settings import SettingsError
+from trapline.settings import FILE_NAME, Settings, SettingsError
 from trapline.source.worktree import read_directory
 
 
@@ -47,7 +47,7 @@ def validate(path: Path, as_json: bool) -> None:
 
 def _check(files: Mapping[str, File], *, folder: str) -> tuple[list[Problem], int]:
     """The problems under `folder`, and how many detections are there. The others are loaded too: names may clash."""
-    if SETTINGS_FILE in files:
+    if FILE_NAME in files:
         try:
             desired = read_desired("", files, fallback=None, env=os.environ)
         except SettingsError as error:
@@ -64,20 +64,20 @@ def _check(files: Mapping[str, File], *, folder: str) -> tuple[list[Problem], in
             "there are no detections here",
             remedy="a detection is a folder under detections/ with detect.py and detection.yml",
         )
-    return [problem for problem in problems if problem.path == SETTINGS_FILE or _inside(problem.path, folder)], count
+    return [problem for problem in problems if problem.path == FILE_NAME or _inside(problem.path, folder)], count
 
 
-def _destination_problems(settings: object) -> list[Problem]:
+def _destination_problems(settings: Settings) -> list[Problem]:
     tools = make_tools(system_clock, lambda _: None)
     with tools.http:
-        return build_destinations(settings, load_plugins(), env=os.environ, tools=tools)[1]  # type: ignore[arg-type]
+        return build_destinations(settings, load_plugins(), env=os.environ, tools=tools)[1]
 
 
 def _root_of(path: Path) -> Path:
     """The repository's root: the nearest folder upwards with a trapline.yml, a .git or a detections/; else the path."""
     start = path if path.is_dir() else path.parent
     for folder in (start, *start.parents):
-        if any((folder / name).exists() for name in (SETTINGS_FILE, ".git", "detections")):
+        if any((folder / name).exists() for name in (FILE_NAME, ".git", "detections")):
             return folder
     return start
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trapline.detection.check import check
 from trapline.detection.load import load
 from trapline.detection.model import Detection, File
 from trapline.errors import Problem, has_errors
-from trapline.settings import Settings, SettingsError, parse
-
-SETTINGS_FILE = "trapline.yml"
+from trapline.settings import FILE_NAME, Settings, SettingsError, parse
+from trapline.settings import load as load_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +67,13 @@ def read_desired(
 def _read_settings(
     files: Mapping[str, File], fallback: bytes | None, env: Mapping[str, str]
 ) -> tuple[Settings, bytes, list[Problem]]:
-    text = files[SETTINGS_FILE].content if SETTINGS_FILE in files else b""
     try:
-        settings, problems = parse(text, path=SETTINGS_FILE, env=env)
+        settings, problems = load_settings(files, env=env)
     except SettingsError as error:
         if fallback is None:
             raise
-        settings, _ = parse(fallback, path=SETTINGS_FILE, env=env)
-        return settings, fallback, list(error.problems)
-    return settings, text, list(problems)
+        return parse(fallback, env=env)[0], fallback, list(error.problems)
+    if FILE_NAME not in files and fallback:
+        # A lost file must not stop what runs: without its tables there would be nothing left to read.
+        return parse(fallback, env=env)[0], fallback, [replace(p, severity="error") for p in problems]
+    return settings, files[FILE_NAME].content if FILE_NAME in files else b"", problems

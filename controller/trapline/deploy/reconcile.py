@@ -125,7 +125,8 @@ class Reconciler:
 
     def _hold(self, work: _Pass, held: Held) -> Outcome:
         """A detection that cannot be deployed as it stands: reported, and its last good version left alone."""
-        known = next((s for s in work.statuses.values() if s.path == held.path), None)
+        known = work.statuses.get(held.identity or "")
+        known = known or next((s for s in work.statuses.values() if s.path == held.path), None)
         identity = held.identity or (known.identity if known else held.path)
         name = known.name if known else held.path.rsplit("/", 1)[-1]
         message = str(next(p for p in held.problems if p.severity == "error"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,12 @@ from trapline.run.context import Context
 from trapline.run.plan import PlannedScan
 from trapline.workers.answer import complete
 from trapline.workers.interface import BatchReply, Rule
+from trapline_plugins.text import one_line
 from trapline_sandbox import plain
+
+log = logging.getLogger("trapline")
+
+LOGGED = 2_000  # characters of what a rule printed over one batch
 
 
 class Interrupted(Exception):
@@ -90,6 +96,8 @@ class Feeder:
         try:
             with self._context.pool.worker(deployment.build_digest, rule, self._context.limits) as worker:
                 reply = worker.run(batch)
+            if reply.log:
+                log.info("%s printed: %s", deployment.name, one_line(reply.log, LOGGED))
             self._collect(planned, findings, batch, reply)
         except TraplineError as error:
             findings.error = str(error)

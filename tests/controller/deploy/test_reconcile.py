@@ -277,3 +277,24 @@ def test_history_tells_what_happened_newest_first(ground: Playground, controller
     controller.reconcile()  # the same trouble again is no news
     kinds = [event["kind"] for event in controller.ledger.history("two")]
     assert kinds == ["stalled", "deployed"]
+
+
+def test_a_lost_trapline_yml_is_an_error_and_the_last_one_counts(ground: Playground, controller: Controller) -> None:
+    controller.reconcile()
+    ground.remove("trapline.yml")
+    ground.commit()
+    report = controller.reconcile()
+    assert [(problem.path, problem.severity) for problem in report.problems] == [("trapline.yml", "error")]
+    assert set(actions(report).values()) == {"unchanged"}
+    assert "logs" in report.settings.tables
+
+
+def test_a_broken_folder_that_moved_is_still_the_same_detection(ground: Playground, controller: Controller) -> None:
+    controller.reconcile()
+    good = live(controller)
+    ground.move("detections/two", "detections/moved")
+    ground.write("detections/moved/detect.py", "def detect(record:\n")
+    ground.commit()
+    assert actions(controller.reconcile()) == {"one": "unchanged", "two": "stalled", "three": "unchanged"}
+    assert live(controller) == good
+    assert status(controller, "two").path == "detections/moved"
