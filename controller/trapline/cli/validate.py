@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -31,7 +31,8 @@ def validate(path: Path, as_json: bool) -> None:
     Looks for trapline.yml at the repository's root; without one, tables and destinations are not checked.
     """
     root = _root_of(path.resolve())
-    found, count = _check(read_directory(root).files, folder=_folder_of(root, path.resolve()))
+    tree = read_directory(root)
+    found, count = _check(tree.files, tree.skipped, folder=_folder_of(root, path.resolve()))
     problems = sorted(found, key=lambda p: (p.path, p.line, p.column))
     if as_json:
         print_json({"detections": count, "problems": [asdict(problem) for problem in problems]})
@@ -45,11 +46,11 @@ def validate(path: Path, as_json: bool) -> None:
     sys.exit(1 if has_errors(problems) else 0)
 
 
-def _check(files: Mapping[str, File], *, folder: str) -> tuple[list[Problem], int]:
+def _check(files: Mapping[str, File], skipped: Sequence[str], *, folder: str) -> tuple[list[Problem], int]:
     """The problems under `folder`, and how many detections are there. The others are loaded too: names may clash."""
     if FILE_NAME in files:
         try:
-            desired = read_desired("", files, fallback=None, env=os.environ)
+            desired = read_desired("", files, fallback=None, env=os.environ, skipped=skipped)
         except SettingsError as error:
             return list(error.problems), 0
         problems = [*desired.problems, *_destination_problems(desired.settings)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from trapline.detection.check import check
@@ -43,13 +43,20 @@ class Desired:
 
 
 def read_desired(
-    revision: str, files: Mapping[str, File], *, fallback: bytes | None, env: Mapping[str, str]
+    revision: str,
+    files: Mapping[str, File],
+    *,
+    fallback: bytes | None,
+    env: Mapping[str, str],
+    skipped: Sequence[str] = (),
 ) -> Desired:
-    """Sorts a commit's files. `fallback` is the last good trapline.yml, used where the commit's cannot be.
+    """Sorts a commit's files; `skipped` says what of the commit is not among them.
 
-    Raises SettingsError where neither is usable. Pure: nothing but `files` and `env` is read.
+    `fallback` is the last good trapline.yml, used where the commit's cannot be. Raises SettingsError where neither is
+    usable. Pure: nothing but `files` and `env` is read.
     """
     settings, text, problems = _read_settings(files, fallback, env)
+    problems += _not_read(skipped, files)
     loaded = load(files)
     problems += loaded.problems
     held = [Held(loaded.broken_identity.get(path), path, broken) for path, broken in sorted(loaded.broken.items())]
@@ -62,6 +69,14 @@ def read_desired(
         else:
             ready.append(detection)
     return Desired(revision, settings, text, tuple(ready), tuple(held), loaded.broken_identities, tuple(problems))
+
+
+def _not_read(skipped: Sequence[str], files: Mapping[str, File]) -> Iterator[Problem]:
+    for note in skipped:
+        path, _, reason = note.partition(": ")
+        if path not in files:  # the detection that such a file belongs to says so itself
+            remedy = "detections are plain files in the repository itself"
+            yield Problem(path, 0, "warning", "not-read", reason, remedy)
 
 
 def _read_settings(

@@ -104,9 +104,11 @@ class Reconciler:
 
     def _look(self, revision: str) -> _Pass:
         last_settings = self._ledger.settings()
+        tree = self._mirror.read(revision)
         desired = read_desired(
             revision,
-            self._mirror.read(revision).files,
+            tree.files,
+            skipped=tree.skipped,
             fallback=last_settings[1] if last_settings else None,
             env=os.environ,
         )

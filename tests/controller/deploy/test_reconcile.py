@@ -298,3 +298,15 @@ def test_a_broken_folder_that_moved_is_still_the_same_detection(ground: Playgrou
     assert actions(controller.reconcile()) == {"one": "unchanged", "two": "stalled", "three": "unchanged"}
     assert live(controller) == good
     assert status(controller, "two").path == "detections/moved"
+
+
+def test_what_of_a_commit_is_not_read_is_said(ground: Playground, controller: Controller) -> None:
+    (ground.repository / "detections" / "two" / "link.py").symlink_to("/etc/hostname")
+    ground.write("detections/one/new\nline.txt", "a name to fool a terminal")
+    ground.commit()
+    report = controller.reconcile()
+    assert actions(report)["two"] == "stalled"
+    [outcome] = [outcome for outcome in report.outcomes if outcome.name == "two"]
+    assert "symbolic link" in outcome.message
+    [problem] = [problem for problem in report.problems if problem.code == "not-read"]
+    assert "not safe" in problem.message
