@@ -10,13 +10,14 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from trapline.alerts.delivery import DeliveryReport, Router
 from trapline.alerts.destinations import build_destinations, make_tools
 from trapline.alerts.plugins import load_plugins
+from trapline.clock import Clock, system_clock
 from trapline.deploy.ledger import Ledger
 from trapline.deploy.reconcile import Reconciler, Report
 from trapline.errors import Problem, TraplineError
@@ -33,14 +34,9 @@ from trapline.workers.pool import Pool
 
 log = logging.getLogger("trapline")
 
-Clock = Callable[[], datetime]
 T = TypeVar("T")
 DELIVERY_PAUSE = timedelta(seconds=1)
 GRACE_SECONDS = 10.0
-
-
-def system_clock() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

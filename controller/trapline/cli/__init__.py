@@ -5,30 +5,36 @@ Exit codes: 0 the command did its job and found nothing wrong; 1 something needs
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 import click
 
 from trapline import __version__
-from trapline.cli.alerts import alerts
-from trapline.cli.controller import controller
-from trapline.cli.demo import demo
 from trapline.cli.output import errors
-from trapline.cli.plugins import plugins
-from trapline.cli.status import status
-from trapline.cli.tables import tables
-from trapline.cli.validate import validate
 from trapline.errors import TraplineError
 
+# Each is a module of this package with the command of the same name in it.
+COMMANDS = ("alerts", "controller", "demo", "plugins", "status", "tables", "validate")
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TRAPLINE"})
+
+class _Commands(click.Group):
+    """Imports a command when it is asked for: to look at the state, nobody waits for Docker and DuckDB to load."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"trapline.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TRAPLINE"})
 @click.version_option(__version__, package_name="trapline")
 def cli() -> None:
     """Trapline: merge a detection to main, and it is built, tested, live and watched."""
-
-
-for command in (alerts, controller, demo, plugins, status, tables, validate):
-    cli.add_command(command)
 
 
 def main() -> None:

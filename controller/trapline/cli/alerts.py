@@ -23,7 +23,6 @@ from trapline.cli.output import (
     severity_text,
     short,
 )
-from trapline.controller import Controller, Options
 
 
 @click.group()
@@ -85,6 +84,8 @@ def replay(home: Path, sandbox: str | None, base_image: str | None, alert_id: st
 
     The exit code is 1 where a match of the alert's window is not found again.
     """
+    from trapline.controller import Controller, Options  # heavy, and the commands that only look do without
+
     alert = find_alert(existing_database(home), alert_id)
     options = Options(home, sandbox=sandbox, base_image=base_image)
     with progress("replaying") as on_progress, Controller(options, on_progress=on_progress) as running:

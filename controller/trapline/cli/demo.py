@@ -17,7 +17,8 @@ import click
 from trapline.alerts.store import list_alerts
 from trapline.cli.options import sandbox_options
 from trapline.cli.output import as_json, console, counted, moment, print_json, print_problems, print_table, progress
-from trapline.controller import Controller, Options, system_clock
+from trapline.clock import system_clock
+from trapline.controller import Controller, Options
 from trapline.demo.story import OFFICIAL_PACK, Clock, Stage, run, set_up
 from trapline.deploy.reconcile import Report
 from trapline.errors import TraplineError, has_errors

@@ -13,7 +13,7 @@ import click
 from trapline.alerts.destinations import build_destinations, make_tools
 from trapline.alerts.plugins import load_plugins
 from trapline.cli.output import as_json, console, counted, print_json, print_problems
-from trapline.controller import system_clock
+from trapline.clock import system_clock
 from trapline.deploy.desired import read_desired
 from trapline.detection.load import load
 from trapline.detection.model import File
