@@ -29,7 +29,7 @@ from trapline.settings import Settings, parse
 from trapline.source.git import Mirror
 from trapline.state.database import Database
 from trapline.workers.choose import choose
-from trapline.workers.interface import Backend, Limits
+from trapline.workers.interface import Backend, BuildDigest, Limits
 from trapline.workers.pool import Pool
 
 log = logging.getLogger("trapline")
@@ -102,8 +102,13 @@ class Controller:
             limits_for=limits_of,
             now=self._now,
             on_progress=self._on_progress,
+            stopping=self._stop.is_set,
         )
-        return reconciler.reconcile(confirm_prune=confirm_prune)
+        before = self._live_builds()
+        report = reconciler.reconcile(confirm_prune=confirm_prune)
+        if self._backend:  # what no longer runs need not be kept warm
+            self._backend[2].forget(before - self._live_builds())
+        return report
 
     def tick(self) -> TickReport:
         """Reads what is due and records what the detections say of it."""
@@ -139,10 +144,11 @@ class Controller:
 
     def run(self, stop: threading.Event) -> None:
         """Loops until `stop`: each loop at its own pace, none stopped by another's errors."""
+        self._stop = stop
         every = self._pace(lambda settings: settings.schedule.every)
         poll = self._pace(lambda settings: settings.schedule.poll)
         loops = [
-            _Loop("reconcile", self._reconcile_and_log, poll, stop),
+            _Loop("reconcile", self._reconcile_and_log, poll, stop, pause_first=True),
             _Loop("tick", self._tick_and_log, every, stop),
             _Loop("deliver", self._deliver_and_log, lambda: DELIVERY_PAUSE, stop),
         ]
@@ -151,7 +157,6 @@ class Controller:
             loop.start()
         stop.wait()
         log.info("stopping")
-        self._stop.set()
         for loop in loops:
             loop.join(GRACE_SECONDS)
         self.close()
@@ -169,6 +174,9 @@ class Controller:
         if self._parsed is None or self._parsed[0] != kept[1]:
             self._parsed = (kept[1], parse(kept[1], env=os.environ)[0])
         return self._parsed[1]
+
+    def _live_builds(self) -> set[BuildDigest]:
+        return {deployment.build_digest for deployment in self.ledger.deployments().values()}
 
     def _context(self, settings: Settings) -> Context:
         return Context(
@@ -232,19 +240,31 @@ class _Loop(threading.Thread):
     """One step, over and over, with a pause between, until told to stop."""
 
     def __init__(
-        self, name: str, step: Callable[[], None], pause: Callable[[], timedelta], stop: threading.Event
+        self,
+        name: str,
+        step: Callable[[], None],
+        pause: Callable[[], timedelta],
+        stop: threading.Event,
+        *,
+        pause_first: bool = False,
     ) -> None:
         super().__init__(name=name, daemon=True)
         self._step = step
         self._pause = pause
         self._stopping = stop
+        self._pause_first = pause_first
 
     def run(self) -> None:
+        if self._pause_first:
+            self._wait()
         while not self._stopping.is_set():
             _guarded(self.name, self._step)
-            pause = _guarded(self.name, self._pause) or timedelta(minutes=1)
-            # The jitter keeps many controllers from asking one git server in the same second.
-            self._stopping.wait(pause.total_seconds() * random.uniform(0.9, 1.1))  # noqa: S311
+            self._wait()
+
+    def _wait(self) -> None:
+        pause = _guarded(self.name, self._pause) or timedelta(minutes=1)
+        # The jitter keeps many controllers from asking one git server in the same second.
+        self._stopping.wait(pause.total_seconds() * random.uniform(0.9, 1.1))  # noqa: S311
 
 
 def _guarded(name: str, step: Callable[[], T]) -> T | None:

@@ -77,6 +77,7 @@ class Reconciler:
         limits_for: Callable[[Settings], Limits],
         now: Callable[[], datetime],
         on_progress: Callable[[str], None] = lambda _: None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._ledger = ledger
         self._mirror = mirror
@@ -85,6 +86,7 @@ class Reconciler:
         self._limits_for = limits_for
         self._now = now
         self._on_progress = on_progress
+        self._stopping = stopping
 
     def reconcile(self, *, confirm_prune: bool = False) -> Report:
         """Raises SourceError where git gives no complete commit, and SettingsError where no trapline.yml was ever good;
@@ -140,6 +142,8 @@ class Reconciler:
         status, live = work.statuses.get(detection.identity), work.deployments.get(detection.identity)
         if status and status.revision == work.desired.revision and status.retry_at and self._now() < status.retry_at:
             return Outcome(detection.name, status.sync.value, status.message)
+        if self._stopping():
+            return Outcome(detection.name, Sync.WAITING.value, "the controller is stopping")
         try:
             return self._deploy(work, detection, live)
         except TraplineError as error:

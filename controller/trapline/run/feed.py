@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ class Findings:
     matches: list[Match] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     error: str = ""
+    twins: Counter[str] = field(default_factory=Counter)  # records without an id, by their content
 
 
 class Feeder:
@@ -70,9 +72,7 @@ class Feeder:
                 if keep_window:
                     whole_window.append(batch)
         if whole_window:
-            # A batch rule reasons over all records of its window, so it gets them together, once.
-            batch = pa.Table.from_batches(whole_window).combine_chunks().to_batches()[0]
-            self._offer(planned, [f for f in findings if f.deployment.mode is Mode.BATCH], batch)
+            self._offer_whole(planned, [f for f in findings if f.deployment.mode is Mode.BATCH], whole_window)
         summary = ScanSummary(
             query_id=scan.query_id,
             table=request.table,
@@ -84,6 +84,20 @@ class Feeder:
             detections=[member.name for member in planned.members],
         )
         return summary, findings
+
+    def _offer_whole(
+        self, planned: PlannedScan, listeners: Sequence[Findings], batches: Sequence[pa.RecordBatch]
+    ) -> None:
+        """A batch rule reasons over all records of its window, so it gets them together, once."""
+        whole = pa.Table.from_batches(batches).combine_chunks().to_batches()
+        if len(whole) == 1:
+            self._offer(planned, listeners, whole[0])
+            return
+        for findings in listeners:  # Arrow's limit is 2 GiB of text in one column
+            findings.error = (
+                f"the window {planned.request.window} of {planned.request.table} is too large for one batch: "
+                "shorten schedule.longest_window in trapline.yml, or narrow [query] where"
+            )
 
     def _offer(self, planned: PlannedScan, listeners: Sequence[Findings], batch: pa.RecordBatch) -> None:
         """One batch to every listener that has not failed yet, and their verdicts added to what they found."""
@@ -116,7 +130,7 @@ class Feeder:
             answer = complete(match, config, default_destinations=self._context.settings.default_destinations)
             event_at = self._time(table, record) or last_moment
             stored = _plain(record)
-            key = self._record_key(table, record)
+            key = self._record_key(table, record, findings.twins)
             if record is None:  # a batch rule's conclusion about its window: the same window, the same match
                 context = json.dumps(answer.context, sort_keys=True)
                 key = f"{planned.request.window} {answer.title} {answer.dedupe} {context}"
@@ -141,15 +155,20 @@ class Feeder:
             return None
         return value if value.tzinfo else value.replace(tzinfo=UTC)
 
-    def _record_key(self, table: str, record: Mapping[str, Any] | None) -> str:
-        """What makes a record itself: its unique id where the table has one, else all that is in it."""
+    def _record_key(self, table: str, record: Mapping[str, Any] | None, twins: Counter[str]) -> str:
+        """What makes a record itself: its unique id where it has one, else all that is in it.
+
+        Records without an id that are equal in everything are told apart by counting them within their window.
+        """
         value: Any = record
         for part in (self._context.settings.tables[table].id or "").split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
         if value is not None:
             return f"id {value}"
         content = json.dumps(_plain(record), sort_keys=True)
-        return f"content {hashlib.sha256(content.encode()).hexdigest()}"
+        key = f"content {hashlib.sha256(content.encode()).hexdigest()}"
+        twins[key] += 1
+        return key if twins[key] == 1 else f"{key} {twins[key]}"
 
 
 def _plain(record: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -145,6 +145,19 @@ def test_reading_a_window_again_finds_no_second_match(ground: Playground, contro
     assert (ground.rows(matches), ground.rows(alerts), len(ground.rows(deliveries))) == before
 
 
+def test_equal_records_without_an_id_are_told_apart(ground: Playground, controller: Controller) -> None:
+    ground.settings(tables={"logs": {"path": "lake/logs", "id": None}})
+    ground.detection("one", alert={"threshold": 3})
+    deploy(ground, controller)
+    ground.records(1, 1, 1, event={"id": "the same"})
+    ground.at(5)
+    assert controller.tick().matches == 3
+    with controller.database.transaction() as connection:
+        connection.execute(sa.update(checkpoints).values(position=NOON))
+    assert controller.tick().matches == 0
+    assert column(ground.rows(alerts), "match_count") == [3]
+
+
 def test_a_crash_while_recording_leaves_nothing_half_done(
     ground: Playground, controller: Controller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
