@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trapline_sandbox.decode import Buffers, Node, bits, decoder
-from trapline_sandbox.record import Record, records
+from trapline_sandbox.record import Record, copied, records
 
 # A column is decoded whole once one row in so many was touched: a value alone costs as much as twenty in bulk.
 WHOLE_AT = 100
@@ -43,6 +43,10 @@ class Column(ABC):
     def one(self, row: int) -> Any:
         """The value of one row, decoding no other."""
 
+    def copied(self, row: int) -> Any:
+        """The value of one row in plain dicts and lists, which may be changed at will."""
+        return copied(self.one(row))
+
     def some(self, start: int, stop: int) -> list[Any]:
         """The values of a range of rows, in a list of the caller's own."""
         return [self.one(row) for row in range(start, stop)]
@@ -59,10 +63,14 @@ class Flat(Column):
         super().__init__(node, buffers)
         self._decode = decoder(node, buffers)
         self._values: list[Any] | None = None
+        self._touches = 0
 
     def one(self, row: int) -> Any:
         if self._values is not None:
             return self._values[row]
+        self._touches += 1
+        if self._touches * WHOLE_AT > self.length:
+            return self.all()[row]
         return self._decode(row, row + 1)[0] if self.has(row) else None
 
     def some(self, start: int, stop: int) -> list[Any]:
@@ -84,6 +92,9 @@ class Struct(Column):
 
     def one(self, row: int) -> Any:
         return Record(self.fields, row) if self.has(row) else None
+
+    def copied(self, row: int) -> Any:
+        return self.fields.copied(row) if self.has(row) else None
 
     def all(self) -> list[Any]:
         if self._records is None:
@@ -148,6 +159,10 @@ class Fields:
         self.length: int = node["length"]
         self.columns: dict[str, Column] = {name: column(child, buffers) for name, child in node["children"]}
         self.paths = Paths(self)
+
+    def copied(self, row: int) -> dict[str, Any]:
+        """One row as a plain dict, deep."""
+        return {name: column.copied(row) for name, column in self.columns.items()}
 
     def at(self, path: Any) -> Sequence[Any]:
         """The values at a path, one for each row: a dotted string, or a list or tuple of parts."""

@@ -80,7 +80,7 @@ class Record(Mapping[str, Any]):
 
     def to_dict(self) -> dict[str, Any]:
         """A deep copy in plain dicts, lists and scalars, which may be changed at will."""
-        return {name: _copied(column.one(self._row)) for name, column in self._fields.columns.items()}
+        return self._fields.copied(self._row)
 
     def to_json(self) -> str:
         """The record as JSON text; what JSON lacks is written as `plain` writes it."""
@@ -181,11 +181,12 @@ def _key(key: Any) -> str:
     return clean(key if isinstance(key, str) else str(jsonable(key)))
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
+    """A deep copy of what a column gives, in plain dicts and lists."""
     if isinstance(value, Record):
         return value.to_dict()
     if isinstance(value, list):
-        return [_copied(item) for item in value]
+        return [copied(item) for item in value]
     if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
+        return {key: copied(item) for key, item in value.items()}
     return value
