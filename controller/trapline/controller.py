@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import logging
 import os
 import random
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -37,6 +38,7 @@ log = logging.getLogger("trapline")
 T = TypeVar("T")
 DELIVERY_PAUSE = timedelta(seconds=1)
 GRACE_SECONDS = 10.0
+GIT_SECONDS = 300.0  # for a first clone of a large repository, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Controller:
         self.close()
 
     def close(self) -> None:
-        """Ends every worker, and with it whatever still waits for one."""
+        """Ends the idle workers, and those at work when their batch is done."""
         self._stop.set()
         with ExitStack() as ends:
             ends.callback(self.database.close)
@@ -96,7 +98,9 @@ class Controller:
         """Brings the deployments to what git says. Raises TraplineError where git says nothing usable."""
         reconciler = Reconciler(
             ledger=self.ledger,
-            mirror=Mirror(self.options.repository, self.options.home / "mirror.git", ref=self.options.ref),
+            mirror=Mirror(
+                self.options.repository, self.options.home / "mirror.git", ref=self.options.ref, timeout=GIT_SECONDS
+            ),
             home=self.options.home,
             backend_for=lambda settings: self._chosen(settings)[0],
             limits_for=limits_of,
@@ -105,7 +109,8 @@ class Controller:
             stopping=self._stop.is_set,
         )
         before = self._live_builds()
-        report = reconciler.reconcile(confirm_prune=confirm_prune)
+        with self._turn("reconcile"):
+            report = reconciler.reconcile(confirm_prune=confirm_prune)
         if self._backend:  # what no longer runs need not be kept warm
             self._backend[2].forget(before - self._live_builds())
         return report
@@ -121,7 +126,8 @@ class Controller:
             stopping=self._stop.is_set,
             on_scan=lambda planned: self._on_progress(f"scanning {planned.request.table} {planned.request.window}"),
         )
-        return ticker.tick()
+        with self._turn("tick"):
+            return ticker.tick()
 
     def replay(self, alert: Mapping[str, Any]) -> Replay:
         """Runs an alert's build over its window again; nothing is recorded. `alert` is a row of the table `alerts`."""
@@ -145,14 +151,16 @@ class Controller:
     def run(self, stop: threading.Event) -> None:
         """Loops until `stop`: each loop at its own pace, none stopped by another's errors."""
         self._stop = stop
+        new = not self.ledger.deployments()
+        if new:
+            _guarded("reconcile", self._reconcile_and_log)  # so that the first tick finds something to run
         every = self._pace(lambda settings: settings.schedule.every)
         poll = self._pace(lambda settings: settings.schedule.poll)
         loops = [
-            _Loop("reconcile", self._reconcile_and_log, poll, stop, pause_first=True),
+            _Loop("reconcile", self._reconcile_and_log, poll, stop, pause_first=new),
             _Loop("tick", self._tick_and_log, every, stop),
             _Loop("deliver", self._deliver_and_log, lambda: DELIVERY_PAUSE, stop),
         ]
-        _guarded("reconcile", self._reconcile_and_log)  # so that the first tick finds something to run
         for loop in loops:
             loop.start()
         stop.wait()
@@ -174,6 +182,13 @@ class Controller:
         if self._parsed is None or self._parsed[0] != kept[1]:
             self._parsed = (kept[1], parse(kept[1], env=os.environ)[0])
         return self._parsed[1]
+
+    @contextmanager
+    def _turn(self, step: str) -> Iterator[None]:
+        """One process at a time does a step in one home, such as `--once` beside a controller that loops."""
+        with (self.options.home / f"{step}.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _live_builds(self) -> set[BuildDigest]:
         return {deployment.build_digest for deployment in self.ledger.deployments().values()}

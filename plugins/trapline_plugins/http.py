@@ -18,7 +18,7 @@ _NEVER_SENT = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 def outcome_of_status(response: httpx.Response, now: datetime) -> Outcome:
     """Reads the status code (and Retry-After) alone: no byte of the answer's text goes into a reason."""
     status = response.status_code
-    answered = f"it answered {status} {response.reason_phrase}".rstrip()
+    answered = f"it answered {status} {httpx.codes.get_reason_phrase(status)}".rstrip()
     if response.is_success:
         return Delivered()
     if status in (408, 425, 429) or status >= 500:

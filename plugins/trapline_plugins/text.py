@@ -37,7 +37,7 @@ def cut(text: str, limit: int) -> str:
 def one_line(text: str, limit: int = 1000) -> str:
     """The text on one line that a terminal shows as it is: no escapes, control characters or reordering."""
     # Cut early: a hostile text may be megabytes long, and its escapes need not be looked at all.
-    return cut(" ".join(_visible(text[: limit * 8]).split()), limit)
+    return cut(" ".join(visible(text[: limit * 8]).split()), limit)
 
 
 def lines(text: str, *, limit: int = 1000, count: int = 20) -> list[str]:
@@ -48,7 +48,8 @@ def lines(text: str, *, limit: int = 1000, count: int = 20) -> list[str]:
     return shown if len(shown) <= count else [*shown[: count - 1], CUT]
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
+    """The text on one line with its blanks as they are, and nothing in it that a terminal would obey."""
     return "".join(_shown(character) for character in _ESCAPE.sub("", text))
 
 

@@ -268,3 +268,39 @@ def test_requirements_reach_the_rule_and_what_cannot_be_resolved_holds_up_nobody
     assert "1 match, 1 alert opened" in done.out
     assert "detections/cannot/requirements.txt:2" in done.err
     assert "idna==0.0.999" in done.err
+
+
+def test_what_an_attacker_writes_into_a_log_does_not_speak_to_the_terminal(
+    trapline: Callable[..., Any], ground: Playground
+) -> None:
+    ground.detection("one", "def detect(record):\n    return True\n\n\ndef title(record):\n    return record['said']\n")
+    ground.commit()
+    ground.records(1, said="\x1b]0;owned\x07\x1b[31mred[/x] [bold]you\x9b2J")
+    assert once(trapline, ground).code == 0
+    [alert] = trapline("alerts", "list", "--home", ground.home, "--json").json
+    for command in (["alerts", "list"], ["alerts", "show", alert["id"]], ["status"]):
+        shown = trapline(*command, "--home", ground.home)
+        assert shown.code == 0
+        assert not set("\x1b\x9b\x07") & set(shown.out)
+    assert "red[/x] [bold]you" in trapline("alerts", "show", alert["id"], "--home", ground.home).out
+    assert "[/x]" in trapline("alerts", "show", "[/x]", "--home", ground.home).err
+
+
+def test_the_log_shows_no_addresses_of_destinations(ground: Playground, receiver: Receiver, tmp_path: Path) -> None:
+    start = datetime.now(UTC).replace(microsecond=0)
+    url = f"{receiver.url}/SECRETTOKEN"
+    ground.settings(
+        destinations={"soc": {"type": "webhook", "url": url}},
+        default_destinations=["soc"],
+        schedule={"start": start, "every": "1s", "poll": "1s"},
+    )
+    ground.detection("one")
+    ground.commit()
+    ground.records((start - NOON).total_seconds() / 60)
+    with running(ground, tmp_path / "log") as process:
+        eventually(lambda: receiver.got)
+        process.terminate()
+        process.wait(timeout=30)
+    log = (tmp_path / "log").read_text()
+    assert "alert opened" in log or "alerts opened" in log
+    assert "SECRETTOKEN" not in log

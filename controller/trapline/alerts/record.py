@@ -82,6 +82,19 @@ class Recorded:
     failures: int
 
 
+def read_checkpoints(database: Database) -> dict[tuple[str, str], datetime]:
+    """How far each (identity, table) has seen."""
+    with database.reading() as connection:
+        return {(row.identity, row.table_name): row.position for row in connection.execute(sa.select(checkpoints))}
+
+
+def write_checkpoints(database: Database, positions: Mapping[tuple[str, str], datetime]) -> None:
+    """Moves checkpoints on, or makes them."""
+    with database.transaction() as connection:
+        for (identity, table), position in positions.items():
+            _set_checkpoint(connection, identity, table, position)
+
+
 def match_id(identity: str, table: str, record_key: str) -> str:
     """A match's identity: one detection, one table, one record, however often and by whichever path it is seen."""
     return _digest(identity, table, record_key)
@@ -320,33 +333,39 @@ def _set_alert(connection: sa.Connection, alert_id: str, ids: Sequence[str]) -> 
 def _insert_failures(
     connection: sa.Connection, origin: Origin, table: str, failed: Sequence[Failure], now: datetime
 ) -> None:
-    for failure in failed:
-        key = _digest(
-            origin.identity, table, origin.build_digest, failure.function, failure.error, repr(failure.record)
-        )
-        if connection.execute(sa.select(failures.c.id).where(failures.c.id == key)).first():
-            continue
-        connection.execute(
-            failures.insert().values(
-                id=key,
-                identity=origin.identity,
-                table_name=table,
-                build_digest=origin.build_digest,
-                function=failure.function,
-                error=failure.error,
-                file=failure.file,
-                line=failure.line,
-                event_at=failure.event_at,
-                failed_at=now,
-                record=failure.record,
-            )
-        )
+    rows = {row["id"]: row for row in (_failure_row(origin, table, failure, now) for failure in failed)}
+    for chunk in _chunks(list(rows)):
+        for known in connection.execute(sa.select(failures.c.id).where(failures.c.id.in_(chunk))).scalars():
+            del rows[known]
+    if rows:
+        connection.execute(failures.insert(), list(rows.values()))
+
+
+def _failure_row(origin: Origin, table: str, failure: Failure, now: datetime) -> dict[str, Any]:
+    key = (origin.identity, table, origin.build_digest, failure.function, failure.error, repr(failure.record))
+    return {
+        "id": _digest(*key),
+        "identity": origin.identity,
+        "table_name": table,
+        "build_digest": origin.build_digest,
+        "function": failure.function,
+        "error": failure.error,
+        "file": failure.file,
+        "line": failure.line,
+        "event_at": failure.event_at,
+        "failed_at": now,
+        "record": failure.record,
+    }
 
 
 def _set_checkpoint(connection: sa.Connection, identity: str, table: str, position: datetime) -> None:
+    """Moves a checkpoint on, and never back: somebody else may have seen more meanwhile."""
     where = (checkpoints.c.identity == identity, checkpoints.c.table_name == table)
-    if not connection.execute(checkpoints.update().where(*where).values(position=position)).rowcount:
+    known = connection.execute(sa.select(checkpoints.c.position).where(*where)).scalar()
+    if known is None:
         connection.execute(checkpoints.insert().values(identity=identity, table_name=table, position=position))
+    elif known < position:
+        connection.execute(checkpoints.update().where(*where).values(position=position))
 
 
 def _highest(severities: Iterable[str]) -> str:

@@ -32,11 +32,9 @@ def find_alert(database: Database, prefix: str) -> Mapping[str, Any]:
     raise TraplineError(f"{problem} with {prefix!r}", remedy="see `trapline alerts list`")
 
 
-def matches_of(database: Database, alert_id: str, *, limit: int = 1000) -> Sequence[Mapping[str, Any]]:
+def matches_of(database: Database, alert_id: str) -> Sequence[Mapping[str, Any]]:
     """An alert's matches in the order of their events, as rows of the table `matches`."""
-    query = (
-        sa.select(matches).where(matches.c.alert_id == alert_id).order_by(matches.c.event_at, matches.c.id).limit(limit)
-    )
+    query = sa.select(matches).where(matches.c.alert_id == alert_id).order_by(matches.c.event_at, matches.c.id)
     with database.reading() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
 

@@ -11,7 +11,7 @@ import sys
 import click
 
 from trapline import __version__
-from trapline.cli.output import errors
+from trapline.cli.output import errors, say
 from trapline.errors import TraplineError
 
 # Each is a module of this package with the command of the same name in it.
@@ -42,7 +42,8 @@ def main() -> None:
     try:
         cli()
     except TraplineError as error:
-        errors.print(f"[bold red]error:[/] {click.unstyle(error.message)}", highlight=False)
+        errors.print("error: ", style="bold red", end="")
+        say(error.message, to=errors)
         if error.remedy:
-            errors.print(f"  {error.remedy}", highlight=False)
+            say(f"  {error.remedy}", to=errors)
         sys.exit(1)

@@ -20,6 +20,7 @@ from trapline.cli.output import (
     print_json,
     print_table,
     progress,
+    say,
     severity_text,
     short,
 )
@@ -95,10 +96,9 @@ def replay(home: Path, sandbox: str | None, base_image: str | None, alert_id: st
             {"alert": alert["id"], "window": str(result.window), "found": result.found, "missing": result.missing}
         )
     else:
-        console.print(
+        say(
             f"build {short(alert['provenance']['digest'])} over {result.window} finds again "
             f"{len(result.found)} of the {counted(len(result.found) + len(result.missing), 'match')} it found then",
-            highlight=False,
         )
     sys.exit(1 if result.missing else 0)
 
@@ -114,10 +114,10 @@ def _print_alert(
     def line(name: str, value: object) -> None:
         if value:
             console.print(f"{name + ':':<13}", end="", style="bold")
-            console.print(str(value), highlight=False, markup=False)
+            say(str(value))
 
     console.print(severity_text(alert["severity"]), end=" ")
-    console.print(alert["title"], style="bold", highlight=False, markup=False)
+    say(alert["title"], style="bold")
     line("alert", f"{alert['id']} ({alert['status']})")
     line("detection", alert["detection"])
     line("dedupe", alert["dedupe"])

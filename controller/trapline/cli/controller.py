@@ -13,9 +13,10 @@ from typing import Any
 import click
 
 from trapline.cli.options import home_option, sandbox_options
-from trapline.cli.output import as_json, console, counted, errors, print_json, print_problems, progress, short
+from trapline.cli.output import as_json, counted, errors, print_json, print_problems, progress, say, short
 from trapline.controller import Controller, Options
 from trapline.errors import has_errors
+from trapline_plugins.text import visible
 
 DONE = ("deployed", "updated", "reconfigured", "healed", "retired")
 
@@ -53,11 +54,22 @@ def controller(
 
 
 def _loop(options: Options) -> None:
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Line("%(asctime)s %(levelname)s %(message)s"))
+    # Others, such as the HTTP client, would write addresses with secrets in them into the log.
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logging.getLogger("trapline").setLevel(logging.INFO)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     Controller(options, write=click.echo).run(stop)
+
+
+class _Line(logging.Formatter):
+    """Log lines in which nothing that a rule or a record says can speak to the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(visible(line) for line in super().format(record).split("\n"))
 
 
 def _once(options: Options, *, confirm_prune: bool, as_json: bool) -> int:
@@ -110,23 +122,20 @@ def _writer(as_json: bool) -> Any:
 
 
 def _print(summary: Mapping[str, Any]) -> None:
-    console.print(f"[bold]{short(summary['revision'])}[/]  {summary['sandbox']}", highlight=False)
+    say(f"{short(summary['revision'])}  {summary['sandbox']}")
     for detection in summary["detections"]:
         if detection["action"] in DONE:
-            console.print(f"  {detection['action']:<13}{detection['name']}", highlight=False, markup=False)
+            say(f"  {detection['action']:<13}{detection['name']}")
         elif detection["action"] in ("stalled", "waiting"):
-            errors.print(
-                f"  {detection['action']:<13}{detection['name']}: {detection['message']}", highlight=False, markup=False
-            )
+            say(f"  {detection['action']:<13}{detection['name']}: {detection['message']}", to=errors)
     unchanged = sum(detection["action"] == "unchanged" for detection in summary["detections"])
     if unchanged:
-        console.print(f"  unchanged    {counted(unchanged, 'detection')}", highlight=False)
-    console.print(
+        say(f"  unchanged    {counted(unchanged, 'detection')}")
+    say(
         f"{counted(summary['scans'], 'scan')}, {counted(summary['records'], 'record')}, "
         f"{counted(summary['matches'], 'match')}, {counted(summary['alerts_opened'], 'alert')} opened, "
         f"{summary['alerts_updated']} updated, "
         f"{summary['delivered']} delivered",
-        highlight=False,
     )
     for identity, message in {**summary["failures"], **summary["errors"]}.items():
-        errors.print(f"  {identity}: {message}", highlight=False, markup=False)
+        say(f"  {identity}: {message}", to=errors)

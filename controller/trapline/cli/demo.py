@@ -16,7 +16,7 @@ import click
 
 from trapline.alerts.store import list_alerts
 from trapline.cli.options import sandbox_options
-from trapline.cli.output import as_json, console, counted, moment, print_json, print_problems, print_table, progress
+from trapline.cli.output import as_json, counted, moment, print_json, print_problems, print_table, progress, say
 from trapline.clock import system_clock
 from trapline.controller import Controller, Options
 from trapline.demo.story import OFFICIAL_PACK, Clock, Stage, run, set_up
@@ -119,15 +119,14 @@ def _narrator(as_json: bool) -> Callable[[str], None]:
     """Says what the controller does, indented under the step it belongs to."""
     if as_json:
         return lambda _: None
-    return lambda message: console.print(f"  {message}", style="dim", highlight=False, markup=False)
+    return lambda message: say(f"  {message}", style="dim")
 
 
 def _print_opening(stage: Stage) -> None:
     first, last = stage.span
     _heading("The lake")
-    console.print(
+    say(
         f"  {stage.imported.events:,} CloudTrail events, {moment(first)} to {moment(last)} UTC, in Parquet files",
-        highlight=False,
     )
     _heading("Merge to main: each detection is locked, built, tested in its sandbox, and made live")
 
@@ -135,17 +134,15 @@ def _print_opening(stage: Stage) -> None:
 def _print_tick(at: datetime, tick: TickReport) -> None:
     _heading(f"Tick at {moment(at)} UTC")
     for scan in tick.scans:
-        console.print(
+        say(
             f"  one scan of {scan.table} for {counted(len(scan.detections), 'detection')}: {scan.records:,} records, "
             f"{scan.bytes_scanned:,} bytes, {scan.seconds:.2f} s",
-            highlight=False,
         )
-    console.print(
+    say(
         f"  {counted(tick.matches, 'match')}, {counted(tick.opened, 'alert')} opened, {tick.updated} updated\n",
-        highlight=False,
     )
     for identity, message in {**tick.failures, **tick.errors}.items():
-        console.print(f"  {identity}: {message}", style="red", highlight=False, markup=False)
+        say(f"  {identity}: {message}", style="red")
 
 
 def _print_closing(stage: Stage, report: Report, ticks: list[TickReport], alerts: Counter[str], *, kept: bool) -> None:
@@ -157,22 +154,21 @@ def _print_closing(stage: Stage, report: Report, ticks: list[TickReport], alerts
     )
     for outcome in report.outcomes:
         if outcome.message:
-            console.print(f"  {outcome.name}: {outcome.message}", style="red", highlight=False, markup=False)
+            say(f"  {outcome.name}: {outcome.message}", style="red")
     scanned = sum(scan.records for tick in ticks for scan in tick.scans)
-    console.print(
+    say(
         f"\n  Commit {report.revision[:12]} was read from git, {len(report.outcomes)} detections came from it, "
         f"{sum(len(tick.scans) for tick in ticks)} scans read {scanned:,} records once for all of them,\n"
         f"  and {sum(alerts.values())} alerts went to the destination `terminal`.",
-        highlight=False,
     )
     if stage.planted:
-        console.print(f"  Planted in the made-up events were {len(stage.planted)} attacks:", highlight=False)
+        say(f"  Planted in the made-up events were {len(stage.planted)} attacks:")
         for planted in stage.planted:
             told = f"    {moment(planted.at)}  {planted.what} ({planted.detection})"
-            console.print(told, highlight=False, markup=False)
+            say(told)
     _heading("What to try next")
     for line in _suggestions(stage.home, kept=kept):
-        console.print(f"  {line}", highlight=False, markup=False)
+        say(f"  {line}")
 
 
 def _suggestions(home: Path, *, kept: bool) -> list[str]:
@@ -193,4 +189,4 @@ def _suggestions(home: Path, *, kept: bool) -> list[str]:
 
 
 def _heading(text: str) -> None:
-    console.print(f"\n{text}", style="bold", highlight=False, markup=False)
+    say(f"\n{text}", style="bold")

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trapline.errors import Problem
+from trapline_plugins.text import one_line, visible
 
 # In a pipe or a file there is no width to keep to: a line is a line, and a table as wide as it needs.
 PIPE_WIDTH = 10_000
@@ -40,11 +41,17 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, default=_plain))
 
 
+def say(text: str, *, to: Console = console, style: str = "", end: str = "\n") -> None:
+    """Prints text that anybody may have written, an attacker into a log included: no markup, no terminal escapes."""
+    lines = [visible(line) for line in text.split("\n")]
+    to.print("\n".join(lines), style=style, end=end, highlight=False, markup=False)
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, empty: str) -> None:
     """A table for people; `empty` is said where there is no row."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold", expand=False)
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else escape(cell) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else escape(one_line(cell)) for cell in row))
     if table.row_count:
         console.print(table, soft_wrap=False)
     else:
@@ -56,7 +63,9 @@ def print_problems(problems: Iterable[Problem]) -> None:
     for problem in problems:
         style = "bold red" if problem.severity == "error" else "yellow"
         place, _, rest = str(problem).partition(f": {problem.severity}: ")
-        errors.print(f"{escape(place)}: [{style}]{problem.severity}:[/] {escape(rest)}", highlight=False)
+        say(f"{place}: ", to=errors, end="")
+        errors.print(f"{problem.severity}: ", style=style, end="")
+        say(rest, to=errors)
 
 
 def severity_text(severity: str) -> Text:

@@ -9,7 +9,7 @@ import click
 import sqlalchemy as sa
 
 from trapline.cli.options import existing_database, home_option
-from trapline.cli.output import as_json, console, moment, print_json, print_table, short
+from trapline.cli.output import as_json, moment, print_json, print_table, say, short
 from trapline.deploy.ledger import Ledger
 from trapline.state.database import Database
 from trapline.state.schema import alerts, checkpoints, deliveries, failures, matches
@@ -57,7 +57,7 @@ def status(home: Path, as_json: bool) -> None:
             }
         )
         return
-    console.print(f"revision [bold]{short(settings[0]) if settings else '-'}[/]  home {home}", highlight=False)
+    say(f"revision {short(settings[0]) if settings else '-'}  home {home}")
     print_table(
         ("DETECTION", "SYNC", "HEALTH", "DIGEST", "SEEN TO (UTC)", "MATCHES", "ALERTS", "FAILURES"),
         (
@@ -76,9 +76,9 @@ def status(home: Path, as_json: bool) -> None:
     for row in rows:
         for message in (row["message"], row["health_message"]):
             if message:
-                console.print(f"{row['name']}: {message}", highlight=False, markup=False)
+                say(f"{row['name']}: {message}")
     told = ", ".join(f"{count} {state}" for state, count in sorted(figures["deliveries"].items()))
-    console.print(f"deliveries: {told or 'none'}", highlight=False)
+    say(f"deliveries: {told or 'none'}")
 
 
 def _health(message: str | None) -> str:

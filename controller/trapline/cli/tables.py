@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from trapline.cli.output import as_json, console, moment, print_json, print_problems, progress
+from trapline.cli.output import as_json, moment, print_json, print_problems, progress, say
 from trapline.tables.imports import import_cloudtrail
 
 
@@ -50,9 +50,8 @@ def cloudtrail(source: Path, to: Path, as_json: bool) -> None:
         )
     else:
         print_problems(result.problems)
-        console.print(
+        say(
             f"{result.events:,} events of {result.files} files, {moment(result.first)} to {moment(result.last)} UTC, "
             f"are in {to}",
-            highlight=False,
         )
     sys.exit(1 if result.problems else 0)

@@ -12,7 +12,7 @@ import click
 
 from trapline.alerts.destinations import build_destinations, make_tools
 from trapline.alerts.plugins import load_plugins
-from trapline.cli.output import as_json, console, counted, print_json, print_problems
+from trapline.cli.output import as_json, counted, print_json, print_problems, say
 from trapline.clock import system_clock
 from trapline.deploy.desired import read_desired
 from trapline.detection.load import load
@@ -39,9 +39,8 @@ def validate(path: Path, as_json: bool) -> None:
     else:
         print_problems(problems)
         errors = sum(problem.severity == "error" for problem in problems)
-        console.print(
+        say(
             f"{counted(count, 'detection')}, {counted(errors, 'error')}, {counted(len(problems) - errors, 'warning')}",
-            highlight=False,
         )
     sys.exit(1 if has_errors(problems) else 0)
 

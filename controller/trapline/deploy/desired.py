@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from trapline.deploy.requirements import LOCK_FILE, REQUIREMENTS_FILE, RequirementsError
+from trapline.deploy.requirements import check as check_requirements
 from trapline.detection.check import check
 from trapline.detection.load import load
 from trapline.detection.model import Detection, File
@@ -63,12 +65,22 @@ def read_desired(
     ready: list[Detection] = []
     for detection in loaded.detections:
         found = check(detection, tables=settings.tables, destinations=settings.destinations)
+        found += _requirement_problems(detection)
         problems += found
         if has_errors(found):
             held.append(Held(detection.identity, detection.path, tuple(found)))
         else:
             ready.append(detection)
     return Desired(revision, settings, text, tuple(ready), tuple(held), loaded.broken_identities, tuple(problems))
+
+
+def _requirement_problems(detection: Detection) -> Iterator[Problem]:
+    for name in (REQUIREMENTS_FILE, LOCK_FILE):
+        if file := detection.files.get(name):
+            try:
+                check_requirements(file.content.decode("utf-8", "replace"), path=f"{detection.path}/{name}")
+            except RequirementsError as error:
+                yield error.problem
 
 
 def _not_read(skipped: Sequence[str], files: Mapping[str, File]) -> Iterator[Problem]:

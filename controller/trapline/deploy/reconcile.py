@@ -13,15 +13,13 @@ from trapline.deploy.desired import Desired, Held, read_desired
 from trapline.deploy.digest import build_digest, deploy_digest
 from trapline.deploy.ledger import Deployment, Ledger, Status, Sync, backoff
 from trapline.deploy.prune import forgotten, gone, over_the_cap
-from trapline.deploy.requirements import Requirements, RequirementsError, check
+from trapline.deploy.requirements import LOCK_FILE, REQUIREMENTS_FILE, Requirements, RequirementsError
 from trapline.deploy.smoke import failing_cases
 from trapline.detection.model import Detection
 from trapline.errors import Problem, TraplineError
 from trapline.settings import Settings
 from trapline.source.git import Mirror
 from trapline.workers.interface import Backend, Build, BuildDigest, Limits, Rule, WorkerError
-
-LOCK_FILE = "requirements.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +112,8 @@ class Reconciler:
             fallback=last_settings[1] if last_settings else None,
             env=os.environ,
         )
-        self._ledger.keep_settings(revision, desired.settings_text)
         backend = self._backend_for(desired.settings)
+        self._ledger.keep_settings(revision, desired.settings_text)  # only now they are known to work
         python, platform = backend.python()
         return _Pass(
             desired=desired,
@@ -177,21 +175,19 @@ class Reconciler:
         """The locked requirements: a committed lock wins, else the kept one, else they are resolved now, once."""
         committed = detection.files.get(LOCK_FILE)
         if committed:
-            text = committed.content.decode()
-            check(text, path=f"{detection.path}/{LOCK_FILE}")
-            return text
+            return committed.content.decode()
         if not detection.requirements.strip():
             return ""
         key = work.requirements.lock_key(detection.requirements)
         kept = self._ledger.lock(key)
         if kept is None:
             self._on_progress(f"locking the requirements of {detection.name}")
-            kept = work.requirements.lock(detection.requirements, path=f"{detection.path}/requirements.txt")
+            kept = work.requirements.lock(detection.requirements, path=f"{detection.path}/{REQUIREMENTS_FILE}")
             self._ledger.keep_lock(key, kept, now=self._now())
         return kept
 
     def _build(self, work: _Pass, detection: Detection, digest: BuildDigest, lock: str) -> None:
-        packages = work.requirements.fetch(lock, path=f"{detection.path}/requirements.txt")
+        packages = work.requirements.fetch(lock, path=f"{detection.path}/{REQUIREMENTS_FILE}")
         files = {
             path: (file.content, file.executable)
             for path, file in detection.files.items()

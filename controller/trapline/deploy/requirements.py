@@ -20,6 +20,9 @@ from packaging.utils import canonicalize_name
 
 from trapline.errors import Problem, TraplineError
 
+REQUIREMENTS_FILE = "requirements.txt"
+LOCK_FILE = "requirements.lock"
+
 # Never looked up in an index: whoever registered such a name there would get code into every sandbox.
 OUR_OWN = frozenset({"trapline", "trapline-sandbox", "trapline-plugins"})
 
@@ -48,7 +51,6 @@ class Requirements:
 
     def lock(self, text: str, *, path: str) -> str:
         """Resolves requirements to exact versions with hashes. Raises RequirementsError naming file and line."""
-        check(text, path=path)
         with tempfile.TemporaryDirectory() as scratch:
             source = Path(scratch, "requirements.txt")
             source.write_text(text)

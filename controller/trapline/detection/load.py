@@ -15,8 +15,8 @@ from trapline.detection.model import Detection, File, Mode
 from trapline.detection.parse import Parsed, parse
 from trapline.errors import Problem, has_errors
 
-CONFIGS = {"detection.yml": Mode.RECORD, "detection.toml": Mode.BATCH}
-SCRIPTS = {Mode.RECORD: "detect.py", Mode.BATCH: "detection.py"}
+CONFIGS = {mode.config: mode for mode in Mode}
+SCRIPTS = {mode: mode.script for mode in Mode}
 _MARKERS = {*CONFIGS, *SCRIPTS.values(), "detection.yaml"}
 
 
@@ -128,7 +128,7 @@ def _config_missing(path: str, files: Mapping[str, File], configs: list[str]) ->
         message = "a detection's config is called detection.yml, not detection.yaml"
         return Problem(_join(path, "detection.yaml"), 0, "error", "config-name", message, "rename it to detection.yml")
     mode = next(mode for mode, script in SCRIPTS.items() if script in files)
-    config = next(name for name, of in CONFIGS.items() if of is mode)
+    config = mode.config
     message = f"{SCRIPTS[mode]} has no {config} beside it"
     remedy = f"add {_join(path, config)} with at least `name` and `tables`"
     return Problem(_join(path, SCRIPTS[mode]), 0, "error", "no-config", message, remedy)
@@ -143,7 +143,7 @@ def _absent(path: str, files: Mapping[str, File]) -> Iterator[Problem]:
 
 def _scripts(path: str, files: Mapping[str, File], mode: Mode) -> Iterator[Problem]:
     script = SCRIPTS[mode]
-    config = next(name for name, of in CONFIGS.items() if of is mode)
+    config = mode.config
     if script not in files:
         other = next((name for name in SCRIPTS.values() if name in files), None) or _near(script, files)
         remedy = f"rename {other} to {script}" if other else f"add {_join(path, script)} with a function `detect`"

@@ -36,6 +36,16 @@ class Mode(StrEnum):
     RECORD = "record"
     BATCH = "batch"
 
+    @property
+    def script(self) -> str:
+        """The file name of the script."""
+        return "detect.py" if self is Mode.RECORD else "detection.py"
+
+    @property
+    def config(self) -> str:
+        """The file name of the config."""
+        return "detection.yml" if self is Mode.RECORD else "detection.toml"
+
 
 _DATE = re.compile(r"(\d{4})([-/])(\d{1,2})\2(\d{1,2})")
 
@@ -189,11 +199,11 @@ class Detection(BaseModel):
     @property
     def script(self) -> str:
         """The file name of the script: `detect.py` beside detection.yml, `detection.py` beside detection.toml."""
-        return "detect.py" if self.mode is Mode.RECORD else "detection.py"
+        return self.mode.script
 
     @property
     def config_file(self) -> str:
-        return "detection.yml" if self.mode is Mode.RECORD else "detection.toml"
+        return self.mode.config
 
     @property
     def requirements(self) -> str:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -23,8 +23,9 @@ from trapline.run.context import Context
 from trapline.run.plan import PlannedScan
 from trapline.workers.answer import complete
 from trapline.workers.interface import BatchReply, Rule
+from trapline.workers.wire import full_records
 from trapline_plugins.text import one_line
-from trapline_sandbox import plain
+from trapline_sandbox.record import jsonable
 
 log = logging.getLogger("trapline")
 
@@ -105,8 +106,7 @@ class Feeder:
 
     def _run(self, planned: PlannedScan, findings: Findings, batch: pa.RecordBatch) -> None:
         deployment = findings.deployment
-        script = "detect.py" if deployment.mode is Mode.RECORD else "detection.py"
-        rule = Rule(deployment.name, script, deployment.mode.value)
+        rule = Rule(deployment.name, deployment.mode.script, deployment.mode.value)
         try:
             with self._context.pool.worker(deployment.build_digest, rule, self._context.limits) as worker:
                 reply = worker.run(batch)
@@ -123,57 +123,54 @@ class Feeder:
         config, table = findings.deployment.config, planned.request.table
         last_moment = planned.request.window.end - timedelta(microseconds=1)
         answered = [match.row for match in reply.matches] + [failure.row for failure in reply.failures]
-        rows = sorted({row for row in answered if row is not None})
-        records = dict(zip(rows, batch.take(pa.array(rows, pa.int64())).to_pylist(), strict=True))
+        numbers = sorted({row for row in answered if row is not None})
+        rows = {
+            number: self._row(table, record, findings.twins)
+            for number, record in zip(numbers, full_records(batch, numbers), strict=True)
+        }
         for match in reply.matches:
-            record = records[match.row] if match.row is not None else None
             answer = complete(match, config, default_destinations=self._context.settings.default_destinations)
-            event_at = self._time(table, record) or last_moment
-            stored = _plain(record)
-            key = self._record_key(table, record, findings.twins)
-            if record is None:  # a batch rule's conclusion about its window: the same window, the same match
+            if match.row is None:
+                # A batch rule's conclusion about its window: the same window, the same match.
                 context = json.dumps(answer.context, sort_keys=True)
-                key = f"{planned.request.window} {answer.title} {answer.dedupe} {context}"
-            findings.matches.append(Match(match_id(findings.deployment.identity, table, key), event_at, answer, stored))
-            findings.failures += [Failure("severity", note, "", 0, event_at, stored) for note in answer.notes]
+                row = _Row(f"{planned.request.window} {answer.title} {answer.dedupe} {context}", None, None)
+            else:
+                row = rows[match.row]
+            id, event_at = match_id(findings.deployment.identity, table, row.key), row.at or last_moment
+            findings.matches.append(Match(id, event_at, answer, row.record))
+            findings.failures += [Failure("severity", note, "", 0, event_at, row.record) for note in answer.notes]
         for failure in reply.failures:
-            record = records[failure.row] if failure.row is not None else None
-            findings.failures.append(
-                Failure(
-                    failure.function,
-                    failure.error,
-                    failure.file,
-                    failure.line,
-                    self._time(table, record) or last_moment,
-                    _plain(record),
-                )
-            )
+            at, record = last_moment, None
+            if failure.row is not None:
+                at, record = rows[failure.row].at or last_moment, rows[failure.row].record
+            findings.failures.append(Failure(failure.function, failure.error, failure.file, failure.line, at, record))
 
-    def _time(self, table: str, record: Mapping[str, Any] | None) -> datetime | None:
-        value = (record or {}).get(self._context.settings.tables[table].time)
-        if not isinstance(value, datetime):
-            return None
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-
-    def _record_key(self, table: str, record: Mapping[str, Any] | None, twins: Counter[str]) -> str:
-        """What makes a record itself: its unique id where it has one, else all that is in it.
+    def _row(self, table: str, record: dict[str, Any], twins: Counter[str]) -> _Row:
+        """A record with what makes it itself: its unique id where it has one, else all that is in it.
 
         Records without an id that are equal in everything are told apart by counting them within their window.
         """
-        value: Any = record
-        for part in (self._context.settings.tables[table].id or "").split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        if value is not None:
-            return f"id {value}"
-        content = json.dumps(_plain(record), sort_keys=True)
-        key = f"content {hashlib.sha256(content.encode()).hexdigest()}"
+        settings = self._context.settings.tables[table]
+        time_, id = record.get(settings.time), _at(record, settings.id)
+        at, plain = time_ if isinstance(time_, datetime) else None, jsonable(record)
+        if id is not None:
+            return _Row(f"id {id}", at, plain)
+        key = f"content {hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()}"
         twins[key] += 1
-        return key if twins[key] == 1 else f"{key} {twins[key]}"
+        return _Row(key if twins[key] == 1 else f"{key} {twins[key]}", at, plain)
 
 
-def _plain(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """A record as JSON can hold it; times as ISO 8601."""
-    if record is None:
-        return None
-    copy: dict[str, Any] = json.loads(json.dumps(record, default=plain))
-    return copy
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One record that a rule said something about: what makes it itself, its time, and the record as plain JSON."""
+
+    key: str
+    at: datetime | None
+    record: dict[str, Any] | None
+
+
+def _at(record: Mapping[str, Any], path: str | None) -> Any:
+    value: Any = record
+    for part in (path or "").split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from trapline.deploy.ledger import Deployment
 from trapline.query.engine import ScanRequest
@@ -31,20 +31,18 @@ def plan(
 ) -> list[PlannedScan]:
     """The next scan of every (detection, table) that has something to read, oldest windows first.
 
-    `checkpoints` and `skip` are keyed by (identity, table); who has no checkpoint starts where the settings say. A
-    table that the settings do not have is planned too: the engine's error then reaches the detections that name it.
+    `checkpoints` and `skip` are keyed by (identity, table), and everybody has a checkpoint. A table that the settings
+    do not have is planned too: the engine's error then reaches the detections that name it.
     """
-    start = settings.schedule.start or now - settings.schedule.every
     members: dict[ScanRequest, list[Deployment]] = defaultdict(list)
     for deployment in deployments:
         for table in deployment.config.tables:
             if (deployment.identity, table) in skip:
                 continue
-            known = settings.tables.get(table)
             window = next_window(
-                checkpoints.get((deployment.identity, table), start),
+                checkpoints[deployment.identity, table],
                 now=now,
-                lag=known.lag if known else now - now,
+                lag=_lag(table, settings),
                 longest=settings.schedule.longest_window,
             )
             if window:
@@ -53,3 +51,13 @@ def plan(
         PlannedScan(request, tuple(group))
         for request, group in sorted(members.items(), key=lambda item: (item[0].window, item[0].table))
     ]
+
+
+def start_of(table: str, settings: Settings, *, now: datetime) -> datetime:
+    """Where a detection that is new to a table begins: at `schedule.start`, else one tick's worth before the lag."""
+    return settings.schedule.start or now - _lag(table, settings) - settings.schedule.every
+
+
+def _lag(table: str, settings: Settings) -> timedelta:
+    known = settings.tables.get(table)
+    return known.lag if known else timedelta()

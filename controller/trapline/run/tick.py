@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import sqlalchemy as sa
-
-from trapline.alerts.record import Origin, ScanSummary, record
+from trapline.alerts.record import Origin, ScanSummary, read_checkpoints, record, write_checkpoints
+from trapline.deploy.ledger import Deployment
 from trapline.query.engine import QueryError
 from trapline.run.context import Context
 from trapline.run.feed import Feeder, Findings, Interrupted
-from trapline.run.plan import PlannedScan, plan
-from trapline.state.schema import checkpoints
+from trapline.run.plan import PlannedScan, plan, start_of
 
 
 @dataclass(slots=True)
@@ -55,7 +53,8 @@ class Ticker:
             feeder = Feeder(self._context, threads, stopping=self._stopping)
             while not self._stopping():
                 deployments = self._context.ledger.deployments().values()
-                due = plan(deployments, self._checkpoints(), self._context.settings, now=now, skip=frozenset(failed))
+                checkpoints = self._checkpoints(deployments, now)
+                due = plan(deployments, checkpoints, self._context.settings, now=now, skip=frozenset(failed))
                 if not due:
                     break
                 for planned in due:
@@ -109,7 +108,15 @@ class Ticker:
                 if message != deployment.health_message:
                     self._context.ledger.set_health(identity, message, now=self._context.now())
 
-    def _checkpoints(self) -> dict[tuple[str, str], datetime]:
-        with self._context.database.reading() as connection:
-            rows = connection.execute(sa.select(checkpoints)).all()
-        return {(row.identity, row.table_name): row.position for row in rows}
+    def _checkpoints(self, deployments: Collection[Deployment], now: datetime) -> dict[tuple[str, str], datetime]:
+        """How far everybody has seen. Who is new gets a checkpoint at once: should its first scan fail, that stays."""
+        known = read_checkpoints(self._context.database)
+        new = {
+            (deployment.identity, table): start_of(table, self._context.settings, now=now)
+            for deployment in deployments
+            for table in deployment.config.tables
+            if (deployment.identity, table) not in known
+        }
+        if new:
+            write_checkpoints(self._context.database, new)
+        return known | new

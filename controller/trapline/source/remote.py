@@ -30,8 +30,9 @@ def check_ref(ref: str) -> None:
 def redact(text: str, url: str = "") -> str:
     """The text without credentials, those of `url` included wherever they stand."""
     for secret in _CREDENTIALS.findall(url):
-        for part in secret.rstrip("@").split(":", 1)[-1:]:
-            text = text.replace(part, "***")
+        user, colon, password = secret.rstrip("@").partition(":")
+        if colon or url.startswith("http"):  # `git` in ssh://git@host is nobody's secret
+            text = text.replace(password or user, "***")
     return _CREDENTIALS.sub("***@", text)
 
 

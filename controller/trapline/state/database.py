@@ -1,4 +1,4 @@
-"""Opening the state database: SQLite in the home by default, PostgreSQL by URL, the schema brought up to date."""
+"""Opening the state database: SQLite in the controller's home, the schema brought up to date."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """One consistent view of the state, which waits for nobody and holds nobody up. Writes fail in it."""
+        """One consistent view of the state, waiting for nobody and holding nobody up. What is written in it is lost."""
         with self._engine.connect().execution_options(trapline_read_only=True) as connection:
             yield connection
 
@@ -50,8 +50,11 @@ class Database:
 
     def _migrate(self) -> None:
         try:
+            with self.reading() as connection:
+                if self._version(connection) == len(MIGRATIONS):
+                    return
             with self._engine.begin() as connection:
-                version = self._version(connection)
+                version = self._version(connection)  # once more: somebody else may have migrated meanwhile
                 if version > len(MIGRATIONS):
                     raise TraplineError(
                         f"the state database {self._shown_url} was written by a newer Trapline (schema {version})",

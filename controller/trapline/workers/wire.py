@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trapline.errors import TraplineError
+from trapline_sandbox.columns import Fields
 from trapline_sandbox.frames import prefix
 
 Node = dict[str, Any]
@@ -46,6 +47,14 @@ def batch_frame(batch: pa.RecordBatch, seq: int) -> list[memoryview]:
     sender = _Sender()
     node = {"length": batch.num_rows, "children": sender.children(batch.schema.names, batch.columns)}
     return frame({"type": "batch", "seq": seq, "batch": node}, sender.buffers)
+
+
+def full_records(batch: pa.RecordBatch, rows: Sequence[int]) -> list[dict[str, Any]]:
+    """These rows whole, as plain dicts: decoded as a worker decodes them, so that host and rule see the same."""
+    sender, taken = _Sender(), batch.take(pa.array(rows, pa.int64()))
+    node = {"length": len(rows), "children": sender.children(taken.schema.names, taken.columns)}
+    fields = Fields(node, sender.buffers)
+    return [fields.copied(row) for row in range(len(rows))]
 
 
 @dataclass(slots=True)

@@ -104,14 +104,14 @@ class SandboxWorker:
         except FrameError as error:
             raise replies.protocol_error(str(error)) from error
         except TimeoutError as error:
-            raise self._timeout("") from error
+            raise self._timeout("", seconds) from error
         except EOFError:
             self._dead(self._channel.death())
 
     def _dead(self, death: Death) -> NoReturn:
         name = self._rule.detection
         if _WATCHDOG.search(death.stderr):
-            raise self._timeout(_place(death.stderr))
+            raise self._timeout(_place(death.stderr), self._limits.batch_seconds)
         if death.out_of_memory:
             raise WorkerError(
                 "memory",
@@ -127,10 +127,10 @@ class SandboxWorker:
             remedy="a rule must not end its process; where it does not, one of its requirements has crashed",
         )
 
-    def _timeout(self, place: str) -> WorkerError:
+    def _timeout(self, place: str, seconds: float) -> WorkerError:
         return WorkerError(
             "timeout",
-            f"detection {self._rule.detection} ran longer than its limit of {self._limits.batch_seconds:g} s{place}",
+            f"detection {self._rule.detection} ran longer than its limit of {seconds:g} s{place}",
             remedy="look for a loop that does not end, or a slow regular expression",
         )
 

@@ -211,7 +211,7 @@ def test_two_folders_with_one_name_change_nothing(ground: Playground, controller
 
 
 def test_what_failed_is_not_tried_again_before_its_time(ground: Playground, controller: Controller) -> None:
-    ground.write("detections/two/requirements.txt", "./nothing-to-see\n")
+    ground.detection("two", tests=[{"name": "no", "records": [{"a": 1}], "match": True}])
     ground.commit()
     controller.reconcile()
     first = status(controller, "two")

@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
@@ -173,8 +175,9 @@ def test_a_crash_while_recording_leaves_nothing_half_done(
         patched.setattr(recording, "enqueue", crash)
         with pytest.raises(KeyboardInterrupt):
             controller.tick()
-    for table in (matches, alerts, deliveries, checkpoints, scans):
+    for table in (matches, alerts, deliveries, scans):
         assert ground.rows(table) == []
+    assert positions(ground) == {"one": 0}
     assert controller.tick().opened == 1
 
 
@@ -232,7 +235,7 @@ def test_a_worker_that_dies_holds_up_nobody_else_and_loses_nothing(ground: Playg
     ground.at(5)
     report = controller.tick()
     assert list(report.errors) == ["dies"]
-    assert positions(ground) == {"lives": 5}
+    assert positions(ground) == {"dies": 0, "lives": 5}
     assert column(ground.rows(matches), "identity") == ["lives"]
     deployment = controller.ledger.deployments()["dies"]
     assert deployment.health_message
@@ -307,6 +310,47 @@ def test_late_records_are_waited_for_as_long_as_the_lag(ground: Playground, cont
     ground.records(3.5)  # arrives late
     ground.at(10)
     assert controller.tick().matches == 1
+
+
+def test_without_a_start_a_new_detection_begins_one_tick_ago_however_large_the_lag(
+    ground: Playground, controller: Controller
+) -> None:
+    ground.settings(tables={"logs": {"path": "lake/logs", "lag": "30m"}}, schedule={"every": "5m"})
+    ground.detection("one")
+    ground.at(60)
+    deploy(ground, controller)
+    ground.records(24, 26, 31)
+    assert controller.tick().matches == 1
+    ground.at(65)
+    assert controller.tick().matches == 1
+
+
+def test_a_first_scan_that_fails_is_made_up_for(ground: Playground, controller: Controller) -> None:
+    ground.settings(tables={"logs": {"path": "lake/late"}}, schedule={"every": "5m"})
+    ground.detection("one")
+    ground.at(5)
+    deploy(ground, controller)
+    assert "table-missing" in controller.tick().errors["one"]
+    (ground.lake / "late").mkdir()
+    ground.records(1, table="late")
+    ground.at(65)
+    assert controller.tick().matches == 1
+
+
+def test_times_beyond_what_python_holds_do_not_hide_a_record(ground: Playground, controller: Controller) -> None:
+    ground.detection("one")
+    deploy(ground, controller)
+    rows = {
+        "ts": pa.array([NOON], pa.timestamp("us", "UTC")),
+        "event": pa.array([{"id": "e1", "action": "bad"}]),
+        "far": pa.array([2**62], pa.timestamp("us", "UTC")),
+        "fine": pa.array([1_767_268_800_123_456_789], pa.timestamp("ns")),
+    }
+    pq.write_table(pa.table(rows), ground.lake / "logs" / "odd.parquet")
+    ground.at(5)
+    report = controller.tick()
+    assert (report.errors, report.matches) == ({}, 1)
+    assert column(ground.rows(matches), "record")[0]["fine"].startswith("2026-01-01T12:00:00.123456")
 
 
 def test_after_downtime_it_catches_up_in_bounded_windows(ground: Playground, controller: Controller) -> None:
