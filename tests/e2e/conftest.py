@@ -39,9 +39,14 @@ class Command:
 def trapline() -> Callable[..., Command]:
     """Runs `trapline` with these arguments; a traceback is never an acceptable answer."""
 
-    def run(*arguments: object, timeout: float = 240) -> Command:
+    def run(*arguments: object, timeout: float = 240, cwd: Path | None = None) -> Command:
         done = subprocess.run(
-            [*TRAPLINE, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, env=environment()
+            [*TRAPLINE, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=environment(),
+            cwd=cwd,
         )
         assert "Traceback" not in done.stderr, done.stderr
         return Command(done)

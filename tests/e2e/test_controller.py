@@ -216,6 +216,41 @@ def test_no_repository_no_branch_no_home(trapline: Callable[..., Any], ground: P
     assert trapline("controller").code == 2  # usage
 
 
+def test_paths_may_be_relative(trapline: Callable[..., Any], ground: Playground) -> None:
+    ground.detection("one")
+    ground.commit()
+    ground.records(1)
+    root = ground.repository.parent
+    done = trapline(
+        *("controller", "--once", "--home", "home", "--repository", "repository", "--sandbox", "process"), cwd=root
+    )
+    assert (done.code, "1 alert opened" in done.out) == (0, True), done.err
+    assert trapline("status", "--home", "./home", cwd=root).code == 0
+    assert trapline("validate", "repository/detections/one", cwd=root).code == 0
+
+
+def test_a_home_that_cannot_be_is_a_clear_error(trapline: Callable[..., Any], ground: Playground) -> None:
+    ground.commit()
+    ground.write("file", "")
+    for command in (["controller", "--once", "--repository", ground.repository, "--home"], ["demo", "--keep"]):
+        done = trapline(*command, ground.repository / "file" / "home")
+        assert (done.code, "cannot be made" in done.err) == (1, True), done.err
+
+
+def test_validate_asks_for_no_secrets_and_sees_past_a_broken_trapline_yml(
+    trapline: Callable[..., Any], ground: Playground
+) -> None:
+    ground.detection("one")
+    ground.settings(destinations={"soc": {"type": "webhook", "url": "${env:NOT_SET_HERE}"}}, default_destinations=[])
+    done = trapline("validate", ground.repository, "--json")
+    assert done.code == 0
+    assert [problem["code"] for problem in done.json["problems"]] == ["secret-not-set"]
+    ground.write("trapline.yml", "tables: 3\n")
+    ground.detection("two", "def detect(record:\n")
+    paths = {problem["path"] for problem in trapline("validate", ground.repository, "--json").json["problems"]}
+    assert paths == {"trapline.yml", "detections/two/detect.py"}
+
+
 def test_validate_reports_everything_at_once(trapline: Callable[..., Any], ground: Playground) -> None:
     ground.detection("one")
     assert trapline("validate", ground.repository).code == 0

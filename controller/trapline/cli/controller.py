@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from trapline.cli.options import home_option, sandbox_options
+from trapline.cli.options import home_option, make_folder, repository_url, sandbox_options
 from trapline.cli.output import as_json, counted, errors, print_json, print_problems, progress, say, short
 from trapline.controller import Controller, Options
 from trapline.errors import has_errors
@@ -45,7 +45,7 @@ def controller(
 
     Ends cleanly on SIGTERM and ^C. With --once the exit code is 1 where anything needs a person.
     """
-    options = Options(home, repository, ref, sandbox, base_image)
+    options = Options(make_folder(home), repository_url(repository), ref, sandbox, base_image)
     if once:
         sys.exit(_once(options, confirm_prune=confirm_prune, as_json=as_json))
     if as_json or confirm_prune:
@@ -106,6 +106,7 @@ def _once(options: Options, *, confirm_prune: bool, as_json: bool) -> int:
         "failures": tick.failures,
         "delivered": delivery.delivered,
         "undelivered": delivery.retrying + delivery.dead,
+        "delivery_problems": dict(delivery.reasons),
     }
     if as_json:
         print_json(summary)
@@ -137,5 +138,5 @@ def _print(summary: Mapping[str, Any]) -> None:
         f"{summary['alerts_updated']} updated, "
         f"{summary['delivered']} delivered",
     )
-    for identity, message in {**summary["failures"], **summary["errors"]}.items():
+    for identity, message in {**summary["failures"], **summary["errors"], **summary["delivery_problems"]}.items():
         say(f"  {identity}: {message}", to=errors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -15,7 +16,7 @@ from pathlib import Path
 import click
 
 from trapline.alerts.store import list_alerts
-from trapline.cli.options import sandbox_options
+from trapline.cli.options import make_folder, sandbox_options
 from trapline.cli.output import as_json, counted, moment, print_json, print_problems, print_table, progress, say
 from trapline.clock import system_clock
 from trapline.controller import Controller, Options
@@ -54,10 +55,10 @@ def demo(
     """Deploy the official pack from git, run it over a few hours of CloudTrail, and show the alerts."""
     if keep and keep.exists() and any(keep.iterdir()):
         raise TraplineError(f"{keep} is not empty", remedy="name a new folder: the demo keeps what is yours")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing temporary is left behind
     with ExitStack() as ends:
         home = keep or Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="trapline-demo-")))
-        home.mkdir(parents=True, exist_ok=True)
-        home = home.resolve()
+        home = make_folder(home)
         with progress("setting up") as show:
             stage = set_up(
                 home,

@@ -19,7 +19,7 @@ def home_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--home`: where a controller keeps its state, mirror and builds."""
     return click.option(
         "--home",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
         envvar="TRAPLINE_HOME",
         default=DEFAULT_HOME,
         show_default="~/.trapline",
@@ -40,6 +40,22 @@ def sandbox_options(command: Callable[..., Any]) -> Callable[..., Any]:
         envvar="TRAPLINE_SANDBOX",
         help="How detections are isolated; wins over trapline.yml.",
     )(command)
+
+
+def repository_url(text: str) -> str:
+    """A path made absolute, since git runs elsewhere; any other address as it is."""
+    return str(Path(text).resolve()) if Path(text).exists() else text
+
+
+def make_folder(folder: Path) -> Path:
+    """The folder, made where there is none. Raises TraplineError where it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TraplineError(
+            f"the folder {folder} cannot be made: {error.strerror}", remedy="name another, or correct the permissions"
+        ) from error
+    return folder.resolve()
 
 
 def existing_database(home: Path) -> Database:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from trapline.cli.output import as_json, moment, print_json, print_problems, progress, say
+from trapline.errors import TraplineError
 from trapline.tables.imports import import_cloudtrail
 
 
@@ -37,6 +38,10 @@ def cloudtrail(source: Path, to: Path, as_json: bool) -> None:
     """
     with progress(f"importing {source}") as show:
         result = import_cloudtrail(source, to, on_file=lambda path: show(f"importing {path.name}"))
+    if not result.files and not result.problems:
+        raise TraplineError(
+            f"there are no CloudTrail deliveries in {source}", remedy="name a folder of .json or .json.gz"
+        )
     if as_json:
         print_json(
             {

@@ -51,13 +51,13 @@ def _check(files: Mapping[str, File], skipped: Sequence[str], *, folder: str) ->
         try:
             desired = read_desired("", files, fallback=None, env=os.environ, skipped=skipped)
         except SettingsError as error:
-            return list(error.problems), 0
-        problems = [*desired.problems, *_destination_problems(desired.settings)]
-        paths = [detection.path for detection in desired.detections] + [held.path for held in desired.held]
+            problems, paths = _check_alone(files)
+            problems += error.problems
+        else:
+            problems = [*desired.problems, *_destination_problems(desired.settings)]
+            paths = [detection.path for detection in desired.detections] + [held.path for held in desired.held]
     else:
-        loaded = load(files, root="detections" if _has_folder(files, "detections") else "")
-        problems = list(loaded.problems)
-        paths = [detection.path for detection in loaded.detections] + list(loaded.broken)
+        problems, paths = _check_alone(files)
     count = sum(_inside(path, folder) for path in paths)
     if not paths:
         raise TraplineError(
@@ -67,10 +67,18 @@ def _check(files: Mapping[str, File], skipped: Sequence[str], *, folder: str) ->
     return [problem for problem in problems if problem.path == FILE_NAME or _inside(problem.path, folder)], count
 
 
+def _check_alone(files: Mapping[str, File]) -> tuple[list[Problem], list[str]]:
+    """The detections by themselves, with the paths of their folders: no tables and destinations to hold them to."""
+    loaded = load(files, root="detections" if _has_folder(files, "detections") else "")
+    return list(loaded.problems), [detection.path for detection in loaded.detections] + list(loaded.broken)
+
+
 def _destination_problems(settings: Settings) -> list[Problem]:
     tools = make_tools(system_clock, lambda _: None)
     with tools.http:
-        return build_destinations(settings, load_plugins(), env=os.environ, tools=tools)[1]
+        problems = build_destinations(settings, load_plugins(), env=os.environ, tools=tools)[1]
+    # Whether the secrets are there is a question to the machine that delivers; loading has warned of it.
+    return [problem for problem in problems if problem.code != "secret-missing"]
 
 
 def _root_of(path: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from trapline.deploy.requirements import LOCK_FILE, REQUIREMENTS_FILE, RequirementsError
 from trapline.deploy.requirements import check as check_requirements
@@ -102,5 +102,10 @@ def _read_settings(
         return parse(fallback, env=env)[0], fallback, list(error.problems)
     if FILE_NAME not in files and fallback:
         # A lost file must not stop what runs: without its tables there would be nothing left to read.
-        return parse(fallback, env=env)[0], fallback, [replace(p, severity="error") for p in problems]
+        message = "it is gone from the repository; what it said last still holds"
+        return (
+            parse(fallback, env=env)[0],
+            fallback,
+            [Problem(FILE_NAME, 0, "error", "no-settings", message, "put it back")],
+        )
     return settings, files[FILE_NAME].content if FILE_NAME in files else b"", problems

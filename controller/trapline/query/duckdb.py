@@ -82,10 +82,8 @@ class _DuckDBScan:
         if self._query is None:
             return
         reader = _reader(self._connection, self._query)
-        try:
+        with _errors_explained():
             yield from _coalesced(reader)
-        except (duckdb.Error, pa.ArrowException) as error:
-            raise _query_error(error) from error
 
 
 @contextmanager
@@ -96,10 +94,20 @@ def _connect() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _reader(connection: duckdb.DuckDBPyConnection, query: str) -> pa.RecordBatchReader:
-    try:
+    with _errors_explained():
         return connection.sql(query).to_arrow_reader(BATCH_ROWS)
-    except duckdb.Error as error:
+
+
+@contextmanager
+def _errors_explained() -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException) as error:
         raise _query_error(error) from error
+    except RuntimeError as error:
+        if "interrupted" not in str(error):
+            raise
+        raise KeyboardInterrupt from error  # DuckDB takes ^C for itself while a query runs
 
 
 def _coalesced(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:

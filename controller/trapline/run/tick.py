@@ -96,9 +96,9 @@ class Ticker:
         report.updated += recorded.updated
         if found.failures:
             first = found.failures[0]
+            place = f" at {first.file}:{first.line}" if first.file else ""
             report.failures[deployment.identity] = (
-                f"{len(found.failures)} records failed in the rule, first: {first.function}() at "
-                f"{first.file}:{first.line}: {first.error}"
+                f"the rule failed {len(found.failures)} times, first in {first.function}(){place}: {first.error}"
             )
 
     def _write_health(self, report: TickReport) -> None:

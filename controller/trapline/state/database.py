@@ -30,7 +30,12 @@ class Database:
     @classmethod
     def in_home(cls, home: Path) -> Database:
         """The embedded database of a controller's home, made where there is none."""
-        home.mkdir(parents=True, exist_ok=True)
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TraplineError(
+                f"the home {home} cannot be made: {error.strerror}", remedy="name another home with --home"
+            ) from error
         return cls(f"sqlite:///{home / 'trapline.db'}")
 
     @contextmanager
