@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from trapline.alerts.lifecycle import Moment, Span, assign
 from trapline.alerts.notify import notification_of, provenance_to_json
 from trapline.alerts.outbox import enqueue
 from trapline.detection.model import DetectionConfig, Severity
+from trapline.fingerprint import fingerprint
 from trapline.state.database import Database
 from trapline.state.schema import alerts, checkpoints, failures, matches, scans
 from trapline.window import Window
@@ -73,13 +73,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What became of it. `repeats` are matches that were known already, by their id."""
+    """What became of it; matches that were known already, by their id, are not new."""
 
     new_matches: int
-    repeats: int
     opened: int
     updated: int
-    failures: int
 
 
 def read_checkpoints(database: Database) -> dict[tuple[str, str], datetime]:
@@ -126,10 +124,8 @@ def record(
         _set_checkpoint(connection, origin.identity, scan.table, scan.window.end)
     return Recorded(
         new_matches=len(fresh),
-        repeats=len(found) - len(fresh),
         opened=kinds.count(Kind.OPENED),
         updated=kinds.count(Kind.UPDATED),
-        failures=len(failed),
     )
 
 
@@ -381,8 +377,4 @@ def _chunks(ids: Sequence[str]) -> Iterable[Sequence[str]]:
 
 
 def _digest(*parts: str) -> str:
-    sha = hashlib.sha256()
-    for part in parts:
-        encoded = part.encode()
-        sha.update(len(encoded).to_bytes(8, "big") + encoded)
-    return sha.hexdigest()
+    return fingerprint(*(part.encode() for part in parts))

@@ -6,7 +6,8 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -82,20 +83,8 @@ def _once(options: Options, *, confirm_prune: bool, as_json: bool) -> int:
     summary: dict[str, Any] = {
         "revision": report.revision,
         "sandbox": running.sandbox,
-        "detections": [
-            {"name": outcome.name, "action": outcome.action, "message": outcome.message} for outcome in report.outcomes
-        ],
-        "problems": [
-            {
-                "path": p.path,
-                "line": p.line,
-                "severity": p.severity,
-                "code": p.code,
-                "message": p.message,
-                "remedy": p.remedy,
-            }
-            for p in problems
-        ],
+        "detections": [asdict(outcome) for outcome in report.outcomes],
+        "problems": [asdict(problem) for problem in problems],
         "scans": len(tick.scans),
         "records": sum(scan.records for scan in tick.scans),
         "bytes_scanned": sum(scan.bytes_scanned for scan in tick.scans),
@@ -117,7 +106,7 @@ def _once(options: Options, *, confirm_prune: bool, as_json: bool) -> int:
     return 1 if wrong else 0
 
 
-def _writer(as_json: bool) -> Any:
+def _writer(as_json: bool) -> Callable[[str], None]:
     """Where console destinations write: not between the lines of a JSON document."""
     return (lambda text: click.echo(text, err=True)) if as_json else click.echo
 

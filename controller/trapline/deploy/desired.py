@@ -67,7 +67,7 @@ def read_desired(
         found = check(detection, tables=settings.tables, destinations=settings.destinations)
         found += _requirement_problems(detection)
         problems += found
-        if has_errors(found):
+        if has_errors(found) and detection.config.enabled:  # turning one off always works
             held.append(Held(detection.identity, detection.path, tuple(found)))
         else:
             ready.append(detection)

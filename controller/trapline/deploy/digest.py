@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable
 from typing import NewType
 
 from trapline.detection.model import Detection
+from trapline.fingerprint import fingerprint
 from trapline.workers.interface import BuildDigest
+
+LENGTH = 40  # hex digits, as many as a git revision has
 
 DeployDigest = NewType("DeployDigest", str)
 
@@ -22,19 +23,10 @@ def build_digest(detection: Detection, *, lock: str, platform: str) -> BuildDige
     for path, file in sorted(detection.files.items()):
         if path != detection.config_file:
             parts += [path.encode(), b"x" if file.executable else b"-", file.content]
-    return BuildDigest(_digest(parts))
+    return BuildDigest(fingerprint(*parts)[:LENGTH])
 
 
 def deploy_digest(detection: Detection, build: BuildDigest) -> DeployDigest:
     """The digest of a deployment: what runs, and the configuration it runs with."""
     config = json.dumps(detection.config.model_dump(mode="json"), sort_keys=True)
-    return DeployDigest(_digest([b"deploy-1", build.encode(), detection.mode.encode(), config.encode()]))
-
-
-def _digest(parts: Iterable[bytes]) -> str:
-    """SHA-256 over length-prefixed parts, so that no two different lists run together into the same bytes."""
-    sha = hashlib.sha256()
-    for part in parts:
-        sha.update(len(part).to_bytes(8, "big"))
-        sha.update(part)
-    return sha.hexdigest()[:40]
+    return DeployDigest(fingerprint(b"deploy-1", build.encode(), detection.mode.encode(), config.encode())[:LENGTH])

@@ -28,7 +28,6 @@ class SandboxWorker:
         self._channel, self._rule, self._limits = channel, rule, limits
         self._seq = 0
         self._alive = True
-        self.functions: tuple[str, ...] = ()
         """The functions that the script defines."""
         try:
             self._handshake(rlimits)
@@ -80,7 +79,6 @@ class SandboxWorker:
             )
         if not isinstance(reply, replies.Ready):
             raise replies.protocol_error("a result before the rule was ready")
-        self.functions = tuple(reply.functions)
 
     def _exchange(self, parts: list[memoryview], seconds: float) -> replies.Result:
         reply = self._ask(parts, seconds + GRACE_SECONDS)

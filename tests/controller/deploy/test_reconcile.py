@@ -142,6 +142,19 @@ def test_disabled_is_the_default_and_ends_what_runs(ground: Playground, controll
     assert actions(controller.reconcile())["two"] == "deployed"
 
 
+def test_a_detection_can_be_turned_off_whatever_else_is_wrong_with_it(
+    ground: Playground, controller: Controller
+) -> None:
+    controller.reconcile()
+    ground.detection("two", enabled=False, alert={"destinations": ["nonesuch"]})
+    ground.write("detections/two/requirements.txt", "-e .\n")
+    ground.commit()
+    report = controller.reconcile()
+    assert actions(report)["two"] == "disabled"
+    assert {problem.code for problem in report.problems} >= {"requirement"}
+    assert set(live(controller)) == {"one", "three"}
+
+
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
