@@ -163,7 +163,8 @@ class Controller:
         ]
         for loop in loops:
             loop.start()
-        stop.wait()
+        while not stop.wait(1):  # a signal that another thread took is seen by this one only when it wakes
+            pass
         log.info("stopping")
         for loop in loops:
             loop.join(GRACE_SECONDS)

@@ -68,7 +68,10 @@ def running(ground: Playground, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     arguments = ["--home", ground.home, "--repository", ground.repository, "--sandbox", "process"]
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [*TRAPLINE, "controller", *map(str, arguments)], stderr=file, stdout=file, env=environment()
+            [*TRAPLINE, "controller", *map(str, arguments)],
+            stderr=file,
+            stdout=file,
+            env=environment() | {"PYTHONFAULTHANDLER": "1"},
         )
     try:
         yield process
@@ -76,6 +79,16 @@ def running(ground: Playground, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         if process.poll() is None:
             process.kill()
             process.wait()
+
+
+def ended(process: subprocess.Popen[bytes], log: Path) -> int:
+    """The exit code of a process that was told to stop; where it does not, the report shows what its threads do."""
+    try:
+        return process.wait(timeout=90)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        process.wait()
+        pytest.fail(f"it did not stop:\n{log.read_text()}")
 
 
 def once(trapline: Callable[..., Any], ground: Playground, *more: str) -> Any:
@@ -171,7 +184,7 @@ def test_the_loop_deploys_what_is_merged_and_stops_cleanly(
         eventually(lambda: b"deployed two" in log.read_bytes())
         eventually(lambda: [row["state"] for row in ground.rows(deliveries)] == ["delivered"])
         process.send_signal(stop)
-        assert process.wait(timeout=30) == 0
+        assert ended(process, log) == 0
     text = log.read_text()
     assert "Traceback" not in text
     assert "NO security boundary" in text

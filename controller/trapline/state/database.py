@@ -12,8 +12,21 @@ import sqlalchemy as sa
 from trapline.errors import TraplineError
 from trapline.state.schema import meta, metadata
 
+
+def add_what_is_missing(connection: sa.Connection) -> None:
+    """New tables, and new columns of text, empty where they cannot be null: all that most versions bring."""
+    metadata.create_all(connection)
+    for table in metadata.sorted_tables:
+        known = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                name, type_ = column.name, column.type.compile(connection.dialect)
+                default = "" if column.nullable else " NOT NULL DEFAULT ''"
+                connection.exec_driver_sql(f'ALTER TABLE {table.name} ADD COLUMN "{name}" {type_}{default}')
+
+
 # One entry per schema version, in order; entry N brings version N to N + 1. Entries are never changed once released.
-MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (metadata.create_all,)
+MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (metadata.create_all, add_what_is_missing)
 
 
 class Database:

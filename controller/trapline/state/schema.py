@@ -77,7 +77,40 @@ events = Table(
     Column("kind", sa.String, nullable=False),
     Column("revision", sa.String, nullable=False),
     Column("build_digest", sa.String, nullable=False, default=""),
+    Column("deploy_digest", sa.String, nullable=False, default=""),
+    Column("path", sa.String, nullable=False, default=""),  # where the detection was at that revision
     Column("message", sa.Text, nullable=False, default=""),
+)
+
+# What people decided by hand, against git, until they take it back: one row per detection and kind of decision.
+overrides = Table(
+    "overrides",
+    metadata,
+    Column("identity", sa.String, primary_key=True),
+    Column("kind", sa.String, primary_key=True),  # pinned, suspended
+    Column("revision", sa.String, nullable=False, default=""),  # pinned: the version is this path at this revision
+    Column("path", sa.String, nullable=False, default=""),
+    Column("deploy_digest", sa.String, nullable=False, default=""),
+    Column("reason", sa.Text, nullable=False, default=""),
+    Column("at", UTCDateTime, nullable=False),
+)
+
+# What a build looked like when it was made, as its backend tells it: another look since then is somebody's hand.
+builds = Table(
+    "builds",
+    metadata,
+    Column("digest", sa.String, primary_key=True),
+    Column("seal", sa.String, nullable=False),
+    Column("built_at", UTCDateTime, nullable=False),
+)
+
+# Who does what only one may do at a time, and until when it counts as alive.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", sa.String, primary_key=True),
+    Column("holder", sa.String, nullable=False),
+    Column("expires_at", UTCDateTime, nullable=False),
 )
 
 # The resolved requirements of a requirements.txt on a platform, kept until either changes.

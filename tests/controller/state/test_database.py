@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from trapline.errors import TraplineError
 from trapline.state.database import MIGRATIONS, Database
-from trapline.state.schema import UTCDateTime, checkpoints, meta
+from trapline.state.schema import UTCDateTime, checkpoints, events, meta, overrides
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
 
@@ -55,6 +55,23 @@ def test_a_newer_schema_is_refused_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(TraplineError, match="newer Trapline") as caught:
         Database.in_home(tmp_path)
     assert "upgrade" in caught.value.remedy
+
+
+def test_the_first_schema_is_migrated_and_loses_nothing(tmp_path: Path) -> None:
+    old = Database.in_home(tmp_path)
+    with old.transaction() as connection:
+        connection.execute(events.insert().values(at=NOW, identity="a", kind="deployed", revision="r"))
+        for table in ("overrides", "builds", "leases"):
+            connection.exec_driver_sql(f"DROP TABLE {table}")
+        for column in ("deploy_digest", "path"):
+            connection.exec_driver_sql(f"ALTER TABLE events DROP COLUMN {column}")
+        connection.execute(meta.update().where(meta.c.key == "schema").values(value=1))
+    old.close()
+    new = Database.in_home(tmp_path)
+    with new.reading() as connection:
+        [event] = connection.execute(sa.select(events)).mappings()
+        assert connection.execute(sa.select(overrides)).all() == []
+    assert (event["identity"], event["deploy_digest"], event["path"]) == ("a", "", "")
 
 
 def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:
