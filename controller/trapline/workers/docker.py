@@ -25,7 +25,7 @@ from docker.types import LogConfig, Ulimit
 
 from trapline.workers import layout
 from trapline.workers.container import Container
-from trapline.workers.interface import BackendUnavailable, Build, BuildDigest, Limits, Rule, WorkerError
+from trapline.workers.interface import BackendUnavailable, Build, BuildDigest, Limits, Rule, Seal, WorkerError
 from trapline.workers.worker import SandboxWorker
 
 # What sandbox/image/debian.sh makes, on machines that reach no image registry.
@@ -89,26 +89,26 @@ class DockerBackend:
         libc = "gnu" if self._probed["libc"] == "glibc" else "musl"
         return f"{major}.{minor}", f"{self._probed['machine']}-unknown-linux-{libc}"
 
-    def built(self) -> set[BuildDigest]:
+    def built(self) -> dict[BuildDigest, Seal]:
+        """Our images, by label, each under its own tag: one that was tagged as another build is not that build."""
         with _engine("list the builds"):
-            images = self._client.api.images(filters={"label": [f"{SCOPE}={self._scope}"]})
-        tagged = [(BuildDigest(image["Labels"][DIGEST]), image["RepoTags"] or []) for image in images]
-        return {digest for digest, tags in tagged if self._tag(digest) in tags}
+            images = self._client.api.images(filters={"label": [f"{SCOPE}={self._scope}", DIGEST]})
+        labelled = ((BuildDigest(image["Labels"][DIGEST]), image) for image in images)
+        return {
+            digest: Seal(image["Id"]) for digest, image in labelled if self._tag(digest) in (image["RepoTags"] or [])
+        }
 
-    def build(self, build: Build) -> None:
-        """Makes the build ready, whole or not at all, for its tag is set last; a no-op where it is ready already."""
-        if build.digest in self.built():
-            return
+    def build(self, build: Build) -> Seal:
+        """Makes the build ready, whole or not at all, for its tag is set last; a no-op where it is there already."""
         with tempfile.TemporaryFile() as context, _engine(f"build detection {build.detection}"):
+            if there := self._seal(build.digest):
+                return there
             self._write_context(context, build)
-            for left in reversed(range(BUILD_ATTEMPTS)):
-                context.seek(0)
-                try:
-                    self._build_image(context, self._tag(build.digest))
-                    return
-                except (BuildError, APIError):
-                    if not left:  # else somebody's prune may have taken a layer that this build was about to stand on
-                        raise
+            for _ in range(BUILD_ATTEMPTS - 1):
+                # Somebody's prune may take a layer that this build was about to stand on.
+                with contextlib.suppress(BuildError, APIError):
+                    return self._build_image(context, self._tag(build.digest))
+            return self._build_image(context, self._tag(build.digest))
 
     def start(self, digest: BuildDigest, rule: Rule, limits: Limits) -> SandboxWorker:
         """Starts a worker and loads the rule. Raises WorkerError where the script cannot be imported."""
@@ -124,16 +124,29 @@ class DockerBackend:
         return SandboxWorker(channel, rule, limits, rlimits={"RLIMIT_CORE": 0})
 
     def remove(self, digests: Iterable[BuildDigest]) -> None:
+        """Takes our tags off our images, which the engine then drops. An image that only bears our tag is not ours."""
         for digest in digests:
             with _engine(f"remove build {digest}"), contextlib.suppress(ImageNotFound), _image_store(exclusive=True):
-                self._client.images.remove(self._tag(digest), force=True)
+                if self._seal(digest):
+                    self._client.images.remove(self._tag(digest), force=True)
         self._sweep()  # what a running worker kept the engine from removing earlier
 
-    def _build_image(self, context: IO[bytes], tag: str) -> None:
+    def _seal(self, digest: BuildDigest) -> Seal | None:
+        """The id of the image of a build; None where there is none, or something else bears its tag."""
+        try:
+            image = self._client.images.get(self._tag(digest))
+        except ImageNotFound:
+            return None
+        ours = (image.labels.get(DIGEST), image.labels.get(SCOPE)) == (digest, self._scope)
+        return Seal(str(image.id)) if ours else None
+
+    def _build_image(self, context: IO[bytes], tag: str) -> Seal:
+        context.seek(0)
         with _image_store(exclusive=False):
-            self._client.images.build(
+            image, _ = self._client.images.build(
                 fileobj=context, custom_context=True, tag=tag, network_mode="none", rm=True, forcerm=True
             )
+        return Seal(str(image.id))
 
     def _labels(self, digest: BuildDigest, detection: str) -> dict[str, str]:
         return {DIGEST: digest, DETECTION: detection, SCOPE: self._scope}

@@ -13,6 +13,9 @@ from trapline.errors import TraplineError
 
 BuildDigest = NewType("BuildDigest", str)
 
+Seal = NewType("Seal", str)
+"""What a build looks like to its backend: the same for as long as nobody touches the build, whatever runs in it."""
+
 
 class WorkerError(TraplineError):
     """A worker could not do its job as a whole. `outcome` is one of the names in docs/explanation/sandbox.md."""
@@ -131,12 +134,15 @@ class Backend(Protocol):
         """The Python version (`3.11`) and the uv platform (`x86_64-unknown-linux-gnu`) that requirements are for."""
         ...
 
-    def built(self) -> set[BuildDigest]:
-        """The digests that are whole and ready to start."""
+    def built(self) -> Mapping[BuildDigest, Seal]:
+        """Every build that is there, with its seal; cheap enough to be asked at each reconcile.
+
+        A seal other than the one that `build` returned says that the build was altered: remove it and build again.
+        """
         ...
 
-    def build(self, build: Build) -> None:
-        """Makes the build ready; atomic, and a no-op where it is ready already."""
+    def build(self, build: Build) -> Seal:
+        """Makes the build ready; atomic, and a no-op where it is there already."""
         ...
 
     def start(self, digest: BuildDigest, rule: Rule, limits: Limits) -> Worker:

@@ -16,14 +16,16 @@ from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
+from trapline.fingerprint import fingerprint
 from trapline.workers import channel, layout
 from trapline.workers.channel import Death
-from trapline.workers.interface import BackendUnavailable, Build, BuildDigest, Limits, Rule, WorkerError
+from trapline.workers.interface import BackendUnavailable, Build, BuildDigest, Limits, Rule, Seal, WorkerError
 from trapline.workers.worker import SandboxWorker
 
 FILE_BYTES = 16 * 1024 * 1024
 OPEN_FILES = 256
 STALE_SECONDS = 3600
+MODIFIED = 315_532_800  # 1980: what every file of a build says, so that one that was written to since shows
 _TEMPORARY = ".tmp-"
 
 
@@ -58,14 +60,15 @@ class ProcessBackend:
             system = f"unknown-linux-{'gnu' if platform.libc_ver()[0] == 'glibc' else 'musl'}"
         return f"{sys.version_info.major}.{sys.version_info.minor}", f"{machine}-{system}"
 
-    def built(self) -> set[BuildDigest]:
-        return {BuildDigest(path.name) for path in self._home.iterdir() if not path.name.startswith(".")}
+    def built(self) -> dict[BuildDigest, Seal]:
+        with os.scandir(self._home) as folders:
+            return {BuildDigest(found.name): _seal(found.path) for found in folders if not found.name.startswith(".")}
 
-    def build(self, build: Build) -> None:
-        """Makes the build ready; atomic, and a no-op where it is ready already."""
+    def build(self, build: Build) -> Seal:
+        """Makes the build ready; atomic, and a no-op where it is there already."""
         target = self._home / build.digest
         if target.is_dir():
-            return
+            return _seal(target)
         making = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self._home))
         try:
             _write(making, build)
@@ -75,6 +78,7 @@ class ProcessBackend:
                 raise WorkerError("unavailable", f"{target} cannot be written: {error}") from error
         finally:
             shutil.rmtree(making, ignore_errors=True)
+        return _seal(target)
 
     def start(self, digest: BuildDigest, rule: Rule, limits: Limits) -> SandboxWorker:
         """Starts a worker and loads the rule. Raises WorkerError where the script cannot be imported."""
@@ -170,4 +174,24 @@ def _write(root: Path, build: Build) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(entry.read())
         path.chmod(entry.mode)
+        os.utime(path, (MODIFIED, MODIFIED))
     root.chmod(0o755)
+
+
+def _seal(root: str | Path) -> Seal:
+    """What a build looks like from outside: no content is read. What cannot be looked at differs from what can."""
+    lines, folders = [], [(os.fsencode(root), b"")]
+    while folders:
+        folder, prefix = folders.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    found, path = entry.stat(follow_symlinks=False), prefix + entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append((entry.path, path + b"/"))
+                        lines.append(b"%s/ %o" % (path, found.st_mode))
+                    else:
+                        lines.append(b"%s %o %d %d" % (path, found.st_mode, found.st_size, found.st_mtime_ns))
+        except OSError as error:
+            lines.append(b"%s unreadable %d" % (prefix, error.errno or 0))
+    return Seal(fingerprint(b"\0".join(sorted(lines))))

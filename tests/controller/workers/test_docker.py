@@ -90,19 +90,19 @@ def test_scopes_do_not_see_each_other(docker_backend: DockerBackend, docker_base
     other = DockerBackend(docker_base_image, scope=f"test-{uuid.uuid4().hex}")
     build = build_of("def detect(r): ...")
     docker_backend.build(build)
-    assert other.built() == set()
+    assert other.built() == {}
     other.build(build)
     docker_backend.remove([build.digest])
-    assert other.built() == {build.digest}
+    assert other.built().keys() == {build.digest}
     other.remove([build.digest])
-    assert other.built() == set()
+    assert other.built() == {}
 
 
 def test_labels_say_what_an_image_is(docker_base_image: str, client: docker.DockerClient, build_of: BuildOf) -> None:
     scope = f"test-{uuid.uuid4().hex}"
     backend, build = DockerBackend(docker_base_image, scope=scope), build_of("def detect(r): ...")
     backend.build(build)
-    assert backend.built() == {build.digest}
+    assert backend.built().keys() == {build.digest}
     (image,) = client.images.list(filters={"label": f"{DIGEST}={build.digest}"})
     assert image.labels == {DIGEST: build.digest, DETECTION: "demo", SCOPE: scope}
     backend.remove([build.digest])

@@ -37,9 +37,9 @@ def test_a_build_that_breaks_off_is_no_build(
         patch.setattr(process, "_write", killed)
         with pytest.raises(KeyboardInterrupt):
             backend.build(build)
-    assert backend.built() == set()
+    assert backend.built() == {}
     backend.build(build)
-    assert backend.built() == {build.digest}
+    assert backend.built().keys() == {build.digest}
 
 
 def test_what_a_crash_left_is_swept_once_it_is_old(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_what_a_crash_left_is_swept_once_it_is_old(tmp_path: Path) -> None:
     backend = ProcessBackend(tmp_path)
     assert not old.exists()
     assert young.exists()
-    assert backend.built() == set()
+    assert backend.built() == {}
 
 
 def test_a_disk_that_cannot_be_written_is_said(tmp_path: Path, build_of: BuildOf) -> None:
