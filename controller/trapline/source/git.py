@@ -3,38 +3,72 @@
 from __future__ import annotations
 
 import fcntl
-import os
-import posixpath
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from git.cmd import Git
-from git.exc import GitCommandNotFound
-
-from trapline.config.files import File
+from trapline.source.access import Access, Login
+from trapline.source.command import Done, TimedOut, run_git
+from trapline.source.objects import Blobs, Damaged, list_entries, read_entries
 from trapline.source.remote import check_ref, check_url, explain_failure, redact
-from trapline.source.tree import MAX_FILES, SourceError, Tree, too_large, too_many, tree_of
+from trapline.source.tree import MAX_FILES, SourceError, Tree, clean_root, no_such_root, too_many
+from trapline.source.verify import Trust
 
 _TRACKED = "refs/trapline/tracked"  # the one ref of every mirror, whatever it is called at the other side
 _DAMAGED = "trapline-damaged"
 _STALE_SECONDS = 600.0
-_LITTER = ("*.lock", "refs/trapline/*.lock", "objects/pack/tmp_*", "objects/??/tmp_obj_*", "objects/tmp_*")
-_REGULAR = {"100644": False, "100755": True, "100664": False}
-_LINK, _SUBMODULE = "120000", "160000"
-_UNSAFE_PARTS = {"", ".", "..", ".git"}
+_LITTER = (
+    "*.lock",
+    "refs/**/*.lock",
+    "objects/pack/tmp_*",
+    "objects/pack/.tmp-*",
+    "objects/??/tmp_obj_*",
+    "objects/tmp_*",
+    "objects/info/**/*.lock",
+)
+_PLAIN = Access()
+_CLONE_PATIENCE = 10  # the first fetch brings the whole history, and has this many times as long
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a mirror that can be read has: the object of its ref, an annotated tag perhaps, and that object's commit."""
+
+    tip: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """The last tree that was read, and the blobs in it."""
+
+    root: str
+    tree: Tree
+    blobs: Blobs
 
 
 class Mirror:
     """One ref of one repository, kept beneath `path`. Safe with several processes on the same path."""
 
-    def __init__(self, url: str, path: Path, *, ref: str = "main", timeout: float = 60) -> None:
+    def __init__(
+        self,
+        url: str,
+        path: Path,
+        *,
+        ref: str = "main",
+        timeout: float = 60,
+        access: Access = _PLAIN,
+        trust: Trust | None = None,
+    ) -> None:
         check_url(url)
         check_ref(ref)
         self._url, self._path, self._ref, self._timeout = url, path, ref, timeout
+        self._access, self._trust = access, trust
+        self._last: _Reading | None = None
 
     def fetch(self) -> str:
         """Brings the mirror up to date and returns the commit that the ref is at. Follows force pushes.
@@ -43,122 +77,105 @@ class Mirror:
         """
         with self._locked():
             self._sweep()
-            name, tip = self._look_up()
-            if self._is_healthy():
+            login = self._access.login(self._url)
+            name, tip = self._look_up(login)
+            if held := self._held():
+                if held.tip == tip:
+                    return held.commit
                 try:
-                    return self._fetch_into(self._path, name, tip)
+                    return self._fetch_into(self._path, name, login, timeout=self._timeout)
                 except SourceError as error:
-                    if error.code != "corrupt" and self._is_healthy(thorough=True):
+                    if error.code != "corrupt" and self._is_whole():
                         raise
-            return self._clone(name)
+            return self._clone(name, login)
+
+    def current(self) -> str | None:
+        """The commit that the mirror has now, without asking the other side; None where there is no usable mirror."""
+        held = self._held()
+        return held.commit if held else None
 
     def resolve(self, revision: str) -> str:
         """The full commit id of a revision that the mirror has: an id, or the mirrored ref's name, or `HEAD~2`."""
+        if commit := self._find(revision):
+            return commit
+        message = f"{redact(self._url)} has no commit {revision} in {self._ref}"
+        raise SourceError("no-such-ref", message, remedy="name a commit of that branch; fetch if it is new")
+
+    def follows(self, revision: str, earlier: str) -> bool:
+        """Whether a commit is `earlier` or came after it: False after a force push, and where nobody knows."""
+        commit, before = self.resolve(revision), self._find(earlier)
+        return bool(before) and not self._git("merge-base", "--is-ancestor", before, commit).status
+
+    def verify(self, revision: str) -> None:
+        """Raises SourceError("unverified") for a commit that nobody who is trusted signed, where trust is asked for."""
+        if self._trust is not None:
+            self._trust.check(self._path, self.resolve(revision), timeout=self._timeout)
+
+    def read(self, revision: str, *, root: str = "") -> Tree:
+        """Every file at a revision, beneath `root` alone where one is given, from the object store.
+
+        Links and submodules are not followed. The last tree is kept, and of another one only what is new in it is read.
+        """
+        root, last = clean_root(root), self._last
+        if last and (last.tree.revision, last.root) == (revision, root):
+            return last.tree
+        commit = self.resolve(revision)
+        try:
+            entries = list_entries(self._git, commit, root)
+            if len(entries) > MAX_FILES:
+                raise too_many(f"{redact(self._url)} at {commit}")
+            if root and not entries:
+                raise no_such_root(root, commit, [entry.path for entry in list_entries(self._git, commit, "")])
+            tree, blobs = read_entries(self._git, commit, entries, last.blobs if last else {})
+        except Damaged as error:
+            raise self._corrupt(str(error)) from None
+        self._last = _Reading(root, tree, blobs)
+        return tree
+
+    def _find(self, revision: str) -> str:
+        """The full commit id of a revision; empty where the mirror does not have it."""
         check_ref(revision)
         wanted = revision
         for name in ("HEAD", self._ref):
             if revision == name or revision.startswith((f"{name}~", f"{name}^")):
                 wanted = _TRACKED + revision.removeprefix(name)
-        arguments = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}"]
-        status, out, _ = self._git(self._path, arguments)
-        if status:
-            message = f"{redact(self._url)} has no commit {revision} in {self._ref}"
-            raise SourceError("no-such-ref", message, remedy="name a commit of that branch; fetch if it is new")
-        return out.decode().strip()
+        done = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}")
+        return "" if done.status else done.out.decode().strip()
 
-    def read(self, revision: str, *, root: str = "") -> Tree:
-        """Every file beneath `root` at a revision, from the object store. Links and submodules are not followed."""
-        commit = self.resolve(revision)
-        arguments = ["ls-tree", "-r", "-z", "-l", "--full-tree", commit]
-        if (beneath := posixpath.normpath(root)) != ".":
-            arguments += ["--", beneath]
-        status, listing, said = self._git(self._path, arguments)
-        if status:
-            raise self._corrupt(said)
-        with self._objects() as content:
-            return self._tree(commit, listing, content)
-
-    def _tree(self, commit: str, listing: bytes, content: Callable[[str], bytes]) -> Tree:
-        files: dict[str, File] = {}
-        others: list[str] = []
-        for entry in filter(None, listing.split(b"\0")):
-            meta, _, raw = entry.partition(b"\t")
-            mode, _, oid, size = meta.decode().split()
-            path = os.fsdecode(raw)
-            if not path.isprintable() or _UNSAFE_PARTS & set(path.lower().split("/")):
-                others.append(f"{path!r}: has a name that is not safe to use")
-            elif mode == _SUBMODULE:
-                others.append(f"{path}: is a submodule, and submodules are not followed")
-            elif mode == _LINK:
-                files[path] = File(content=b"", absent="is a symbolic link, and links are not followed")
-            elif not size.isdigit():  # `BAD`: the object is not there
-                raise self._corrupt(f"the content of {path} is missing")
-            elif absent := too_large(int(size)):
-                files[path] = File(content=b"", absent=absent)
-            else:
-                files[path] = File(content=content(oid), executable=_REGULAR.get(mode, False))
-            if len(files) > MAX_FILES:
-                raise too_many(f"{redact(self._url)} at {commit}")
-        return tree_of(commit, files, tuple(others))
-
-    @contextmanager
-    def _objects(self) -> Iterator[Callable[[str], bytes]]:
-        """A function from object id to content, over one `git cat-file --batch`."""
-        git = Git(self._path)
-        git.update_environment(**_environment(), GIT_DIR=str(self._path))
-
-        def content(oid: str) -> bytes:
-            try:
-                return bytes(git.get_object_data(oid)[3])
-            except (ValueError, OSError) as error:
-                raise self._corrupt(str(error)) from None
-
-        try:
-            yield content
-        finally:
-            git.clear_cache()
-
-    def _look_up(self) -> tuple[str, str]:
+    def _look_up(self, login: Login) -> tuple[str, str]:
         """The full name and the object id of the ref at the other side."""
         full = self._ref == "HEAD" or self._ref.startswith("refs/")
         names = [self._ref] if full else [f"refs/heads/{self._ref}", f"refs/tags/{self._ref}"]
-        refs = self._ls_remote(names)
+        refs = self._ls_remote(names, login)
         for name in names:
             if name in refs:
                 return name, refs[name]
-        branches = [name.removeprefix("refs/heads/") for name in self._ls_remote(["refs/heads/*"])]
+        branches = [name.removeprefix("refs/heads/") for name in self._ls_remote(["refs/heads/*"], login)]
         message = f"{redact(self._url)} has no branch or tag {self._ref}"
         remedy = f"use one of: {', '.join(sorted(branches)[:10])}" if branches else "push a first commit to it"
         raise SourceError("no-such-ref", message, remedy=remedy)
 
-    def _ls_remote(self, patterns: Sequence[str]) -> dict[str, str]:
-        status, out, said = self._git(None, ["ls-remote", "--quiet", "--", self._url, *patterns])
-        if status:
-            raise explain_failure(self._url, said, timeout=self._timeout)
-        lines = (line.partition("\t") for line in out.decode(errors="replace").splitlines())
+    def _ls_remote(self, patterns: Sequence[str], login: Login) -> dict[str, str]:
+        done = self._ask(["ls-remote", "--quiet", "--", login.url, *patterns], login, self._timeout)
+        lines = (line.partition("\t") for line in done.out.decode(errors="replace").splitlines())
         return {name: oid for oid, _, name in lines}
 
-    def _fetch_into(self, path: Path, name: str, tip: str = "") -> str:
-        if not tip or tip != self._commit(path):
-            arguments = ["fetch", "--quiet", "--no-tags", "--force", "--no-write-fetch-head", "--", self._url]
-            status, _, said = self._git(path, [*arguments, f"+{name}:{_TRACKED}"])
-            if status:
-                raise explain_failure(self._url, said, timeout=self._timeout)
-        if commit := self._commit(path):
-            return commit
+    def _fetch_into(self, path: Path, name: str, login: Login, *, timeout: float) -> str:
+        options = ["--quiet", "--no-tags", "--force", "--no-write-fetch-head"]
+        self._ask([f"--git-dir={path}", "fetch", *options, "--", login.url, f"+{name}:{_TRACKED}"], login, timeout)
+        if held := self._held(path):
+            return held.commit
         raise self._corrupt("the fetched commit is not there")
 
-    def _clone(self, name: str) -> str:
+    def _clone(self, name: str, login: Login) -> str:
         """Builds the mirror beside its place and moves it there, so that a half-made one is never seen."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f"{self._path.name}.tmp-", dir=self._path.parent))
         replaced = fresh.with_name(f"{fresh.name}-old")
         try:
-            template = ["init", "--quiet", "--bare", "--template=", str(fresh)]
-            status, _, said = self._git(None, template)
-            if status:
-                raise self._corrupt(said)
-            commit = self._fetch_into(fresh, name)
+            done = self._run(["init", "--quiet", "--bare", "--template=", str(fresh)])
+            if done.status:
+                raise self._corrupt(done.said)
+            commit = self._fetch_into(fresh, name, login, timeout=self._timeout * _CLONE_PATIENCE)
             if self._path.exists():
                 self._path.rename(replaced)
             fresh.rename(self._path)
@@ -167,21 +184,22 @@ class Mirror:
             shutil.rmtree(fresh, ignore_errors=True)
             shutil.rmtree(replaced, ignore_errors=True)
 
-    def _commit(self, path: Path) -> str:
-        """The tracked commit, or an empty text where it or its tree cannot be read."""
-        status, out, _ = self._git(path, ["rev-parse", "--verify", "--quiet", f"{_TRACKED}^{{commit}}"])
-        commit = out.decode().strip()
-        if status or self._git(path, ["rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}"])[0]:
-            return ""
-        return commit
+    def _held(self, path: Path | None = None) -> _Held | None:
+        """What the mirror has, in one look; None where its ref, the commit or the commit's tree cannot be read."""
+        path = path or self._path
+        if not path.is_dir() or (path / _DAMAGED).exists():
+            return None
+        asked = "".join(f"{_TRACKED}{what}\n" for what in ("", "^{commit}", "^{tree}"))
+        done = self._run(
+            [f"--git-dir={path}", "cat-file", "--batch-check=%(objectname) %(objecttype)"], feed=asked.encode()
+        )
+        found = [line.split() for line in done.out.decode().splitlines()]
+        if done.status or [kind for _, kind in found[1:]] != ["commit", "tree"]:
+            return None
+        return _Held(tip=found[0][0], commit=found[1][0])
 
-    def _is_healthy(self, *, thorough: bool = False) -> bool:
-        if (self._path / _DAMAGED).exists() or not (self._path / "HEAD").is_file():
-            return False
-        if self._git(self._path, ["rev-parse", "--git-dir"])[0]:
-            return False
-        has_ref = self._git(self._path, ["show-ref", "--verify", "--quiet", _TRACKED])[0] == 0
-        return has_ref and not (thorough and self._git(self._path, ["fsck", "--connectivity-only"])[0])
+    def _is_whole(self) -> bool:
+        return self._held() is not None and not self._git("fsck", "--connectivity-only").status
 
     def _sweep(self) -> None:
         """Removes what killed processes left: git never takes over a lock, however old."""
@@ -208,39 +226,24 @@ class Mirror:
         message = f"the mirror {self._path} of {redact(self._url)} is damaged: {redact(said.strip(), self._url)}"
         return SourceError("corrupt", message, remedy="fetch again, which repairs it; else delete that directory")
 
-    def _git(self, path: Path | None, arguments: list[str]) -> tuple[int, bytes, str]:
-        """Exit status, output and what was said on stderr; a timeout is a status of its own making."""
-        where = [f"--git-dir={path}"] if path else []
-        options = ["core.hooksPath=/dev/null", "gc.autoDetach=false", "maintenance.autoDetach=false"]
-        command = ["git", *where, *(part for option in options for part in ("-c", option)), *arguments]
+    def _ask(self, arguments: Sequence[str], login: Login, timeout: float) -> Done:
+        """Runs what speaks to the other side. Raises SourceError with the reason and a remedy where that fails."""
         try:
-            status, out, said = Git(self._path.parent).execute(
-                command,
-                env=_environment(),
-                with_extended_output=True,
-                with_exceptions=False,
-                stdout_as_string=False,
-                strip_newline_in_stdout=False,
-                kill_after_timeout=self._timeout,
-            )
-        except GitCommandNotFound:
-            message = "the command `git` was not found"
-            raise SourceError("unreachable", message, remedy="install git and put it on PATH") from None
-        assert isinstance(out, bytes)
-        return int(status), out, str(said)
+            done = run_git(arguments, cwd=self._path.parent, timeout=timeout, environment=login.environment)
+        except TimedOut:
+            message = f"{redact(self._url)} did not answer within {timeout:g} s"
+            raise SourceError("unreachable", message, remedy="check the network and the proxy") from None
+        if done.status:
+            raise explain_failure(self._url, redact(done.said, self._url, *login.secrets))
+        return done
 
+    def _git(self, *arguments: str, feed: bytes = b"") -> Done:
+        """Runs git in the mirror."""
+        return self._run([f"--git-dir={self._path}", *arguments], feed=feed)
 
-def _environment() -> dict[str, str]:
-    """No prompts, no surprises in protocols, plain English."""
-    environment = {
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "",
-        "SSH_ASKPASS": "",
-        "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "LC_ALL": "C",
-    }
-    if "GIT_SSH_COMMAND" not in os.environ and "GIT_SSH" not in os.environ:
-        environment["GIT_SSH_COMMAND"] = "ssh -o BatchMode=yes"
-    return environment
+    def _run(self, arguments: Sequence[str], *, feed: bytes = b"") -> Done:
+        try:
+            return run_git(arguments, cwd=self._path.parent, timeout=self._timeout, feed=feed)
+        except TimedOut:
+            message = f"git did not finish with the mirror {self._path} within {self._timeout:g} s"
+            raise SourceError("unreachable", message, remedy="check the disk that it is on") from None

@@ -42,12 +42,14 @@ def test_a_revision_is_read_with_its_exec_bits(origin: Origin, mirror: Mirror) -
     }
 
 
-def test_root_narrows_and_a_missing_root_is_empty(origin: Origin, mirror: Mirror) -> None:
+def test_root_narrows(origin: Origin, mirror: Mirror) -> None:
     origin.commit(detections__a="1", docs__b="2", detectionsx__c="3")
     commit = mirror.fetch()
     assert set(mirror.read(commit, root="detections").files) == {"detections/a"}
     assert set(mirror.read(commit, root="detections/").files) == {"detections/a"}
-    assert mirror.read(commit, root="nothing").files == {}
+    with pytest.raises(SourceError, match=r"no folder nothing .*use one of: detections, detectionsx, docs") as caught:
+        mirror.read(commit, root="nothing")
+    assert caught.value.code == "no-such-root"
     assert len(mirror.read(commit, root=".").files) == 3
 
 

@@ -1,0 +1,116 @@
+"""Reading a commit out of the object store: its listing, and those blobs that were not read before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from trapline.config.files import File
+from trapline.source.command import Done
+from trapline.source.tree import Tree, too_large, tree_of
+
+Blobs = Mapping[str, File]
+"""Files by object id: what one reading hands to the next, which then reads only what is new."""
+
+_EXECUTABLE, _LINK, _SUBMODULE = "100755", "120000", "160000"
+_UNSAFE_PARTS = {"", ".", "..", ".git"}
+_LINKED = File(content=b"", absent="is a symbolic link, and links are not followed")
+
+
+class Damaged(Exception):
+    """The object store lacks what it should have, or git cannot read it."""
+
+
+class Run(Protocol):
+    """Runs git in the repository that is read."""
+
+    def __call__(self, *arguments: str, feed: bytes = b"") -> Done: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a commit's listing."""
+
+    mode: str
+    oid: str
+    path: str
+
+    @property
+    def left_out(self) -> str:
+        """Why nothing of it is read; empty for files and links."""
+        if not self.path.isprintable() or _UNSAFE_PARTS & set(self.path.lower().split("/")):
+            return f"{self.path!r}: has a name that is not safe to use"
+        if self.mode == _SUBMODULE:
+            return f"{self.path}: is a submodule, and submodules are not followed"
+        return ""
+
+
+def list_entries(run: Run, commit: str, folder: str) -> list[Entry]:
+    """Everything beneath a folder of a commit, `` for all of it. Raises Damaged."""
+    done = run("ls-tree", "-r", "-z", "--full-tree", commit, *(["--", folder] if folder else []))
+    if done.status:
+        raise Damaged(done.said)
+    return [_entry(line) for line in done.out.split(b"\0") if line]
+
+
+def read_entries(run: Run, commit: str, entries: Collection[Entry], known: Blobs) -> tuple[Tree, Blobs]:
+    """The entries as a Tree, and the blobs that it took. Raises Damaged."""
+    others = tuple(entry.left_out for entry in entries if entry.left_out)
+    usable = [entry for entry in entries if not entry.left_out]
+    needed = {entry.oid for entry in usable if entry.mode != _LINK}
+    blobs = {oid: known[oid] for oid in needed & known.keys()} | _read_blobs(run, needed - known.keys())
+    return tree_of(commit, {entry.path: _file(entry, blobs) for entry in usable}, others), blobs
+
+
+def _entry(line: bytes) -> Entry:
+    meta, _, path = line.partition(b"\t")
+    mode, _, oid = meta.decode().split()
+    return Entry(mode, oid, os.fsdecode(path))
+
+
+def _file(entry: Entry, blobs: Blobs) -> File:
+    if entry.mode == _LINK:
+        return _LINKED
+    file = blobs[entry.oid]
+    return file.model_copy(update={"executable": True}) if entry.mode == _EXECUTABLE else file
+
+
+def _read_blobs(run: Run, oids: Collection[str]) -> dict[str, File]:
+    """Two commands for however many blobs: the first tells those that are too large to be read at all."""
+    if not oids:
+        return {}
+    blobs: dict[str, File] = {}
+    for oid, size in _sizes(run, oids):
+        blobs[oid] = File(content=b"", absent=too_large(size))
+    small = [oid for oid, file in blobs.items() if not file.absent]
+    return blobs | {oid: File(content=content) for oid, content in _contents(run, small)}
+
+
+def _sizes(run: Run, oids: Collection[str]) -> Iterator[tuple[str, int]]:
+    done = run("cat-file", "--batch-check=%(objectname) %(objectsize)", feed=_lines(oids))
+    found = [line.split() for line in done.out.decode().splitlines()]
+    missing = [oid for oid, size in found if not size.isdigit()]
+    if done.status or missing or len(found) != len(oids):
+        raise Damaged(done.said or f"{len(missing)} objects are missing, {', '.join(missing[:3])} among them")
+    return ((oid, int(size)) for oid, size in found)
+
+
+def _contents(run: Run, oids: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    done = run("cat-file", "--batch=%(objectname) %(objectsize)", feed=_lines(oids))
+    at = 0
+    for _ in oids:
+        head, _, _ = done.out[at : at + 200].partition(b"\n")
+        oid, _, size = head.decode().partition(" ")
+        if not size.isdigit():
+            raise Damaged(done.said or f"the content of {oid} is missing")
+        start = at + len(head) + 1
+        at = start + int(size) + 1
+        if at > len(done.out):
+            raise Damaged(done.said or f"the content of {oid} is cut short")
+        yield oid, done.out[start : at - 1]
+
+
+def _lines(oids: Collection[str]) -> bytes:
+    return "".join(f"{oid}\n" for oid in oids).encode()
