@@ -1,115 +1,170 @@
-"""A detection's requirements: checked, locked with hashes, fetched as wheels on the controller, shared by equal locks.
-
-uv does the resolving and fetching, so the user's own index, certificates and find-links settings are honoured.
-"""
+"""A detection's requirements: checked, locked with hashes, fetched on the controller, shared by equal locks."""
 
 from __future__ import annotations
 
-import hashlib
+import os
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+import time
+from collections.abc import Collection, Iterator
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
 
-import uv
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from trapline.deploy.resolver import OUR_OWN, Resolver, ResolverError
 from trapline.errors import Problem, TraplineError
+from trapline.fingerprint import fingerprint
 
 REQUIREMENTS_FILE = "requirements.txt"
 LOCK_FILE = "requirements.lock"
+UV_SECONDS = 600.0
+STALE = timedelta(hours=1)
+"""When what a killed fetch left is nobody's any more: no fetch takes that long."""
 
-# Never looked up in an index: whoever registered such a name there would get code into every sandbox.
-OUR_OWN = frozenset({"trapline", "trapline-sandbox", "trapline-plugins"})
-
+_TEMPORARY = ".fetching-"
 _HASH_OPTION = re.compile(r"\s--hash=\S+")
+_NO_WHEEL = re.compile(r"no (usable |compatible )?wheels?\b")
 
 
 class RequirementsError(TraplineError):
-    """A detection's requirements cannot be had; `problem` names the file and line."""
+    """A detection's requirements cannot be had; `problem` names the file and line.
 
-    def __init__(self, problem: Problem) -> None:
+    `transient` says that nobody is at fault who wrote the detection: an index did not answer, and may do so later.
+    """
+
+    def __init__(self, problem: Problem, *, transient: bool = False) -> None:
         super().__init__(str(problem))
         self.problem = problem
+        self.transient = transient
 
 
 class Requirements:
     """Locks and fetches requirements for one Python and platform, with a cache of fetched folders in `folder`."""
 
-    def __init__(self, folder: Path, *, python: str, platform: str) -> None:
+    def __init__(self, folder: Path, *, python: str, platform: str, seconds: float = UV_SECONDS) -> None:
         self._folder = folder
-        self._python = python
-        self._platform = platform
+        self._resolver = Resolver(python, platform, seconds)
 
-    def lock_key(self, text: str) -> str:
-        """What a lock depends on: the requirements' text, the Python and the platform."""
-        return hashlib.sha256("\0".join([text, self._python, self._platform]).encode()).hexdigest()
+    def lock_key(self, text: str, *, allow_source_builds: bool = False) -> str:
+        """What a lock depends on: the requirements' text, Python and platform, and whether only wheels are taken."""
+        return self._digest(text, allow_source_builds)
 
-    def lock(self, text: str, *, path: str) -> str:
-        """Resolves requirements to exact versions with hashes. Raises RequirementsError naming file and line."""
+    def lock(self, text: str, *, path: str, allow_source_builds: bool = False, prefer: str = "") -> str:
+        """Resolves requirements to exact versions with hashes. Raises RequirementsError naming file and line.
+
+        `prefer` is a lock whose versions are kept wherever the requirements still allow them.
+        """
+        check(text, path=path)
         with tempfile.TemporaryDirectory() as scratch:
-            source = Path(scratch, "requirements.txt")
+            source, locked = Path(scratch, REQUIREMENTS_FILE), Path(scratch, LOCK_FILE)
             source.write_text(text)
-            done = self._uv(
-                *("pip", "compile", str(source), "--generate-hashes", "--no-header", "--no-annotate"),
-                *("--no-emit-index-url", "--no-emit-find-links"),
-            )
-        if done.returncode:
-            raise RequirementsError(_resolution_problem(text, path, done.stderr))
-        return done.stdout
+            locked.write_text(prefer)
+            try:
+                self._resolver.run(
+                    *("pip", "compile", str(source), "--output-file", str(locked), "--generate-hashes"),
+                    *("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"),
+                    allow_source_builds=allow_source_builds,
+                )
+            except ResolverError as error:
+                raise self._failed(error, path, text) from error
+            return locked.read_text()
 
-    def fetch(self, lock: str, *, path: str) -> Path | None:
+    def fetch(self, lock: str, *, path: str, allow_source_builds: bool = False) -> Path | None:
         """The folder with what the lock names installed in it; None where it names nothing.
 
         Made in a temporary sibling and moved into place whole, so that a kill leaves nothing half-made.
         """
         if not any(_logical_lines(lock)):
             return None
-        target = self._folder / hashlib.sha256(f"{self._python}\0{self._platform}\0{lock}".encode()).hexdigest()[:40]
-        if target.is_dir():
+        target = self._target(lock, allow_source_builds)
+        if _touched(target):
             return target
         self._folder.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".fetching-", dir=self._folder))
+        scratch = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self._folder))
         try:
-            pinned, packages = scratch / "requirements.lock", scratch / "packages"
+            pinned, packages = scratch / LOCK_FILE, scratch / "packages"
             pinned.write_text(lock)
-            done = self._uv(
+            packages.mkdir()
+            self._resolver.run(
                 *("pip", "install", "-r", str(pinned), "--target", str(packages)),
                 *("--no-deps", "--require-hashes", "--link-mode", "copy"),
+                allow_source_builds=allow_source_builds,
             )
-            if done.returncode:
-                raise RequirementsError(_resolution_problem(lock, path, done.stderr))
             try:
                 packages.rename(target)
             except OSError:  # another build fetched the same lock meanwhile
                 if not target.is_dir():
                     raise
+        except ResolverError as error:
+            # The lines of a lock that we made ourselves say nothing to anybody.
+            raise self._failed(error, path, lock if PurePosixPath(path).name == LOCK_FILE else "") from error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return target
 
-    def _uv(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Wheels only: building a source distribution would run its code here, outside every sandbox."""
-        return subprocess.run(
-            [
-                *(uv.find_uv_bin(), "--color", "never", "--no-progress", "--quiet", *arguments),
-                *("--only-binary", ":all:", "--python", sys.executable),
-                *("--python-version", self._python, "--python-platform", self._platform),
-            ],
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-        )
+    def collect(self, keep_locks: Collection[str], *, older_than: timedelta = timedelta(days=7)) -> None:
+        """Removes what no lock to be kept stands for and nobody fetched for that long, and what killed fetches left."""
+        if not self._folder.is_dir():
+            return
+        keep = {self._target(lock, allowed).name for lock in keep_locks for allowed in (False, True)}
+        for folder in list(self._folder.iterdir()):
+            limit = STALE if folder.name.startswith(_TEMPORARY) else older_than
+            try:
+                old = folder.stat().st_mtime < time.time() - limit.total_seconds()
+                if old and folder.name not in keep:
+                    doomed = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self._folder))
+                    folder.rename(doomed / "packages")  # gone at once for `fetch`, whatever becomes of the rest
+                    shutil.rmtree(doomed, ignore_errors=True)
+            except FileNotFoundError:  # another process collects, too
+                continue
+
+    def _target(self, lock: str, allow_source_builds: bool) -> Path:
+        return self._folder / self._digest(lock, allow_source_builds)[:40]
+
+    def _digest(self, text: str, allow_source_builds: bool) -> str:
+        parts = (text, self._resolver.python, self._resolver.platform, "source" if allow_source_builds else "wheels")
+        return fingerprint(*(part.encode() for part in parts))
+
+    def _failed(self, error: ResolverError, path: str, text: str) -> RequirementsError:
+        """uv's words, with the line of `text` that they name; 0 where they name none of its own."""
+        words = error.message[:600]
+        if error.transient:
+            message = f"the package index cannot be reached: {words}"
+            remedy = (
+                "it is tried again by itself; if this lasts, look at the index and network settings of the controller"
+            )
+        elif _NO_WHEEL.search(words):
+            message = f"a package has no wheel for Python {self._resolver.python} on {self._resolver.platform}: {words}"
+            remedy = (
+                "take a version that has one; or set `allow_source_builds: true` in the detection's config, which lets "
+                "the package's build code run on the controller"
+            )
+        else:
+            message = f"the requirements cannot be resolved: {words}"
+            remedy = "correct the name or version, or make the package available as a wheel in your index"
+        problem = Problem(path, _line_named(text, words), "error", "requirement", message, remedy)
+        return RequirementsError(problem, transient=error.transient)
 
 
 def check(text: str, *, path: str) -> None:
-    """Raises RequirementsError for the first line of a requirements file or lock that asks for more than packages."""
+    """Raises RequirementsError for the first line of a requirements file or lock that asks for more than packages.
+
+    A file named requirements.lock must also be one: each line pinned to one version, with hashes.
+    """
     for number, line in _logical_lines(text):
-        _check_line(line, path=path, number=number)
+        problem = _problem(line, path=path, number=number)
+        if problem is None and PurePosixPath(path).name == LOCK_FILE:
+            problem = _lock_problem(line, path=path, number=number)
+        if problem:
+            raise RequirementsError(problem)
+
+
+def pins(lock: str) -> frozenset[str]:
+    """What a lock decides, without the hashes that vouch for it."""
+    return frozenset(str(_requirement(line)) for _, line in _logical_lines(lock))
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -129,44 +184,59 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         yield number, held.strip()
 
 
-def _check_line(line: str, *, path: str, number: int) -> None:
+def _requirement(line: str) -> Requirement:
+    return Requirement(_HASH_OPTION.sub("", line))
+
+
+def _problem(line: str, *, path: str, number: int) -> Problem | None:
     """Only names, versions, extras, markers and hashes: no options, addresses or paths, which could read our disk."""
 
-    def refuse(message: str, remedy: str) -> RequirementsError:
-        return RequirementsError(Problem(path, number, "error", "requirement", message, remedy))
+    def refused(message: str, remedy: str) -> Problem:
+        return Problem(path, number, "error", "requirement", message, remedy)
 
     if line.startswith("-"):
-        raise refuse(
+        return refused(
             f"the option {line.split()[0]!r} is not taken from a detection",
             "name packages only; indexes are set for the controller, with uv's or pip's own settings",
         )
     try:
-        requirement = Requirement(_HASH_OPTION.sub("", line))
+        requirement = _requirement(line)
     except InvalidRequirement as error:
         reason = str(error).split("\n", 1)[0]
-        raise refuse(f"{line!r} is not a requirement: {reason}", "write it as `name==version`") from error
+        return refused(f"{line!r} is not a requirement: {reason}", "write it as `name==version`")
     if requirement.url:
-        raise refuse(f"{requirement.name} is asked for by an address", "name a released version: `name==version`")
+        return refused(f"{requirement.name} is asked for by an address", "name a released version: `name==version`")
     if canonicalize_name(requirement.name) in OUR_OWN:
-        raise refuse(
+        return refused(
             f"{requirement.name} is Trapline's own package and is never fetched",
             "remove the line: what a rule may use of it is in every sandbox already",
         )
+    return None
 
 
-def _resolution_problem(text: str, path: str, stderr: str) -> Problem:
-    """uv's words, with the line of the requirement that they name."""
-    words = " ".join(line.strip(" ×╰─▶│├→") for line in stderr.splitlines() if line.strip())
+def _lock_problem(line: str, *, path: str, number: int) -> Problem | None:
+    requirement = _requirement(line)
+    (specifier,) = requirement.specifier if len(requirement.specifier) == 1 else (None,)
+    if specifier is None or specifier.operator not in ("==", "===") or specifier.version.endswith("*"):
+        message = f"{requirement.name} is not pinned to one version with `==`"
+    elif not _HASH_OPTION.search(line):
+        message = f"{requirement.name} has no hash"
+    else:
+        return None
+    return Problem(path, number, "error", "lock", message, "write the lock with `trapline lock NAME`")
+
+
+def _line_named(text: str, words: str) -> int:
+    """The first line whose package the words name; where there is none, the file as a whole."""
     named = {canonicalize_name(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", words)}
-    line = next(
-        (number for number, line in _logical_lines(text) if canonicalize_name(re.split(r"[^\w.-]", line)[0]) in named),
-        1,
-    )
-    return Problem(
-        path,
-        line,
-        "error",
-        "requirement",
-        f"the requirements cannot be resolved: {words[:600] or 'uv gave no reason'}",
-        "correct the name or version, or make the package available as a wheel in your index",
-    )
+    lines = ((number, canonicalize_name(re.split(r"[^\w.-]", line)[0])) for number, line in _logical_lines(text))
+    return next((number for number, name in lines if name in named), 0)
+
+
+def _touched(folder: Path) -> bool:
+    """Whether it is there; if so, it is marked as used."""
+    try:
+        os.utime(folder)
+    except FileNotFoundError:
+        return False
+    return True

@@ -167,6 +167,11 @@ class DetectionConfig(_Part):
     tables: tuple[str, ...] = Field(min_length=1, description="Names of the tables to run on.")
     tags: tuple[str, ...] = Field(default=(), description="Words to group detections by.")
     query: QuerySettings = Field(default=QuerySettings(), description="What is asked of the tables.")
+    allow_source_builds: bool = Field(
+        default=False,
+        strict=True,
+        description="Whether requirements may be built from source, which runs their build code on the controller.",
+    )
     tests: tuple[TestCase, ...] = Field(default=(), description="Tests that run on every change.")
 
     @field_validator("tables")
