@@ -121,6 +121,17 @@ class PruneSettings(_Part):
     max_share: float = Field(
         default=0.3, ge=0, le=1, strict=True, description="Share of all detections that one may remove."
     )
+    rollbacks: int = Field(
+        default=2, ge=0, le=100, strict=True, description="Earlier builds kept for each detection, to roll back to."
+    )
+
+
+class OnDeploySettings(_Part):
+    """The `on_deploy` section, secrets as references."""
+
+    url: str = Field(min_length=1, description="Where results of deployments are POSTed to.")
+    secret: str | None = Field(default=None, description="Signs every request: `whsec_` and a key in base64.")
+    headers: Mapping[str, str] = Field(default_factory=dict, description="More headers, such as Authorization.")
 
 
 class Settings(_Part):
@@ -134,6 +145,7 @@ class Settings(_Part):
     schedule: ScheduleSettings = Field(default=ScheduleSettings(), description="When things happen.")
     sandbox: SandboxSettings = Field(default=SandboxSettings(), description="How detections are isolated.")
     prune: PruneSettings = Field(default=PruneSettings(), description="How many detections one revision may remove.")
+    on_deploy: OnDeploySettings | None = Field(default=None, description="A webhook that is told of deployments.")
 
     _document: Document | None = PrivateAttr(default=None)
 
@@ -191,13 +203,19 @@ def _unknown_destinations(settings: Settings) -> Iterator[Problem]:
 
 
 def _secrets(settings: Settings, document: Document, env: Mapping[str, str] | None) -> Iterator[Problem]:
-    for name, destination in settings.destinations.items():
-        for keys, reference in references(destination.options):
-            place = ("destinations", name, *keys)
+    users: list[tuple[tuple[str, ...], Any, str]] = [
+        (("destinations", name), destination.options, f"`{name}` cannot deliver")
+        for name, destination in settings.destinations.items()
+    ]
+    if settings.on_deploy:
+        users.append((("on_deploy",), settings.on_deploy.model_dump(), "nobody can be told of deployments"))
+    for place, options, consequence in users:
+        for keys, reference in references(options):
             if not is_reference(reference):
                 message = f"${{{reference}}} is no reference to a secret"
-                yield settings.problem(place, message, "write ${env:NAME} or ${file:PATH}", "invalid-reference")
+                remedy = "write ${env:NAME} or ${file:PATH}"
+                yield settings.problem((*place, *keys), message, remedy, "invalid-reference")
             elif env is not None and (variable := reference.removeprefix("env:")) != reference and variable not in env:
-                message = f"{variable} is not set in this environment, so that `{name}` cannot deliver from here"
+                message = f"{variable} is not set in this environment, so that {consequence} from here"
                 remedy = f"set {variable} where the controller runs"
-                yield document.problem(place, "secret-not-set", message, remedy, severity="warning")
+                yield document.problem((*place, *keys), "secret-not-set", message, remedy, severity="warning")

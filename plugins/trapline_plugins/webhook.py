@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import httpx
@@ -97,45 +97,48 @@ class Webhook(Destination[WebhookConfig]):
         return body
 
     def send(self, notification: Notification, rendered: str, ref: str) -> Outcome:
-        now = self.tools.now().astimezone(UTC)
-        headers = {
-            **self._configured_headers(),
-            "content-type": "application/json",
-            "webhook-id": notification.delivery_id,
-            "webhook-timestamp": str(int(now.timestamp())),
-        }
-        if self.config.secret:
-            signer = standardwebhooks.Webhook(self.config.secret.get_secret_value())
-            headers["webhook-signature"] = signer.sign(notification.delivery_id, now, rendered)
-        try:
-            with self._request("POST", headers, rendered.encode()) as response:
-                return outcome_of_status(response, now)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return outcome_of_error(error)
+        now = self.tools.now()
+        return post(self.tools.http, self.config, message_id=notification.delivery_id, body=rendered, now=now)
 
     def check(self) -> str | None:
         """HEAD, which changes nothing by its definition; whatever is answered, something is there to deliver to."""
         try:
-            with self._request("HEAD", self._configured_headers(), None):
+            with _request(self.tools.http, self.config, "HEAD", {}, None):
                 return None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return outcome_of_error(error).reason
 
-    def _request(
-        self, method: str, headers: Mapping[str, str], content: bytes | None
-    ) -> AbstractContextManager[httpx.Response]:
-        # Streamed, and the body never read: only the status counts, and a hostile body could be endless.
-        return self.tools.http.stream(
-            method,
-            self.config.url.get_secret_value(),
-            headers=headers,
-            content=content,
-            timeout=self.config.timeout,
-            follow_redirects=False,
-        )
 
-    def _configured_headers(self) -> dict[str, str]:
-        return {name: content.get_secret_value() for name, content in self.config.headers.items()}
+def post(http: httpx.Client, config: WebhookConfig, *, message_id: str, body: str, now: datetime) -> Outcome:
+    """One POST of a JSON body, signed where there is a secret. `message_id` is the same in every attempt."""
+    now = now.astimezone(UTC)
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+    }
+    if config.secret:
+        signer = standardwebhooks.Webhook(config.secret.get_secret_value())
+        headers["webhook-signature"] = signer.sign(message_id, now, body)
+    try:
+        with _request(http, config, "POST", headers, body.encode()) as response:
+            return outcome_of_status(response, now)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return outcome_of_error(error)
+
+
+def _request(
+    http: httpx.Client, config: WebhookConfig, method: str, headers: Mapping[str, str], content: bytes | None
+) -> AbstractContextManager[httpx.Response]:
+    # Streamed, and the body never read: only the status counts, and a hostile body could be endless.
+    return http.stream(
+        method,
+        config.url.get_secret_value(),
+        headers={name: value.get_secret_value() for name, value in config.headers.items()} | dict(headers),
+        content=content,
+        timeout=config.timeout,
+        follow_redirects=False,
+    )
 
 
 def _body(data: Mapping[str, Any], *, truncated: bool) -> str:

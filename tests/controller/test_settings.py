@@ -45,6 +45,10 @@ sandbox:
 prune:
   max_count: 3
   max_share: 0.5
+on_deploy:
+  url: ${env:HOOK_URL}
+  secret: ${file:/run/hook}
+  headers: {X-Team: blue}
 """
 
 
@@ -58,7 +62,7 @@ def refused(text: str | bytes) -> Problem:
 
 
 def test_everything_that_can_be_said() -> None:
-    settings, problems = parse(FULL, env={"SLACK_URL": "https://x"})
+    settings, problems = parse(FULL, env={"SLACK_URL": "https://x", "HOOK_URL": "https://y"})
     assert problems == []
     table = settings.tables["aws_cloudtrail"]
     assert (table.engine, table.path, table.time) == ("duckdb", "tables/aws_cloudtrail", "when")
@@ -75,6 +79,12 @@ def test_everything_that_can_be_said() -> None:
     assert (sandbox.backend, sandbox.base_image, sandbox.memory) == ("process", "python:3.11-slim", 2**30)
     assert (sandbox.batch_timeout, sandbox.cpus, sandbox.pids) == (timedelta(minutes=2), 0.5, 32)
     assert (settings.prune.max_count, settings.prune.max_share) == (3, 0.5)
+    assert settings.on_deploy is not None
+    assert settings.on_deploy.model_dump() == {
+        "url": "${env:HOOK_URL}",
+        "secret": "${file:/run/hook}",
+        "headers": {"X-Team": "blue"},
+    }
 
 
 def test_defaults() -> None:
@@ -87,6 +97,7 @@ def test_defaults() -> None:
     assert (sandbox.backend, sandbox.memory, sandbox.cpus, sandbox.pids) == ("auto", 512 * 2**20, 1, 64)
     assert sandbox.batch_timeout == timedelta(minutes=1)
     assert (settings.prune.max_count, settings.prune.max_share) == (10, 0.3)
+    assert settings.on_deploy is None
 
 
 def test_no_file_means_defaults_and_a_warning() -> None:
@@ -128,6 +139,8 @@ def test_no_file_means_defaults_and_a_warning() -> None:
         ("sandbox:\n  pids: many", 2, "whole number", ""),
         ("prune:\n  max_share: 30", 2, "at most 1", ""),
         ("destinations:\n  a:\n    type: x\n    token: ${vault:y}", 4, "no reference", "${env:NAME}"),
+        ("on_deploy: {secret: x}", 1, "`on_deploy.url` is missing", "add `url`"),
+        ("on_deploy:\n  url: ${vault:y}", 2, "no reference", "${env:NAME}"),
         ("a: 1\na: 2", 2, "given twice", "keep one"),
         ("tables: [", 2, "not valid YAML", ""),
     ],
@@ -152,8 +165,10 @@ def test_unknown_keys_warn_and_options_of_destinations_do_not() -> None:
 
 
 def test_a_secret_that_is_not_set_here_is_a_warning_where_an_environment_is_given() -> None:
-    _, [problem] = parse(FULL, env={})
-    assert (problem.severity, problem.code, problem.line) == ("warning", "secret-not-set", 12)
+    _, problems = parse(FULL, env={})
+    said = [(problem.severity, problem.code, problem.line) for problem in problems]
+    assert said == [("warning", "secret-not-set", 12), ("warning", "secret-not-set", 33)]
+    assert ["cannot deliver" in problems[0].message, "told of deployments" in problems[1].message] == [True, True]
     assert parse(FULL)[1] == []
 
 

@@ -29,7 +29,7 @@ from trapline.alerts.outbox import (
     settle,
 )
 from trapline.alerts.plugins import describe_exception
-from trapline.alerts.redact import hide_secrets
+from trapline.config.redact import hide_secrets
 from trapline.state.database import Database
 from trapline_plugins.api import Delivered, Destination, Kind, Notification, Outcome, Rejected, Retry, Unknown
 

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from trapline import __version__
 from trapline.alerts.plugins import Plugins, describe_exception
-from trapline.alerts.redact import hide_secrets
+from trapline.config.redact import hide_secrets
 from trapline.config.secrets import SecretError
 from trapline.config.words import did_you_mean, dotted
 from trapline.errors import Problem

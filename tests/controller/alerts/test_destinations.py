@@ -11,7 +11,7 @@ import pytest
 from trapline import __version__
 from trapline.alerts.destinations import build_destinations, make_tools
 from trapline.alerts.plugins import PluginInfo, load_plugins
-from trapline.alerts.redact import hide_secrets
+from trapline.config.redact import hide_secrets
 from trapline.config.secrets import Secret
 from trapline.errors import Problem
 from trapline.settings import parse
