@@ -57,11 +57,15 @@ def list_entries(run: Run, commit: str, folder: str) -> list[Entry]:
 
 def read_entries(run: Run, commit: str, entries: Collection[Entry], known: Blobs) -> tuple[Tree, Blobs]:
     """The entries as a Tree, and the blobs that it took. Raises Damaged."""
-    others = tuple(entry.left_out for entry in entries if entry.left_out)
-    usable = [entry for entry in entries if not entry.left_out]
+    others, usable = [], []
+    for entry in entries:
+        if reason := entry.left_out:
+            others.append(reason)
+        else:
+            usable.append(entry)
     needed = {entry.oid for entry in usable if entry.mode != _LINK}
     blobs = {oid: known[oid] for oid in needed & known.keys()} | _read_blobs(run, needed - known.keys())
-    return tree_of(commit, {entry.path: _file(entry, blobs) for entry in usable}, others), blobs
+    return tree_of(commit, {entry.path: _file(entry, blobs) for entry in usable}, tuple(others)), blobs
 
 
 def _entry(line: bytes) -> Entry:

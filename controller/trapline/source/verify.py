@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,25 +38,20 @@ _NOBODY = {  # the programs that vouch for signatures of the kinds that do not c
     "gpg.ssh.allowedSignersFile": os.devnull,
     "gpg.ssh.revocationFile": os.devnull,
     "gpg.minTrustLevel": "fully",
-    "log.showSignature": "false",
 }
 _GPG_OPTIONS = ("batch", "no-tty", "no-autostart", "trust-model always", "no-auto-key-retrieve")
-_DETAILS = ("%s", "%G?", "%GK")
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
-    """What git found out about the signature of a commit."""
+class Verdict:
+    """What git says about a signature."""
 
-    subject: str
-    kind: str
-    """`ssh`, `gpg`, `x509`, or empty where there is none."""
     grade: str
     """git's `%G?`; `G` is a good signature by a trusted key."""
     key: str
     accepted: bool
-    """Whether git verify-commit was content."""
-    said: str
+    """Whether `git verify-commit` was content: its words alone can be `Good signature` for anybody's key."""
+    said: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +76,13 @@ class Trust:
                         environment=_NO_OWN_SETTINGS | environment,
                     )
 
-                accepted = git("verify-commit", commit)
-                details = git("show", "--no-patch", f"--format={'%x00'.join(_DETAILS)}", commit)
-                content = git("cat-file", "commit", commit)
+                content = git("cat-file", "commit", commit).out.decode(errors="replace")
+                reason = self._other_kind(content) or self._reason(_judge(git, commit))
         except TimedOut:
             raise _unverified(f"checking commit {commit[:12]} took more than {timeout:g} s", "try again") from None
-        subject, grade, key = details.out.decode(errors="replace").rstrip("\n").split("\0")
-        found = Signature(subject, _kind(content.out), grade, key, accepted.status == 0, accepted.said)
-        if not (found.accepted and found.grade == "G" and found.kind == self.mode):
-            raise self._refused(commit, found)
+        if reason:
+            message = f"commit {commit[:12]} ({_subject(content)}) is not verified: {reason}"
+            raise _unverified(message, f"sign a commit on top of it with a key that is in {self.keys}")
 
     def _program(self) -> str:
         name, package = _PROGRAMS[self.mode]
@@ -124,36 +117,51 @@ class Trust:
             raise _unverified(message, "correct --trusted-keys or the file's permissions") from None
         return self.keys.absolute()
 
-    def _refused(self, commit: str, found: Signature) -> SourceError:
-        subject = "".join(letter if letter.isprintable() else "?" for letter in found.subject[:80])
-        remedy = f"sign a commit on top of it with a key that is in {self.keys}"
-        return _unverified(f"commit {commit[:12]} ({subject}) is not verified: {self._reason(found)}", remedy)
-
-    def _reason(self, found: Signature) -> str:
-        if not found.kind:
+    def _other_kind(self, content: str) -> str:
+        """Why the signature in a commit object is none that could count; empty where it could."""
+        kind = _kind(content)
+        if not kind:
             return "it has no signature"
-        if found.kind != self.mode:
-            return f"its signature is of the kind {found.kind}, and only {self.mode} counts"
-        match found.grade:
+        return "" if kind == self.mode else f"its signature is of the kind {kind}, and only {self.mode} counts"
+
+    def _reason(self, verdict: Verdict) -> str:
+        """What is wrong with a signature; empty for a good one."""
+        if verdict.accepted and verdict.grade == "G":
+            return ""
+        limits = [line for line in verdict.said if line.startswith(f"{self.keys.absolute()}:")]
+        if limits:  # ssh-keygen names the line of the allowed signers that it did not accept, and why
+            return limits[-1]
+        match verdict.grade:
             case "B":
                 return "its signature is bad: this is not what was signed"
             case "X" | "Y":
-                return f"its signature or the key {found.key} has expired"
+                return f"its signature or the key {verdict.key} has expired"
             case "R":
-                return f"the key {found.key} that signed it is revoked"
-            case "U" | "E" if found.key:
-                return f"the key {found.key} that signed it is not in {self.keys}, or not valid there at its time"
-        said = found.said.strip().splitlines() or ["git gave no reason"]
-        return f"git does not accept its signature: {said[-1]}"
+                return f"the key {verdict.key} that signed it is revoked"
+            case "U" | "E" if verdict.key:
+                return f"the key {verdict.key} that signed it is not in {self.keys}"
+        return f"git does not accept its signature: {' / '.join(verdict.said) or 'no reason given'}"
 
 
-def _kind(content: bytes) -> str:
-    """The kind of signature in the head of a commit object."""
-    for line in content.partition(b"\n\n")[0].splitlines():
-        name, _, value = line.partition(b" ")
-        if name in (b"gpgsig", b"gpgsig-sha256"):
-            return _ARMOR.get(value.decode(errors="replace").strip(), "unknown")
+def _judge(git: Callable[..., Done], commit: str) -> Verdict:
+    verified = git("verify-commit", commit)
+    shown = git("show", "--no-patch", "--format=%G?%n%GK", commit).out.decode(errors="replace")
+    grade, _, key = shown.strip().partition("\n")
+    return Verdict(grade, key, verified.status == 0, tuple(verified.said.strip().splitlines()))
+
+
+def _kind(content: str) -> str:
+    """The kind of signature in the head of a commit object; empty where there is none."""
+    for line in content.partition("\n\n")[0].split("\n"):
+        name, _, value = line.partition(" ")
+        if name in ("gpgsig", "gpgsig-sha256"):
+            return _ARMOR.get(value.strip(), "unknown")
     return ""
+
+
+def _subject(content: str) -> str:
+    line = content.partition("\n\n")[2].partition("\n")[0][:80]
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 def _unverified(message: str, remedy: str) -> SourceError:

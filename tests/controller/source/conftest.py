@@ -1,10 +1,12 @@
-"""A real repository to mirror."""
+"""A real repository to mirror, and the programs that serve and sign it."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -21,14 +23,21 @@ _QUIET = {
 @dataclass(frozen=True)
 class Origin:
     path: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
         return str(self.path)
 
-    def git(self, *arguments: str) -> str:
-        command = ["git", "-C", str(self.path), *arguments]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | _QUIET)
+    def git(self, *arguments: str, feed: str | None = None) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(self.path), *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+            input=feed,
+            env=os.environ | _QUIET | dict(self.environment),
+        )
         return done.stdout.strip()
 
     def commit(self, **files: str) -> str:
@@ -49,3 +58,28 @@ def origin(tmp_path: Path) -> Origin:
     origin = Origin(path)
     origin.git("init", "-q", "-b", "main")
     return origin
+
+
+def _program(name: str) -> str:
+    """Where a program is; skips the test where it is not, which the full run must not."""
+    path = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
+    if path is None:
+        if os.environ.get("TRAPLINE_REQUIRE_DOCKER") == "1":
+            pytest.fail(f"TRAPLINE_REQUIRE_DOCKER=1, but there is no {name}", pytrace=False)
+        pytest.skip(f"there is no {name}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def sshd_program() -> str:
+    return _program("sshd")
+
+
+@pytest.fixture(scope="session")
+def gpg_program() -> str:
+    return _program("gpg")
+
+
+@pytest.fixture(scope="session")
+def ssh_keygen_program() -> str:
+    return _program("ssh-keygen")
