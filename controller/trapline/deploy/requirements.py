@@ -27,6 +27,18 @@ STALE = timedelta(hours=1)
 _TEMPORARY = ".fetching-"
 _HASH_OPTION = re.compile(r"\s--hash=\S+")
 _NO_WHEEL = re.compile(r"no (usable |compatible )?wheels?\b")
+_ANOTHER_INDEX = "on a subsequent index"
+
+_CORRECT_IT = "correct the name or version, or make the package available as a wheel in your index"
+_TRIED_AGAIN = "it is tried again by itself; if this lasts, look at the controller's network and index settings"
+_ALLOW_BUILDS = (
+    "take a version that has one; or set `allow_source_builds: true` in the detection's config, which lets the "
+    "package's build code run on the controller"
+)
+_TRUST_INDEXES = (
+    "take a version that the first index has; or, where all indexes are equally trusted, give the controller "
+    "UV_INDEX_STRATEGY=unsafe-best-match"
+)
 
 
 class RequirementsError(TraplineError):
@@ -130,22 +142,16 @@ class Requirements:
 
     def _failed(self, error: ResolverError, path: str, text: str) -> RequirementsError:
         """uv's words, with the line of `text` that they name; 0 where they name none of its own."""
-        words = error.message[:600]
+        words = error.message[:1000]
+        message, remedy = "the requirements cannot be resolved", _CORRECT_IT
         if error.transient:
-            message = f"the package index cannot be reached: {words}"
-            remedy = (
-                "it is tried again by itself; if this lasts, look at the index and network settings of the controller"
-            )
+            message, remedy = "the package index cannot be reached", _TRIED_AGAIN
         elif _NO_WHEEL.search(words):
-            message = f"a package has no wheel for Python {self._resolver.python} on {self._resolver.platform}: {words}"
-            remedy = (
-                "take a version that has one; or set `allow_source_builds: true` in the detection's config, which lets "
-                "the package's build code run on the controller"
-            )
-        else:
-            message = f"the requirements cannot be resolved: {words}"
-            remedy = "correct the name or version, or make the package available as a wheel in your index"
-        problem = Problem(path, _line_named(text, words), "error", "requirement", message, remedy)
+            message = f"a package has no wheel for Python {self._resolver.python} on {self._resolver.platform}"
+            remedy = _ALLOW_BUILDS
+        elif _ANOTHER_INDEX in words:
+            remedy = _TRUST_INDEXES
+        problem = Problem(path, _line_named(text, words), "error", "requirement", f"{message}: {words}", remedy)
         return RequirementsError(problem, transient=error.transient)
 
 
@@ -163,8 +169,9 @@ def check(text: str, *, path: str) -> None:
 
 
 def pins(lock: str) -> frozenset[str]:
-    """What a lock decides, without the hashes that vouch for it."""
-    return frozenset(str(_requirement(line)) for _, line in _logical_lines(lock))
+    """What a lock decides, as `name==version`, without the hashes that vouch for it."""
+    requirements = (_requirement(line) for _, line in _logical_lines(lock))
+    return frozenset(f"{canonicalize_name(found.name)}{found.specifier}" for found in requirements)
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:

@@ -96,7 +96,6 @@ def _run(command: list[str], *, env: dict[str, str], seconds: float) -> tuple[in
 
 
 def _plain(stderr: str) -> str:
-    """uv's words as one line, without its hints, which are about flags that nobody here can give."""
-    kept = re.split(r"^hint:", stderr, maxsplit=1, flags=re.MULTILINE)[0] if "credentials" not in stderr else stderr
-    words = re.sub(r"\b(error|cause): ", "", " ".join(kept.split()))
-    return words.strip(" .")
+    """uv's words as one line, without its layout and the flags that it recommends, which nobody here can give."""
+    words = re.sub(r"\b(error|cause): ", "", " ".join(stderr.split()))
+    return re.sub(r" \(i\.e\., with `--[^)]*\)| If all indexes are equally trusted.*", "", words).strip()
