@@ -11,6 +11,7 @@ import os
 import re
 import tarfile
 import tempfile
+import time
 import traceback
 import warnings
 import weakref
@@ -34,13 +35,16 @@ BASE_IMAGE = "python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 REPOSITORY = "trapline/detection"
 BUILD_ATTEMPTS = 3
+STALE_SECONDS = 3600
 ROOT = "/trapline"
 NOBODY = "65534:65534"
 DIGEST, DETECTION, SCOPE = (f"dev.trapline.{name}" for name in ("digest", "detection", "scope"))
 
-# Every step but the first is a copy, and the ones that seldom change come first, so that builds share their layers.
+# The copies that seldom change come first, so that builds share their layers. The scope comes before them all: whatever
+# a killed build leaves is known to be ours.
 _DOCKERFILE = """\
 FROM {base}
+LABEL {scope}
 COPY runtime/ {root}/
 COPY requirements/ {root}/requirements/
 COPY detection/ {root}/detection/
@@ -208,20 +212,24 @@ class DockerBackend:
         return probed
 
     def _sweep(self) -> None:
-        """Removes what a crash of ours left: ended containers, and images whose tag is gone."""
+        """Removes what a crash of ours left: containers that ended or never began, and images whose tag is gone."""
         ours = f"{SCOPE}={self._scope}"
         with _engine("sweep"):
-            for container in self._client.api.containers(all=True, filters={"label": ours, "status": "exited"}):
-                with contextlib.suppress(DockerException):
-                    self._client.api.remove_container(container["Id"], v=True)
+            states = ["exited", "dead", "created"]
+            for container in self._client.api.containers(all=True, filters={"label": ours, "status": states}):
+                # One that was just created is about to be started, or is a step of a build.
+                if container["State"] != "created" or container["Created"] < time.time() - STALE_SECONDS:
+                    with contextlib.suppress(DockerException):
+                        self._client.api.remove_container(container["Id"], v=True)
             for image in self._client.api.images(filters={"label": ours, "dangling": True}):
                 with contextlib.suppress(DockerException), _image_store(exclusive=True):
                     self._client.api.remove_image(image["Id"])
 
     def _dockerfile(self, build: Build) -> str:
-        labels = self._labels(build.digest, build.detection)
-        quoted = " ".join(f'{name}="{value}"' for name, value in labels.items())  # names all, and none needs escapes
-        return _DOCKERFILE.format(base=self._base_id, root=ROOT, labels=quoted)
+        labels = {DIGEST: build.digest, DETECTION: build.detection}
+        return _DOCKERFILE.format(
+            base=self._base_id, root=ROOT, scope=_quoted({SCOPE: self._scope}), labels=_quoted(labels)
+        )
 
     def _write_context(self, file: IO[bytes], build: Build) -> None:
         """The build context: the same bytes for the same build, so that the engine finds its layers again."""
@@ -238,6 +246,10 @@ class DockerBackend:
                 tar.addfile(info)
             for entry in entries:
                 _add(tar, entry)
+
+
+def _quoted(labels: dict[str, str]) -> str:
+    return " ".join(f'{name}="{value}"' for name, value in labels.items())  # names all, and none needs escapes
 
 
 def _hardening(limits: Limits) -> dict[str, Any]:

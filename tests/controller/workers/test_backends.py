@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from trapline.workers.interface import (
     Limits,
     MatchReply,
     Rule,
+    Seal,
     Worker,
     WorkerError,
 )
@@ -270,14 +271,24 @@ def test_a_reply_sent_twice_is_found_out(start: Start) -> None:
 
 def test_builds_are_asked_for_made_and_removed(backend: Backend, build_of: Callable[..., Build]) -> None:
     one, two = build_of("def detect(r): ..."), build_of("def detect(r): ...")
-    before = backend.built().keys()
-    backend.build(one)
-    backend.build(one)
-    backend.build(two)
-    assert backend.built().keys() - before == {one.digest, two.digest}
+    before = backend.built()
+    seals = {build.digest: backend.build(build) for build in (one, two)}
+    assert backend.build(one) == seals[one.digest]
+    assert _since(before, backend) == seals
     backend.remove([one.digest, BuildDigest("never-built")])
-    assert backend.built().keys() - before == {two.digest}
+    assert _since(before, backend) == {two.digest: seals[two.digest]}
     backend.remove([two.digest])
+
+
+def test_running_a_worker_leaves_the_seal_as_it_is(backend: Backend, start: Start, tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("N = 1")
+    before = backend.built()
+    worker = start("import helper, more\ndef detect(r): return True", requirements=tmp_path, more__py="M = 1")
+    seals = _since(before, backend)
+    assert len(worker.run(BATCH).matches) == 4
+    worker.close()
+    assert len(seals) == 1
+    assert _since(before, backend) == seals
 
 
 def test_what_is_not_built_cannot_be_started(backend: Backend) -> None:
@@ -309,3 +320,8 @@ def test_the_platform_is_part_of_the_digests_input(backend: Backend) -> None:
     assert runtime_digest() in backend.platform()
     assert platform.count("-") == 3 or platform.endswith("-apple-darwin")
     assert backend.describe().startswith(backend.name)
+
+
+def _since(before: Mapping[BuildDigest, Seal], backend: Backend) -> dict[BuildDigest, Seal]:
+    """What was built since; other tests' builds are in the same home or scope."""
+    return {digest: seal for digest, seal in backend.built().items() if digest not in before}

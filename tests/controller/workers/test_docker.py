@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import subprocess
+import sys
+import tarfile
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import docker
 import pyarrow as pa
@@ -12,12 +19,24 @@ import pytest
 
 from trapline.workers import docker as docker_module
 from trapline.workers.docker import DETECTION, DIGEST, SCOPE, DockerBackend
-from trapline.workers.interface import BackendUnavailable, Build, Limits, Rule, WorkerError
+from trapline.workers.interface import BackendUnavailable, Build, Limits, Rule, Seal, WorkerError
 
 pytestmark = pytest.mark.docker
 BATCH = pa.RecordBatch.from_pydict({"n": [1]})
 RULE = Rule("demo", "detect.py", "record")
 BuildOf = Callable[..., Build]
+BUILD = """
+import sys
+from pathlib import Path
+from trapline.workers.docker import DockerBackend
+from trapline.workers.interface import Build, BuildDigest
+
+base, scope, packages = sys.argv[1:]
+backend = DockerBackend(base, scope=scope)
+print("ready", flush=True)
+files = {"detect.py": (b"def detect(r): ...", False)}
+backend.build(Build(BuildDigest("1" * 40), "demo", files, Path(packages)))
+"""
 
 
 @pytest.fixture
@@ -192,6 +211,102 @@ def test_an_image_removed_by_hand_is_drift_that_a_build_heals(
     docker_backend.remove([build.digest])
 
 
+def test_an_image_under_another_builds_tag_is_not_that_build(
+    docker_backend: DockerBackend, client: docker.DockerClient, build_of: BuildOf
+) -> None:
+    one, two = build_of("def detect(r): return True"), build_of("def detect(r): return False")
+    seals = {build.digest: docker_backend.build(build) for build in (one, two)}
+    other = client.images.get(seals[two.digest])
+    other.tag(*_tag_of(client, seals[one.digest]).split(":"))
+    assert one.digest not in docker_backend.built()
+    assert docker_backend.built()[two.digest] == seals[two.digest]
+    docker_backend.remove([one.digest])  # the tag is on what is not that build: nothing is removed
+    assert docker_backend.built()[two.digest] == seals[two.digest]
+    docker_backend.build(one)
+    worker = docker_backend.start(one.digest, RULE, Limits())
+    assert len(worker.run(BATCH).matches) == 1
+    worker.close()
+    docker_backend.remove([one.digest, two.digest])
+
+
+def test_a_stranger_under_our_tag_is_no_build_and_stays(
+    docker_backend: DockerBackend, client: docker.DockerClient, docker_base_image: str, build_of: BuildOf
+) -> None:
+    build = build_of("def detect(r): return True")
+    tag = _tag_of(client, docker_backend.build(build))
+    docker_backend.remove([build.digest])
+    container = client.containers.create(docker_base_image, ["true"])
+    stranger = container.commit(*tag.split(":"))
+    container.remove()
+    assert build.digest not in docker_backend.built()
+    docker_backend.remove([build.digest])
+    assert client.images.get(tag).id == stranger.id
+    assert docker_backend.build(build) != stranger.id
+    assert build.digest in docker_backend.built()
+    docker_backend.remove([build.digest])
+    client.images.remove(stranger.id)  # it lost its tag to the build, and nothing else
+
+
+def test_an_image_that_was_altered_and_committed_has_another_seal(
+    docker_backend: DockerBackend, client: docker.DockerClient, build_of: BuildOf
+) -> None:
+    build = build_of("def detect(r): return True")
+    seal = docker_backend.build(build)
+    tag = _tag_of(client, seal)
+    container = client.containers.create(tag, entrypoint=["true"], command=[])
+    container.put_archive("/trapline/detection", _archive("detect.py", b"def detect(r): return False"))
+    container.commit(*tag.split(":"))  # it keeps all labels
+    container.remove()
+    assert docker_backend.built()[build.digest] != seal
+    docker_backend.remove([build.digest])
+    assert build.digest not in docker_backend.built()
+    docker_backend.build(build)
+    worker = docker_backend.start(build.digest, RULE, Limits())
+    assert len(worker.run(BATCH).matches) == 1
+    worker.close()
+    docker_backend.remove([build.digest])
+
+
+def test_killed_builds_leave_nothing_half_made(
+    docker_base_image: str, client: docker.DockerClient, tmp_path: Path
+) -> None:
+    scope, packages = f"test-{uuid.uuid4().hex}", tmp_path / "packages"
+    blob = 20_000_000 + int(scope[-6:], 16) % 10_000_000  # a size to know the images of this test by, labels or not
+    packages.mkdir()
+    (packages / "blob.py").write_bytes(b"#" * blob)
+    backend = DockerBackend(docker_base_image, scope=scope)
+    arguments = [sys.executable, "-c", BUILD, docker_base_image, scope, str(packages)]
+
+    def build(*, kill_after: float | None) -> float:
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE) as child:
+            assert child.stdout
+            assert child.stdout.readline() == b"ready\n"
+            start = time.monotonic()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(kill_after)
+            child.kill()
+        return time.monotonic() - start
+
+    def left() -> list[str]:
+        base = client.images.get(docker_base_image).attrs["Size"]
+        images = [image["Id"] for image in client.api.images(all=True) if 0 <= image["Size"] - base - blob < 10**6]
+        return images + [found.id for found in client.containers.list(all=True, filters={"label": f"{SCOPE}={scope}"})]
+
+    whole = build(kill_after=None)
+    (digest,) = backend.built()
+    backend.remove([digest])
+    for share in (0.2, 0.5, 0.8):
+        build(kill_after=whole * share)
+        for made in backend.built():  # the engine was faster
+            backend.start(made, RULE, Limits()).close()
+            backend.remove([made])
+    deadline = time.monotonic() + 10
+    while left() and time.monotonic() < deadline:  # the engine may still be at it
+        time.sleep(0.1)
+        backend.remove(backend.built())
+    assert not left()
+
+
 def test_a_base_image_that_cannot_be_had(docker_base_image: str) -> None:
     with pytest.raises(BackendUnavailable, match=r"registry\.invalid/none.* cannot be pulled") as raised:
         DockerBackend("registry.invalid/none:1", scope="test")
@@ -204,3 +319,17 @@ def test_without_a_named_base_image_the_one_that_is_there_is_taken(
     monkeypatch.setattr(docker_module, "BASE_IMAGE", "trapline-test/nonesuch:1")
     monkeypatch.setattr(docker_module, "LOCAL_BASE_IMAGE", docker_base_image)
     assert DockerBackend(scope=f"test-{uuid.uuid4().hex}").describe().endswith(docker_base_image)
+
+
+def _tag_of(client: docker.DockerClient, seal: Seal) -> str:
+    (tag,) = client.images.get(seal).tags
+    return str(tag)
+
+
+def _archive(name: str, content: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        info = tarfile.TarInfo(name)
+        info.size = len(content)
+        tar.addfile(info, io.BytesIO(content))
+    return file.getvalue()

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from trapline.workers import process
-from trapline.workers.interface import Build, Limits, Rule, Worker, WorkerError
+from trapline.workers.interface import Build, BuildDigest, Limits, Rule, Worker, WorkerError
 from trapline.workers.process import ProcessBackend
 
 BATCH = pa.RecordBatch.from_pydict({"n": [1]})
 BuildOf = Callable[..., Build]
+BUILD = """
+import sys
+from pathlib import Path
+from trapline.workers.interface import Build, BuildDigest
+from trapline.workers.process import ProcessBackend
+
+files = {name: (b"def detect(r): ...", False) for name in ("detect.py", "detection.py")}
+build = Build(BuildDigest("1" * 40), "demo", files, Path(sys.argv[2]))
+backend = ProcessBackend(Path(sys.argv[1]))
+print("ready", flush=True)
+backend.build(build)
+"""
 
 
 def _start(backend: ProcessBackend, build: Build, limits: Limits | None = None) -> Worker:
@@ -52,6 +68,58 @@ def test_what_a_crash_left_is_swept_once_it_is_old(tmp_path: Path) -> None:
     assert not old.exists()
     assert young.exists()
     assert backend.built() == {}
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda root: (root / "detection/detect.py").write_text("def detect(r): return 1"),  # as long as it was
+        lambda root: (root / "__main__.py").write_text(""),
+        lambda root: (root / "detection/more.py").touch(),
+        lambda root: (root / "detection/detect.py").unlink(),
+        lambda root: (root / "detection/detect.py").chmod(0o755),
+        lambda root: (root / "detection").chmod(0o777),
+        lambda root: (root / "detection/detect.py").rename(root / "detection/other.py"),
+        lambda root: _link(root / "detection/detect.py", to=root / "detection/detection.py"),
+        lambda root: shutil.rmtree(root / "trapline_sandbox"),
+        lambda root: shutil.rmtree(root),
+    ],
+    ids=["edit", "empty", "add", "delete", "chmod", "chmod-folder", "rename", "link", "half-removed", "removed"],
+)
+def test_a_build_that_was_altered_has_another_seal(
+    tmp_path: Path, build_of: BuildOf, alter: Callable[[Path], object]
+) -> None:
+    backend, build, other = ProcessBackend(tmp_path), build_of("def detect(r): return 0"), build_of("")
+    seals = {each.digest: backend.build(each) for each in (build, other)}
+    assert backend.built() == seals
+    alter(tmp_path / build.digest)
+    assert backend.built().get(build.digest) != seals[build.digest]
+    assert backend.built()[other.digest] == seals[other.digest]
+    backend.remove([build.digest])
+    assert backend.build(build) == seals[build.digest]
+    assert backend.built() == seals
+
+
+def test_killed_builds_leave_nothing_half_made(tmp_path: Path, build_of: BuildOf) -> None:
+    home, packages, build = tmp_path / "home", tmp_path / "packages", build_of("def detect(r): ...")
+    packages.mkdir()
+    for n in range(400):
+        (packages / f"m{n}.py").write_text(f"N = {n}")
+    backend, build = ProcessBackend(home), replace(build, digest=BuildDigest("1" * 40), requirements=packages)
+    seal = backend.build(build)
+    backend.remove([build.digest])
+    for moment in (0.0, 0.01, 0.03, 0.1):
+        with subprocess.Popen([sys.executable, "-c", BUILD, home, packages], stdout=subprocess.PIPE) as child:
+            assert child.stdout
+            child.stdout.readline()
+            time.sleep(moment)
+            child.kill()
+        assert backend.built().get(build.digest, seal) == seal
+        backend.remove([build.digest])
+    for left in home.iterdir():
+        os.utime(left, (0, 0))
+    ProcessBackend(home)
+    assert list(home.iterdir()) == []
 
 
 def test_a_disk_that_cannot_be_written_is_said(tmp_path: Path, build_of: BuildOf) -> None:
@@ -122,3 +190,8 @@ def _running(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+def _link(path: Path, *, to: Path) -> None:
+    path.unlink()
+    path.symlink_to(to)
