@@ -1,4 +1,4 @@
-"""The controller: puts the rooms together, and runs the three loops of the long-running process."""
+"""The controller: puts the rooms together. One step each; the service loops them."""
 
 from __future__ import annotations
 
@@ -6,54 +6,69 @@ import fcntl
 import hashlib
 import logging
 import os
-import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+from urllib.parse import urlsplit
 
 from trapline.alerts.delivery import DeliveryReport, Router
 from trapline.alerts.destinations import build_destinations, make_tools
 from trapline.alerts.plugins import load_plugins
 from trapline.clock import Clock, system_clock
 from trapline.deploy.ledger import Ledger
-from trapline.deploy.reconcile import Reconciler, Report
+from trapline.deploy.memory import Memory
+from trapline.deploy.overrides import Overrides
+from trapline.deploy.reconcile import How, Reconciler, Report
+from trapline.deploy.results import DeployResult, current_result, write_status_file
+from trapline.deploy.survey import House
 from trapline.errors import Problem, TraplineError
 from trapline.query.duckdb import DuckDBEngine
 from trapline.run.context import Context
 from trapline.run.replay import Replay, replay
 from trapline.run.tick import Ticker, TickReport
 from trapline.settings import Settings, parse
+from trapline.source.access import Access
 from trapline.source.git import Mirror
+from trapline.source.verify import Trust
 from trapline.state.database import Database
 from trapline.workers.choose import choose
-from trapline.workers.interface import Backend, BuildDigest, Limits
+from trapline.workers.interface import Backend, BackendUnavailable, BuildDigest, Limits
 from trapline.workers.pool import Pool
 
 log = logging.getLogger("trapline")
 
-T = TypeVar("T")
-DELIVERY_PAUSE = timedelta(seconds=1)
-GRACE_SECONDS = 10.0
+STATUS_FILE = "deploy.json"
 GIT_SECONDS = 300.0  # for a first clone of a large repository, too
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What differs per machine: flags and TRAPLINE_* variables. `sandbox` and `base_image` override trapline.yml."""
+    """What differs per machine: flags and TRAPLINE_* variables. `sandbox` and `base_image` override trapline.yml.
+
+    What is empty is as the home was last run, for every command after the first.
+    """
 
     home: Path
-    repository: str = ""  # may be empty where nothing is reconciled
-    ref: str = "main"
+    repository: str = ""
+    ref: str = ""
+    root: str = ""
     sandbox: str | None = None
     base_image: str | None = None
+    access: Access = field(default_factory=Access)
+    trust: Trust | None = None
+    git_seconds: float = GIT_SECONDS
 
 
 class Controller:
-    """One controller of one home. `reconcile`, `tick` and `deliver` are one step each; `run` loops them."""
+    """One controller of one home. `reconcile`, `tick` and `deliver` are one step each.
+
+    `beat` is called with a step's name whenever it gets on with something. While `halt` is set, the steps under way end
+    early; what they did not get to is done the next time.
+    """
 
     def __init__(
         self,
@@ -63,20 +78,23 @@ class Controller:
         write: Callable[[str], None] = print,
         on_progress: Callable[[str], None] = log.info,
     ) -> None:
-        self.options = options
         self.database = Database.in_home(options.home)
         self.ledger = Ledger(self.database)
+        self.memory = Memory(self.database)
+        self.overrides = Overrides(self.database)
+        self.options = _recalled(options, self.memory.machine())
         self.sandbox = ""
+        self.tools = make_tools(now, write)
+        self.beat: Callable[[str], None] = lambda _: None
         self._now = now
         self._on_progress = on_progress
-        self._tools = make_tools(now, write)
         self._plugins = load_plugins()
-        self._stop = threading.Event()
+        self.halt = threading.Event()
         self._choosing = threading.Lock()
         self._backend: tuple[tuple[str, str | None], Backend, Pool] | None = None
         self._parsed: tuple[bytes, Settings] | None = None
-        self._reported: Report | None = None
-        self._told: dict[str, str] = {}
+        self._reconciler: Reconciler | None = None
+        self._written: DeployResult | None = None
         self._router: tuple[Settings, Router, list[Problem]] | None = None
 
     def __enter__(self) -> Controller:
@@ -87,57 +105,82 @@ class Controller:
 
     def close(self) -> None:
         """Ends the idle workers, and those at work when their batch is done."""
-        self._stop.set()
+        self.halt.set()
         with ExitStack() as ends:
             ends.callback(self.database.close)
-            ends.callback(self._tools.http.close)
+            ends.callback(self.tools.http.close)
             if self._backend:
                 ends.callback(self._backend[2].close)
 
-    def reconcile(self, *, confirm_prune: bool = False) -> Report:
-        """Brings the deployments to what git says. Raises TraplineError where git says nothing usable."""
-        reconciler = Reconciler(
-            ledger=self.ledger,
-            mirror=Mirror(
-                self.options.repository, self.options.home / "mirror.git", ref=self.options.ref, timeout=GIT_SECONDS
-            ),
-            home=self.options.home,
-            backend_for=lambda settings: self._chosen(settings)[0],
-            limits_for=limits_of,
-            now=self._now,
-            on_progress=self._on_progress,
-            stopping=self._stop.is_set,
-        )
-        before = self._live_builds()
+    def reconcile(self, how: How = How()) -> Report:  # noqa: B008  frozen
+        """Brings the deployments to what git says. Raises TraplineError where git never said anything usable."""
         with self._turn("reconcile"):
-            report = reconciler.reconcile(confirm_prune=confirm_prune)
-        if self._backend:  # what no longer runs need not be kept warm
-            self._backend[2].forget(before - self._live_builds())
+            before = self._live_builds()
+            self.memory.keep_machine(_remembered(self.options))
+            report = self.reconciler().reconcile(how)
+            self._write_status_file(report.revision)
+        if self._backend:  # what no longer runs, or was built anew, need not be kept warm
+            healed = report.healed
+            self._backend[2].forget((before - self._live_builds()) | healed)
         return report
+
+    def reconciler(self) -> Reconciler:
+        """The reconciler of this home. Raises TraplineError where nobody ever said which repository it follows."""
+        if self._reconciler is None:
+            options = self.options
+            if not options.repository:
+                raise TraplineError(
+                    f"nobody has said which repository the home {options.home} follows",
+                    remedy="name it with --repository or TRAPLINE_REPOSITORY",
+                )
+            mirror = Mirror(
+                options.repository,
+                options.home / "mirror.git",
+                ref=options.ref,
+                timeout=options.git_seconds,
+                access=options.access,
+                trust=options.trust,
+            )
+            house = House(
+                ledger=self.ledger,
+                memory=self.memory,
+                overrides=self.overrides,
+                mirror=mirror,
+                home=options.home,
+                root=options.root,
+                backend_for=lambda settings: self._chosen(settings)[0],
+                limits_for=limits_of,
+                now=self._now,
+                on_progress=self._getting_on,
+                stopping=self.halt.is_set,
+            )
+            self._reconciler = Reconciler(house)
+        return self._reconciler
 
     def tick(self) -> TickReport:
         """Reads what is due and records what the detections say of it."""
-        settings = self._settings()
+        settings = self.settings()
         if settings is None:  # nothing was ever deployed
             return TickReport()
         ticker = Ticker(
             self._context(settings),
             threads=os.cpu_count() or 1,
-            stopping=self._stop.is_set,
+            stopping=self.halt.is_set,
             on_scan=lambda planned: self._on_progress(f"scanning {planned.request.table} {planned.request.window}"),
+            on_batch=lambda: self.beat("tick"),
         )
         with self._turn("tick"):
             return ticker.tick()
 
     def replay(self, alert: Mapping[str, Any]) -> Replay:
         """Runs an alert's build over its window again; nothing is recorded. `alert` is a row of the table `alerts`."""
-        return replay(alert, self._context(self._settings() or Settings()))
+        return replay(alert, self._context(self.settings() or Settings()))
 
     def deliver(self) -> tuple[DeliveryReport, list[Problem]]:
         """Sends what is due; the problems are those of destinations that cannot be used as they are configured."""
-        settings = self._settings() or Settings()
+        settings = self.settings() or Settings()
         if self._router is None or self._router[0] is not settings:
-            destinations, problems = build_destinations(settings, self._plugins, env=os.environ, tools=self._tools)
+            destinations, problems = build_destinations(settings, self._plugins, env=os.environ, tools=self.tools)
             self._router = (settings, Router(self.database, destinations, now=self._now), problems)
         return self._router[1].deliver(), self._router[2]
 
@@ -148,41 +191,26 @@ class Controller:
             pool.close()
             backend.remove(backend.built())
 
-    def run(self, stop: threading.Event) -> None:
-        """Loops until `stop`: each loop at its own pace, none stopped by another's errors."""
-        self._stop = stop
-        new = not self.ledger.deployments()
-        if new:
-            _guarded("reconcile", self._reconcile_and_log)  # so that the first tick finds something to run
-        every = self._pace(lambda settings: settings.schedule.every)
-        poll = self._pace(lambda settings: settings.schedule.poll)
-        loops = [
-            _Loop("reconcile", self._reconcile_and_log, poll, stop, pause_first=new),
-            _Loop("tick", self._tick_and_log, every, stop),
-            _Loop("deliver", self._deliver_and_log, lambda: DELIVERY_PAUSE, stop),
-        ]
-        for loop in loops:
-            loop.start()
-        while not stop.wait(1):  # a signal that another thread took is seen by this one only when it wakes
-            pass
-        log.info("stopping")
-        for loop in loops:
-            loop.join(GRACE_SECONDS)
-        self.close()
-        for loop in loops:
-            loop.join()
-
-    def _pace(self, of: Callable[[Settings], timedelta]) -> Callable[[], timedelta]:
-        return lambda: of(self._settings() or Settings())
-
-    def _settings(self) -> Settings | None:
+    def settings(self) -> Settings | None:
         """The last usable trapline.yml; the same object for as long as its text is the same."""
-        kept = self.ledger.settings()
+        kept = self.memory.settings()
         if kept is None:
             return None
         if self._parsed is None or self._parsed[0] != kept[1]:
             self._parsed = (kept[1], parse(kept[1], env=os.environ)[0])
         return self._parsed[1]
+
+    def _write_status_file(self, revision: str) -> None:
+        """How every detection stands, where it has changed: for whoever reports it elsewhere."""
+        result = current_result(self.database, revision=revision, now=self._now())
+        told = replace(result, at=datetime.min)
+        if told != self._written:
+            write_status_file(self.options.home / STATUS_FILE, result)
+            self._written = told
+
+    def _getting_on(self, message: str) -> None:
+        self.beat("reconcile")
+        self._on_progress(message)
 
     @contextmanager
     def _turn(self, step: str) -> Iterator[None]:
@@ -216,6 +244,7 @@ class Controller:
                 home = self.options.home.resolve()
                 scope = hashlib.sha256(str(home).encode()).hexdigest()[:12]
                 backend, why = choose(wanted[0], home=home / "builds", base_image=wanted[1], scope=scope)
+                self._refuse_less(wanted[0], backend, why)
                 self.sandbox = why
                 self._on_progress(why)
                 if self._backend:
@@ -223,75 +252,63 @@ class Controller:
                 self._backend = (wanted, backend, Pool(backend, limit=64))
             return self._backend[1], self._backend[2]
 
-    def _reconcile_and_log(self) -> None:
-        report = self.reconcile()
-        known, self._reported = self._reported, report
-        for problem in report.problems:  # said once, not with every look at the repository
-            if known is None or problem not in known.problems:
-                log.log(logging.ERROR if problem.severity == "error" else logging.WARNING, "%s", problem)
-        for outcome in report.outcomes:
-            if outcome.action not in ("unchanged", "disabled") and (known is None or outcome not in known.outcomes):
-                log.info("%s %s %s", outcome.action, outcome.name, outcome.message)
-
-    def _tick_and_log(self) -> None:
-        report = self.tick()
-        for identity, message in {**report.failures, **report.errors}.items():
-            log.error("%s: %s", identity, message)
-        if report.matches:
-            log.info("%d matches, %d alerts opened, %d updated", report.matches, report.opened, report.updated)
-
-    def _deliver_and_log(self) -> None:
-        known = self._router
-        report, problems = self.deliver()
-        if self._router is not known:  # said once for each trapline.yml, not every second
-            for problem in problems:
-                log.error("%s", problem)
-        for destination, reason in report.reasons.items():
-            if self._told.get(destination) != reason:  # a destination that is down is news once
-                log.warning("%s: %s", destination, reason)
-        self._told = {**report.reasons}
+    def _refuse_less(self, wanted: str, backend: Backend, why: str) -> None:
+        """`auto` picks once: an engine that is away for a moment must not put every detection outside its walls."""
+        known = self.memory.backend()
+        if wanted == "auto" and known not in ("", backend.name):
+            raise BackendUnavailable(
+                f"this home runs on {known}, which does not answer now ({why.rpartition('because ')[2]})",
+                remedy=f"bring {known} back, or say --sandbox {backend.name} to go on with that",
+            )
+        self.memory.keep_backend(backend.name)
 
 
-class _Loop(threading.Thread):
-    """One step, over and over, with a pause between, until told to stop."""
-
-    def __init__(
-        self,
-        name: str,
-        step: Callable[[], None],
-        pause: Callable[[], timedelta],
-        stop: threading.Event,
-        *,
-        pause_first: bool = False,
-    ) -> None:
-        super().__init__(name=name, daemon=True)
-        self._step = step
-        self._pause = pause
-        self._stopping = stop
-        self._pause_first = pause_first
-
-    def run(self) -> None:
-        if self._pause_first:
-            self._wait()
-        while not self._stopping.is_set():
-            _guarded(self.name, self._step)
-            self._wait()
-
-    def _wait(self) -> None:
-        pause = _guarded(self.name, self._pause) or timedelta(minutes=1)
-        # The jitter keeps many controllers from asking one git server in the same second.
-        self._stopping.wait(pause.total_seconds() * random.uniform(0.9, 1.1))  # noqa: S311
+def _remembered(options: Options) -> dict[str, str]:
+    """The flags that later commands on this home need. A URL with a password in it is not kept, nor is a token."""
+    flags = {
+        "repository": "" if _has_password(options.repository) else options.repository,
+        "ref": options.ref,
+        "root": options.root,
+        "sandbox": options.sandbox,
+        "base_image": options.base_image,
+        "token_file": options.access.token_file,
+        "ssh_key": options.access.ssh_key,
+        "known_hosts": options.access.known_hosts,
+        "verify": options.trust.mode if options.trust else None,
+        "trusted_keys": options.trust.keys if options.trust else None,
+    }
+    return {name: str(value) for name, value in flags.items() if value}
 
 
-def _guarded(name: str, step: Callable[[], T]) -> T | None:
-    """A loop survives its steps: what a person can act on is said in a line, anything else with its traceback."""
-    try:
-        return step()
-    except TraplineError as error:
-        log.error("%s: %s", name, error)
-    except Exception:
-        log.exception("%s failed and will be tried again", name)
-    return None
+def _recalled(options: Options, flags: Mapping[str, str]) -> Options:
+    """The options with what is not given taken from the home's last run."""
+
+    def path(given: Path | None, name: str) -> Path | None:
+        return given or (Path(flags[name]) if name in flags else None)
+
+    access = options.access
+    trust = options.trust
+    if trust is None and "verify" in flags:
+        trust = Trust("gpg" if flags["verify"] == "gpg" else "ssh", Path(flags["trusted_keys"]))
+    return replace(
+        options,
+        repository=options.repository or flags.get("repository", ""),
+        ref=options.ref or flags.get("ref", "main"),
+        root=options.root or flags.get("root", ""),
+        sandbox=options.sandbox or flags.get("sandbox"),
+        base_image=options.base_image or flags.get("base_image"),
+        access=replace(
+            access,
+            token_file=path(access.token_file, "token_file"),
+            ssh_key=path(access.ssh_key, "ssh_key"),
+            known_hosts=path(access.known_hosts, "known_hosts"),
+        ),
+        trust=trust,
+    )
+
+
+def _has_password(url: str) -> bool:
+    return bool(urlsplit(url).password) if "://" in url else False
 
 
 def limits_of(settings: Settings) -> Limits:

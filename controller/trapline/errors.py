@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,6 +39,6 @@ class Problem:
         return f"{text}\n    {self.remedy}" if self.remedy else text
 
 
-def has_errors(problems: list[Problem]) -> bool:
+def has_errors(problems: Iterable[Problem]) -> bool:
     """Whether any of the problems is an error (a warning stops nothing)."""
     return any(p.severity == "error" for p in problems)

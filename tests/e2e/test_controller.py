@@ -226,7 +226,8 @@ def test_no_repository_no_branch_no_home(trapline: Callable[..., Any], ground: P
     home = trapline("status", "--home", tmp_path / "empty")
     assert (home.code, "--home" in home.err) == (1, True)
     assert trapline("alerts", "show", "nope", "--home", ground.home).code == 1
-    assert trapline("controller").code == 2  # usage
+    nobody = trapline("controller", "--home", tmp_path / "new")
+    assert (nobody.code, "--repository" in nobody.err) == (1, True)
 
 
 def test_paths_may_be_relative(trapline: Callable[..., Any], ground: Playground) -> None:

@@ -15,7 +15,21 @@ from trapline.cli.output import errors, say
 from trapline.errors import TraplineError
 
 # Each is a module of this package with the command of the same name in it.
-COMMANDS = ("alerts", "controller", "demo", "plugins", "status", "tables", "validate")
+COMMANDS = (
+    "alerts",
+    "controller",
+    "demo",
+    "history",
+    "plan",
+    "plugins",
+    "resume",
+    "rollback",
+    "status",
+    "suspend",
+    "sync",
+    "tables",
+    "validate",
+)
 
 
 class _Commands(click.Group):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -13,48 +14,68 @@ from typing import Any
 
 import click
 
-from trapline.cli.options import home_option, make_folder, repository_url, sandbox_options
-from trapline.cli.output import as_json, counted, errors, print_json, print_problems, progress, say, short
+from trapline.cli.options import controller_options, make_folder
+from trapline.cli.output import (
+    as_json,
+    counted,
+    errors,
+    print_json,
+    print_outcomes,
+    print_problems,
+    progress,
+    say,
+    short,
+)
 from trapline.controller import Controller, Options
+from trapline.deploy.reconcile import How
 from trapline.errors import has_errors
+from trapline.service import Service, Serving
 from trapline_plugins.text import visible
-
-DONE = ("deployed", "updated", "reconfigured", "healed", "retired")
 
 
 @click.command()
-@home_option
-@click.option(
-    "--repository", envvar="TRAPLINE_REPOSITORY", required=True, help="The detections repository: a git URL or a path."
-)
-@click.option("--ref", envvar="TRAPLINE_REF", default="main", show_default=True, help="The branch or tag to follow.")
-@sandbox_options
+@controller_options
 @click.option("--once", is_flag=True, help="One reconcile, one tick, deliver, exit.")
 @click.option("--confirm-prune", is_flag=True, help="With --once: retire what left the repository, even above the cap.")
+@click.option("--listen", envvar="TRAPLINE_LISTEN", default="", help="HOST:PORT for /hooks/*, /healthz and /readyz.")
+@click.option(
+    "--hook-secret-file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    envvar="TRAPLINE_HOOK_SECRET_FILE",
+    help="A file with the secret that webhooks show; or set TRAPLINE_HOOK_SECRET.",
+)
+@click.option("--on-deploy", envvar="TRAPLINE_ON_DEPLOY", help="A command that gets every deploy result on its stdin.")
 @as_json
 def controller(
-    home: Path,
-    repository: str,
-    ref: str,
-    sandbox: str | None,
-    base_image: str | None,
+    options: Options,
     once: bool,
     confirm_prune: bool,
+    listen: str,
+    hook_secret_file: Path | None,
+    on_deploy: str | None,
     as_json: bool,
 ) -> None:
     """Follow a repository of detections: deploy what is merged, run it on schedule, deliver its alerts.
 
-    Ends cleanly on SIGTERM and ^C. With --once the exit code is 1 where anything needs a person.
+    Ends cleanly on SIGTERM and ^C. Of several on one home one leads, and the others take over when it ends. With --once
+    the exit code is 1 where anything needs a person.
     """
-    options = Options(make_folder(home), repository_url(repository), ref, sandbox, base_image)
+    make_folder(options.home)
     if once:
+        if listen or on_deploy:
+            raise click.UsageError("--listen and --on-deploy do not go with --once")
         sys.exit(_once(options, confirm_prune=confirm_prune, as_json=as_json))
     if as_json or confirm_prune:
         raise click.UsageError("--json and --confirm-prune go with --once")
-    _loop(options)
+    secret = (
+        hook_secret_file.read_bytes().strip()
+        if hook_secret_file
+        else os.environ.get("TRAPLINE_HOOK_SECRET", "").encode()
+    )
+    _loop(options, Serving(listen, secret, on_deploy))
 
 
-def _loop(options: Options) -> None:
+def _loop(options: Options, serving: Serving) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Line("%(asctime)s %(levelname)s %(message)s"))
     # Others, such as the HTTP client, would write addresses with secrets in them into the log.
@@ -63,7 +84,9 @@ def _loop(options: Options) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Controller(options, write=click.echo).run(stop)
+    controller = Controller(options, write=click.echo)
+    controller.reconciler()  # what cannot be run at all is said before anything starts
+    Service(controller, serving).run(stop)
 
 
 class _Line(logging.Formatter):
@@ -75,7 +98,7 @@ class _Line(logging.Formatter):
 
 def _once(options: Options, *, confirm_prune: bool, as_json: bool) -> int:
     with progress("reconciling") as show, Controller(options, write=_writer(as_json), on_progress=show) as running:
-        report = running.reconcile(confirm_prune=confirm_prune)
+        report = running.reconcile(How(confirm_prune=confirm_prune))
         tick = running.tick()
         delivery, destination_problems = running.deliver()
     problems = [*report.problems, *destination_problems]
@@ -113,14 +136,7 @@ def _writer(as_json: bool) -> Callable[[str], None]:
 
 def _print(summary: Mapping[str, Any]) -> None:
     say(f"{short(summary['revision'])}  {summary['sandbox']}")
-    for detection in summary["detections"]:
-        if detection["action"] in DONE:
-            say(f"  {detection['action']:<13}{detection['name']}")
-        elif detection["action"] in ("stalled", "waiting"):
-            say(f"  {detection['action']:<13}{detection['name']}: {detection['message']}", to=errors)
-    unchanged = sum(detection["action"] == "unchanged" for detection in summary["detections"])
-    if unchanged:
-        say(f"  unchanged    {counted(unchanged, 'detection')}")
+    print_outcomes(summary["detections"])
     say(
         f"{counted(summary['scans'], 'scan')}, {counted(summary['records'], 'record')}, "
         f"{counted(summary['matches'], 'match')}, {counted(summary['alerts_opened'], 'alert')} opened, "

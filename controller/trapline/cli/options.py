@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from trapline.errors import TraplineError
 from trapline.state.database import Database
+
+if TYPE_CHECKING:
+    from trapline.controller import Options
 
 DEFAULT_HOME = Path.home() / ".trapline"
 BACKENDS = ("auto", "docker", "process")
@@ -40,6 +45,92 @@ def sandbox_options(command: Callable[..., Any]) -> Callable[..., Any]:
         envvar="TRAPLINE_SANDBOX",
         help="How detections are isolated; wins over trapline.yml.",
     )(command)
+
+
+_FILE = click.Path(path_type=Path, dir_okay=False, resolve_path=True)
+_SOURCE = (
+    click.option(
+        "--repository", envvar="TRAPLINE_REPOSITORY", default="", help="The detections repository: a git URL or a path."
+    ),
+    click.option(
+        "--ref", envvar="TRAPLINE_REF", default="", help="The branch or tag to follow; main, if never said otherwise."
+    ),
+    click.option(
+        "--root", envvar="TRAPLINE_ROOT", default="", help="The folder of the repository with trapline.yml in it."
+    ),
+    click.option(
+        "--git-token-file",
+        type=_FILE,
+        envvar="TRAPLINE_GIT_TOKEN_FILE",
+        help="A file with a token for https, read anew each time; or set TRAPLINE_GIT_TOKEN.",
+    ),
+    click.option("--ssh-key", type=_FILE, envvar="TRAPLINE_SSH_KEY", help="The private key for ssh."),
+    click.option("--known-hosts", type=_FILE, envvar="TRAPLINE_KNOWN_HOSTS", help="The only hosts that ssh trusts."),
+    click.option(
+        "--verify",
+        type=click.Choice(("ssh", "gpg")),
+        envvar="TRAPLINE_VERIFY",
+        help="Deploy only commits with a good signature of this kind.",
+    ),
+    click.option(
+        "--trusted-keys",
+        type=_FILE,
+        envvar="TRAPLINE_TRUSTED_KEYS",
+        help="Whose signatures are good: an allowed-signers file (ssh) or exported public keys (gpg).",
+    ),
+)
+
+
+def controller_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Everything that says which repository a home follows and how, as one `options`.
+
+    What is not given is as the home was last run.
+    """
+
+    @functools.wraps(command)
+    def wrapped(
+        *,
+        home: Path,
+        repository: str,
+        ref: str,
+        root: str,
+        git_token_file: Path | None,
+        ssh_key: Path | None,
+        known_hosts: Path | None,
+        verify: str | None,
+        trusted_keys: Path | None,
+        sandbox: str | None,
+        base_image: str | None,
+        **others: Any,
+    ) -> Any:
+        from trapline.controller import Options  # only where a command needs all that it brings
+        from trapline.source.access import Access
+        from trapline.source.verify import Trust
+
+        if bool(verify) != bool(trusted_keys):
+            raise click.UsageError("--verify and --trusted-keys go together")
+        options = Options(
+            home,
+            repository_url(repository) if repository else "",
+            ref,
+            root,
+            sandbox,
+            base_image,
+            Access(os.environ.get("TRAPLINE_GIT_TOKEN", ""), git_token_file, ssh_key, known_hosts),
+            Trust("gpg" if verify == "gpg" else "ssh", trusted_keys) if trusted_keys else None,
+        )
+        return command(options=options, **others)
+
+    result: Callable[..., Any] = wrapped
+    for option in reversed(_SOURCE):
+        result = option(result)
+    return home_option(sandbox_options(result))
+
+
+def in_use(options: Options) -> Options:
+    """The options, where their home is one that a controller has used. Raises TraplineError where it is not."""
+    existing_database(options.home).close()
+    return options
 
 
 def repository_url(text: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -68,6 +68,21 @@ def print_problems(problems: Iterable[Problem]) -> None:
         say(rest, to=errors)
 
 
+def print_outcomes(detections: Iterable[Mapping[str, Any]]) -> None:
+    """What a reconcile did about each detection, as `name`, `action` and `message`; the unchanged are counted."""
+    unchanged = 0
+    for detection in detections:
+        told = f": {detection['message']}" if detection["message"] else ""
+        if detection["action"] in ("stalled", "waiting"):
+            say(f"  {detection['action']:<13}{detection['name']}{told}", to=errors)
+        elif detection["action"] == "unchanged":
+            unchanged += 1
+        elif detection["action"] != "disabled":
+            say(f"  {detection['action']:<13}{detection['name']}{told}")
+    if unchanged:
+        say(f"  unchanged    {counted(unchanged, 'detection')}")
+
+
 def severity_text(severity: str) -> Text:
     return Text(severity, style=SEVERITY_STYLES.get(severity, ""))
 
@@ -81,6 +96,15 @@ def counted(number: int, noun: str) -> str:
 def moment(value: datetime | None) -> str:
     """A time as people read it, in UTC; seconds are enough."""
     return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if value else "-"
+
+
+def age(passed: timedelta) -> str:
+    """How long ago, in its largest unit: `5s`, `12m`, `3h`, `40d`."""
+    seconds = max(int(passed.total_seconds()), 0)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
 
 
 def short(digest: str) -> str:

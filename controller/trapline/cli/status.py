@@ -1,7 +1,10 @@
-"""`trapline status`: every detection with how it stands against git, and how it runs."""
+"""`trapline status`: the repository, and every detection with how it stands against git and how it runs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,63 +12,105 @@ import click
 import sqlalchemy as sa
 
 from trapline.cli.options import existing_database, home_option
-from trapline.cli.output import as_json, moment, print_json, print_table, say, short
-from trapline.deploy.ledger import Ledger
+from trapline.cli.output import age, as_json, errors, moment, print_json, print_table, say, short
+from trapline.clock import system_clock
+from trapline.deploy.conditions import conditions
+from trapline.deploy.ledger import Deployment, Ledger, Status, find
+from trapline.deploy.memory import Memory, Source
+from trapline.deploy.overrides import Kind, Overrides
 from trapline.state.database import Database
 from trapline.state.schema import alerts, checkpoints, deliveries, failures, matches
 
 
 @click.command()
 @home_option
+@click.argument("name", required=False)
 @as_json
-def status(home: Path, as_json: bool) -> None:
-    """Show every detection: sync with git, health, version, and how far it has seen."""
+def status(home: Path, name: str | None, as_json: bool) -> None:
+    """Show the repository and every detection, or the detection NAME in full: sync with git, health, version, age."""
     database = existing_database(home)
-    ledger = Ledger(database)
+    ledger, source = Ledger(database), Memory(database).source()
     live = ledger.deployments()
     figures = _figures(database)
-    rows: list[dict[str, Any]] = []
-    for identity, known in ledger.statuses().items():
-        deployment = live.get(identity)
-        rows.append(
-            {
-                "name": known.name,
-                "identity": identity,
-                "path": known.path,
-                "sync": known.sync.value,
-                "message": known.message,
-                "health": _health(deployment.health_message if deployment else None),
-                "health_message": deployment.health_message if deployment else "",
-                "failing_since": deployment.failing_since if deployment else None,
-                "revision": deployment.revision if deployment else known.revision,
-                "digest": deployment.build_digest if deployment else None,
-                "deployed_at": deployment.deployed_at if deployment else None,
-                "seen_to": figures["seen_to"].get(identity),
-                "matches": figures["matches"].get(identity, 0),
-                "alerts": figures["alerts"].get(identity, 0),
-                "failures": figures["failures"].get(identity, 0),
-            }
-        )
-    settings = ledger.settings()
+    decided = [one for kind in Kind for one in Overrides(database).all(kind).values()]
+    known = ledger.statuses()
+    if name:
+        found = find(ledger, name)
+        known = {found.identity: found}
+    rows = []
+    for identity, standing in known.items():
+        held = [override for override in decided if override.identity == identity]
+        row = _row(standing, live.get(identity), figures)
+        rows.append({**row, "conditions": [asdict(one) for one in conditions(standing, live.get(identity), held)]})
     if as_json:
         print_json(
             {
                 "home": str(home),
-                "revision": settings[0] if settings else None,
+                "revision": source.revision or None,
+                "source": asdict(source),
                 "detections": rows,
                 "deliveries": figures["deliveries"],
             }
         )
         return
-    say(f"revision {short(settings[0]) if settings else '-'}  home {home}")
+    _print_source(source, home)
+    if name:
+        _print_one(rows[0])
+    else:
+        _print_all(rows, figures)
+
+
+def _row(standing: Status, live: Deployment | None, figures: Mapping[str, Any]) -> dict[str, Any]:
+    identity = standing.identity
+    return {
+        "name": standing.name,
+        "identity": identity,
+        "path": standing.path,
+        "sync": standing.sync.value,
+        "message": standing.message,
+        "health": _health(live.health_message if live else None),
+        "health_message": live.health_message if live else "",
+        "failing_since": live.failing_since if live else None,
+        "revision": live.revision if live else standing.revision,
+        "version": live.deploy_digest if live else None,
+        "digest": live.build_digest if live else None,
+        "deployed_at": live.deployed_at if live else None,
+        "seen_to": figures["seen_to"].get(identity),
+        "matches": figures["matches"].get(identity, 0),
+        "alerts": figures["alerts"].get(identity, 0),
+        "failures": figures["failures"].get(identity, 0),
+    }
+
+
+def _print_source(source: Source, home: Path) -> None:
+    say(f"revision {short(source.revision or '-')}  seen {_ago(source.reached_at)}  home {home}")
+    if source.error:
+        say(f"the repository, since {moment(source.failing_since)}: {source.error}", to=errors)
+
+
+def _print_one(row: Mapping[str, Any]) -> None:
+    say(f"{row['name']}  {row['path']}  {row['matches']} matches, {row['alerts']} alerts, {row['failures']} failures")
     print_table(
-        ("DETECTION", "SYNC", "HEALTH", "DIGEST", "SEEN TO (UTC)", "MATCHES", "ALERTS", "FAILURES"),
+        ("CONDITION", "HOLDS", "REASON", "SINCE (UTC)", ""),
+        (
+            (one["type"], "yes" if one["holds"] else "no", one["reason"], moment(one["since"]), one["message"])
+            for one in row["conditions"]
+        ),
+        empty="",
+    )
+
+
+def _print_all(rows: list[dict[str, Any]], figures: Mapping[str, Any]) -> None:
+    print_table(
+        ("DETECTION", "SYNC", "HEALTH", "VERSION", "REVISION", "AGE", "SEEN TO (UTC)", "MATCHES", "ALERTS", "FAILURES"),
         (
             (
                 row["name"],
                 row["sync"],
                 row["health"],
-                short(row["digest"] or "-"),
+                short(row["version"] or "-"),
+                short(row["revision"] or "-"),
+                _ago(row["deployed_at"]),
                 moment(row["seen_to"]),
                 *(str(row[name]) for name in ("matches", "alerts", "failures")),
             )
@@ -79,6 +124,10 @@ def status(home: Path, as_json: bool) -> None:
                 say(f"{row['name']}: {message}")
     told = ", ".join(f"{count} {state}" for state, count in sorted(figures["deliveries"].items()))
     say(f"deliveries: {told or 'none'}")
+
+
+def _ago(at: datetime | None) -> str:
+    return age(system_clock() - at) if at else "-"
 
 
 def _health(message: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from trapline.deploy.requirements import LOCK_FILE, REQUIREMENTS_FILE, RequirementsError
 from trapline.deploy.requirements import check as check_requirements
@@ -36,6 +36,8 @@ class Desired:
     broken_identities: frozenset[str]
     """Ids and names that could be read from what is held: whoever has one of them is still in the repository."""
     problems: tuple[Problem, ...]
+    in_git: Mapping[str, Detection] = field(default_factory=dict)
+    """What git has of the detections that are pinned to another version, as far as it can be deployed."""
 
     @property
     def identities(self) -> frozenset[str]:
@@ -72,6 +74,24 @@ def read_desired(
         else:
             ready.append(detection)
     return Desired(revision, settings, text, tuple(ready), tuple(held), loaded.broken_identities, tuple(problems))
+
+
+def with_pins(desired: Desired, pinned: Mapping[str, Detection]) -> Desired:
+    """The desired state with these versions in place of those in git. What is not in git at all stays away."""
+    pins = {identity: detection for identity, detection in pinned.items() if identity in desired.identities}
+    if not pins:
+        return desired
+    return replace(
+        desired,
+        detections=(*(one for one in desired.detections if one.identity not in pins), *pins.values()),
+        held=tuple(held for held in desired.held if held.identity not in pins),
+        in_git={one.identity: one for one in desired.detections if one.identity in pins},
+    )
+
+
+def read_one(files: Mapping[str, File], path: str) -> Detection | None:
+    """The detection whose folder is `path`; None where it is not there, or cannot be loaded."""
+    return next((detection for detection in load(files).detections if detection.path == path), None)
 
 
 def _requirement_problems(detection: Detection) -> Iterator[Problem]:

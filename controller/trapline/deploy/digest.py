@@ -30,3 +30,9 @@ def deploy_digest(detection: Detection, build: BuildDigest) -> DeployDigest:
     """The digest of a deployment: what runs, and the configuration it runs with."""
     config = json.dumps(detection.config.model_dump(mode="json"), sort_keys=True)
     return DeployDigest(fingerprint(b"deploy-1", build.encode(), detection.mode.encode(), config.encode())[:LENGTH])
+
+
+def attempt_digest(detection: Detection, *, lock: str | None, platform: str) -> str:
+    """What an attempt at deploying is made with: trying the same again before its time is of no use."""
+    build = build_digest(detection, lock="not locked" if lock is None else lock, platform=platform)
+    return deploy_digest(detection, build)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -11,13 +11,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from trapline.config.words import did_you_mean
 from trapline.deploy.digest import DeployDigest
 from trapline.detection.model import Detection, DetectionConfig, Mode
-from trapline.state.database import Database
-from trapline.state.schema import UTCDateTime, deployments, detections, events, locks, meta
+from trapline.errors import TraplineError
+from trapline.state.database import Database, upsert
+from trapline.state.schema import UTCDateTime, deployments, detections, events, overrides
 from trapline.workers.interface import BuildDigest
 
-ROLLBACKS = 2  # earlier builds kept per detection, so that going back needs no build
+PROMOTIONS = ("deployed", "updated", "reconfigured", "healed")
+"""The kinds of event that make a version live."""
 
 
 class Sync(StrEnum):
@@ -26,6 +29,8 @@ class Sync(StrEnum):
     SYNCED = "synced"
     STALLED = "stalled"  # a person must act
     WAITING = "waiting"  # tried again after a while
+    PINNED = "pinned"  # rolled back by hand
+    SUSPENDED = "suspended"  # by hand
     DISABLED = "disabled"
     RETIRED = "retired"
 
@@ -61,6 +66,7 @@ class Status:
     revision: str
     updated_at: datetime
     message: str = ""
+    tried: str = ""
     attempts: int = 0
     retry_at: datetime | None = None
 
@@ -74,6 +80,21 @@ class Status:
         return cls(**{**row, "sync": Sync(row["sync"])})
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened: to one detection, or, where `identity` is empty, to the repository."""
+
+    id: int
+    at: datetime
+    identity: str
+    kind: str
+    revision: str
+    build_digest: str
+    deploy_digest: str
+    path: str
+    message: str
+
+
 class Ledger:
     """Reads and writes the deployments in the state database; each method is one transaction."""
 
@@ -85,6 +106,13 @@ class Ledger:
         with self._database.reading() as connection:
             rows = connection.execute(sa.select(deployments).order_by(deployments.c.name)).mappings()
             return {row["identity"]: Deployment.from_row(dict(row)) for row in rows}
+
+    def running(self) -> dict[str, Deployment]:
+        """What is live and not suspended, by identity."""
+        suspended = sa.select(overrides.c.identity).where(overrides.c.kind == "suspended")
+        with self._database.reading() as connection:
+            held = set(connection.execute(suspended).scalars())
+        return {identity: one for identity, one in self.deployments().items() if identity not in held}
 
     def statuses(self) -> dict[str, Status]:
         """Every detection that was ever seen, by identity."""
@@ -100,9 +128,13 @@ class Ledger:
         deploy: DeployDigest,
         revision: str,
         kind: str,
+        status: Status,
         now: datetime,
     ) -> None:
-        """Makes one version live, atomically: from here on ticks run it and nothing else of this detection."""
+        """Makes one version live, atomically: from here on ticks run it and nothing else of this detection.
+
+        `revision` is where the version is from; `kind` is one of PROMOTIONS.
+        """
         values = {
             "name": detection.name,
             "build_digest": build,
@@ -115,18 +147,28 @@ class Ledger:
             "health_message": "",
         }
         with self._database.transaction() as connection:
-            _upsert(connection, deployments, {"identity": detection.identity}, values)
-            _set_status(connection, Status.of(detection, Sync.SYNCED, revision=revision, now=now))
-            _add_event(connection, detection.identity, kind, revision, now, build=build)
+            upsert(connection, deployments, {"identity": detection.identity}, values)
+            _set_status(connection, status)
+            version = {"build_digest": build, "deploy_digest": deploy, "path": detection.path}
+            _add_event(connection, detection.identity, kind, revision, now, **version)
 
     def retire(self, identity: str, *, sync: Sync, revision: str, message: str, now: datetime) -> None:
         """Ends what is live of a detection; its matches, alerts and checkpoints stay."""
         with self._database.transaction() as connection:
             connection.execute(deployments.delete().where(deployments.c.identity == identity))
+            connection.execute(overrides.delete().where(overrides.c.identity == identity))
             connection.execute(
                 detections.update()
                 .where(detections.c.identity == identity)
-                .values(sync=sync.value, message=message, revision=revision, updated_at=now, attempts=0, retry_at=None)
+                .values(
+                    sync=sync.value,
+                    message=message,
+                    revision=revision,
+                    updated_at=now,
+                    tried="",
+                    attempts=0,
+                    retry_at=None,
+                )
             )
             _add_event(connection, identity, sync.value, revision, now, message=message)
 
@@ -163,14 +205,32 @@ class Ledger:
             for identity in identities:
                 connection.execute(detections.delete().where(detections.c.identity == identity))
 
-    def history(self, identity: str) -> Sequence[Mapping[str, Any]]:
-        """A detection's events, newest first."""
-        with self._database.reading() as connection:
-            query = sa.select(events).where(events.c.identity == identity).order_by(events.c.id.desc())
-            return [dict(row) for row in connection.execute(query).mappings()]
+    def say(self, identity: str, kind: str, *, revision: str, message: str, now: datetime) -> None:
+        """Adds an event that changes no detection; `identity` is empty where it concerns the whole repository."""
+        with self._database.transaction() as connection:
+            _add_event(connection, identity, kind, revision, now, message=message)
 
-    def builds_to_keep(self) -> set[BuildDigest]:
-        """The live builds, and for each live detection the few before it."""
+    def history(self, identity: str | None = None, *, limit: int = 100) -> list[Event]:
+        """What happened to one detection, or to all and to the repository, newest first."""
+        query = sa.select(events).order_by(events.c.id.desc()).limit(limit)
+        if identity is not None:
+            query = query.where(events.c.identity == identity)
+        with self._database.reading() as connection:
+            return [Event(**row) for row in connection.execute(query).mappings()]
+
+    def versions(self, identity: str) -> list[Event]:
+        """The versions of a detection that were live, each once, as they were last promoted; newest first."""
+        last = (
+            sa.select(sa.func.max(events.c.id))
+            .where(events.c.identity == identity, events.c.kind.in_(PROMOTIONS), events.c.deploy_digest != "")
+            .group_by(events.c.deploy_digest)
+        )
+        query = sa.select(events).where(events.c.id.in_(last)).order_by(events.c.id.desc())
+        with self._database.reading() as connection:
+            return [Event(**row) for row in connection.execute(query).mappings()]
+
+    def builds_to_keep(self, rollbacks: int) -> set[BuildDigest]:
+        """The live builds, and for each live detection the `rollbacks` before it."""
         newest_first = (
             sa.select(events.c.identity, events.c.build_digest)
             .join(deployments, deployments.c.identity == events.c.identity)
@@ -183,28 +243,24 @@ class Ledger:
             history: dict[str, list[BuildDigest]] = defaultdict(list)
             for identity, digest in connection.execute(newest_first):
                 history[identity].append(BuildDigest(digest))
-        return live.union(*(digests[: ROLLBACKS + 1] for digests in history.values()))
+        return live.union(*(digests[: rollbacks + 1] for digests in history.values()))
 
-    def lock(self, key: str) -> str | None:
-        """A kept lock's text."""
-        with self._database.reading() as connection:
-            text: str | None = connection.execute(sa.select(locks.c.text).where(locks.c.key == key)).scalar()
-            return text
 
-    def keep_lock(self, key: str, text: str, *, now: datetime) -> None:
-        with self._database.transaction() as connection:
-            _upsert(connection, locks, {"key": key}, {"text": text, "locked_at": now})
-
-    def settings(self) -> tuple[str, bytes] | None:
-        """The revision and text of the last usable trapline.yml."""
-        with self._database.reading() as connection:
-            value = connection.execute(sa.select(meta.c.value).where(meta.c.key == "settings")).scalar()
-        return (value["revision"], value["text"].encode()) if value else None
-
-    def keep_settings(self, revision: str, text: bytes) -> None:
-        with self._database.transaction() as connection:
-            value = {"revision": revision, "text": text.decode()}
-            _upsert(connection, meta, {"key": "settings"}, {"value": value})
+def find(ledger: Ledger, name: str) -> Status:
+    """The detection of this name, id or folder. Raises TraplineError that names those that may have been meant."""
+    statuses = ledger.statuses()
+    if name in statuses:
+        return statuses[name]
+    found = [s for s in statuses.values() if name in (s.name, s.path, s.path.rsplit("/", 1)[-1])]
+    if len(found) == 1:
+        return found[0]
+    known = [status.name for status in statuses.values()]
+    remedy = did_you_mean(name, known) or "`trapline status` lists them"
+    if found:
+        remedy = f"name it by its id: {', '.join(sorted(status.identity for status in found))}"
+    raise TraplineError(
+        f"there is no one detection {name!r}" if found else f"there is no detection {name!r}", remedy=remedy
+    )
 
 
 def backoff(attempts: int) -> timedelta:
@@ -212,15 +268,9 @@ def backoff(attempts: int) -> timedelta:
     return min(timedelta(seconds=30 * 2 ** min(attempts, 10)), timedelta(hours=1))
 
 
-def _upsert(connection: sa.Connection, table: sa.Table, key: dict[str, Any], values: dict[str, Any]) -> None:
-    where = [table.c[column] == value for column, value in key.items()]
-    if not connection.execute(table.update().where(*where).values(**values)).rowcount:
-        connection.execute(table.insert().values(**key, **values))
-
-
 def _set_status(connection: sa.Connection, status: Status) -> None:
     values = asdict(status) | {"sync": status.sync.value}
-    _upsert(connection, detections, {"identity": values.pop("identity")}, values)
+    upsert(connection, detections, {"identity": values.pop("identity")}, values)
 
 
 def _add_event(
@@ -230,11 +280,8 @@ def _add_event(
     revision: str,
     now: datetime,
     *,
-    build: str = "",
     message: str = "",
+    **version: str,
 ) -> None:
-    connection.execute(
-        events.insert().values(
-            at=now, identity=identity, kind=kind, revision=revision, build_digest=build, message=message
-        )
-    )
+    values = {"at": now, "identity": identity, "kind": kind, "revision": revision, "message": message, **version}
+    connection.execute(events.insert().values(**values))

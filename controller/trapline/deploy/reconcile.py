@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
-from trapline.deploy.desired import Desired, Held, read_desired
-from trapline.deploy.digest import build_digest, deploy_digest
-from trapline.deploy.ledger import Deployment, Ledger, Status, Sync, backoff
-from trapline.deploy.prune import forgotten, gone, over_the_cap
-from trapline.deploy.requirements import LOCK_FILE, REQUIREMENTS_FILE, Requirements, RequirementsError
-from trapline.deploy.smoke import failing_cases
+from trapline.deploy.build import needs_a_person
+from trapline.deploy.digest import attempt_digest
+from trapline.deploy.ledger import Status, Sync, backoff
+from trapline.deploy.overrides import Override
+from trapline.deploy.plan import Action, Change, prune_problem
+from trapline.deploy.prune import forgotten
+from trapline.deploy.survey import House, Survey, Surveyor
 from trapline.detection.model import Detection
 from trapline.errors import Problem, TraplineError
 from trapline.settings import Settings
-from trapline.source.git import Mirror
-from trapline.workers.interface import Backend, Build, BuildDigest, Limits, Rule, WorkerError
+from trapline.source.tree import SourceError, Tree
+from trapline.workers.interface import BuildDigest
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,224 +38,211 @@ class Report:
     settings: Settings
     outcomes: tuple[Outcome, ...]
     problems: tuple[Problem, ...]
+    healed: frozenset[BuildDigest] = frozenset()
+    """The builds that were made again because somebody had removed or altered them."""
 
     def count(self, *actions: str) -> int:
         return sum(outcome.action in actions for outcome in self.outcomes)
 
 
-class Stalled(TraplineError):
-    """This version of a detection cannot be deployed until a person changes it."""
+@dataclass(frozen=True, slots=True)
+class How:
+    """How to reconcile. `fetch` false: no look at the remote; `only`: this identity alone, and nothing is retired."""
 
-
-@dataclass(slots=True)
-class _Pass:
-    """What one reconcile works with."""
-
-    desired: Desired
-    backend: Backend
-    platform: str
-    requirements: Requirements
-    deployments: Mapping[str, Deployment]
-    statuses: Mapping[str, Status]
-    built: set[BuildDigest]
-    outcomes: list[Outcome] = field(default_factory=list)
+    confirm_prune: bool = False
+    fetch: bool = True
+    retry_now: bool = False
+    only: str | None = None
 
 
 class Reconciler:
     """Brings the deployments to what a resolved commit asks for. One failing detection never holds up another."""
 
-    def __init__(
-        self,
-        *,
-        ledger: Ledger,
-        mirror: Mirror,
-        home: Path,
-        backend_for: Callable[[Settings], Backend],
-        limits_for: Callable[[Settings], Limits],
-        now: Callable[[], datetime],
-        on_progress: Callable[[str], None] = lambda _: None,
-        stopping: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self._ledger = ledger
-        self._mirror = mirror
-        self._home = home
-        self._backend_for = backend_for
-        self._limits_for = limits_for
-        self._now = now
-        self._on_progress = on_progress
-        self._stopping = stopping
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self._surveyor = Surveyor(house)
 
-    def reconcile(self, *, confirm_prune: bool = False) -> Report:
-        """Raises SourceError where git gives no complete commit, and SettingsError where no trapline.yml was ever good;
-        then nothing is changed and everything deployed runs on."""
-        revision = self._mirror.fetch()
-        work = self._look(revision)
-        work.outcomes += [self._hold(work, held) for held in work.desired.held]
-        enabled = [detection for detection in work.desired.detections if detection.config.enabled]
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="deploy") as threads:
-            work.outcomes += threads.map(lambda detection: self._bring(work, detection), enabled)
-        self._disable(work)
-        problems = [*work.desired.problems, *self._prune(work, confirmed=confirm_prune)]
-        self._ledger.forget(forgotten(work.desired, work.deployments, work.statuses))
-        work.backend.remove(work.backend.built() - self._ledger.builds_to_keep())
-        outcomes = sorted(work.outcomes, key=lambda outcome: outcome.name)
-        return Report(revision, work.desired.settings, tuple(outcomes), tuple(problems))
-
-    def _look(self, revision: str) -> _Pass:
-        last_settings = self._ledger.settings()
-        tree = self._mirror.read(revision)
-        desired = read_desired(
-            revision,
-            tree.files,
-            skipped=tree.skipped,
-            fallback=last_settings[1] if last_settings else None,
-            env=os.environ,
+    def reconcile(self, how: How = How()) -> Report:
+        """Raises SourceError where git never gave a complete commit, and SettingsError where no trapline.yml was ever
+        good; then nothing is changed and everything deployed runs on."""
+        revision, problems = self._revision(fetch=how.fetch)
+        survey = self.survey(revision)
+        desired = survey.desired
+        self.house.memory.keep_settings(revision, desired.settings_text)  # only now they are known to work
+        changes = [change for change in survey.plan() if how.only in (None, change.identity)]
+        problem = prune_problem(desired, survey.actual)
+        if problem and not how.confirm_prune:
+            changes = [change for change in changes if change.action is not Action.RETIRE]
+            problems.append(problem)
+        outcomes = self._carry_out(survey, changes, how)
+        if how.only is None:
+            self.house.ledger.forget(forgotten(desired, survey.actual.deployments, survey.actual.statuses))
+            self._collect(survey)
+        outcomes.sort(key=lambda outcome: outcome.name)
+        healed = frozenset(
+            change.version.build for change in changes if change.action is Action.HEAL and change.version
         )
-        backend = self._backend_for(desired.settings)
-        self._ledger.keep_settings(revision, desired.settings_text)  # only now they are known to work
-        python, platform = backend.python()
-        return _Pass(
-            desired=desired,
-            backend=backend,
-            platform=backend.platform(),
-            requirements=Requirements(self._home / "requirements", python=python, platform=platform),
-            deployments=self._ledger.deployments(),
-            statuses=self._ledger.statuses(),
-            built=backend.built(),
-        )
+        return Report(revision, desired.settings, tuple(outcomes), (*desired.problems, *problems), healed)
 
-    def _hold(self, work: _Pass, held: Held) -> Outcome:
-        """A detection that cannot be deployed as it stands: reported, and its last good version left alone."""
-        known = work.statuses.get(held.identity or "")
-        known = known or next((s for s in work.statuses.values() if s.path == held.path), None)
-        identity = held.identity or (known.identity if known else held.path)
-        name = known.name if known else held.path.rsplit("/", 1)[-1]
-        message = str(next(p for p in held.problems if p.severity == "error"))
-        status = Status(identity, name, held.path, Sync.STALLED, work.desired.revision, self._now(), message)
-        return self._note(work, status)
+    def look_up(self) -> str:
+        """The revision that git is at now. Raises SourceError where it cannot be reached or trusted."""
+        revision = self.house.mirror.fetch()
+        self.house.mirror.verify(revision)
+        return revision
 
-    def _bring(self, work: _Pass, detection: Detection) -> Outcome:
-        """One detection from files to live. Never raises: what went wrong becomes its status."""
-        status, live = work.statuses.get(detection.identity), work.deployments.get(detection.identity)
-        if status and status.revision == work.desired.revision and status.retry_at and self._now() < status.retry_at:
-            return Outcome(detection.name, status.sync.value, status.message)
-        if self._stopping():
-            return Outcome(detection.name, Sync.WAITING.value, "the controller is stopping")
+    def survey(self, revision: str) -> Survey:
+        """The commit beside what there is."""
+        house = self.house
+        return self._surveyor.look(house.mirror.read(revision, root=house.root).beneath(house.root))
+
+    def survey_of(self, tree: Tree) -> Survey:
+        """Any other files beside what there is, such as a checkout before it is merged."""
+        return self._surveyor.look(tree)
+
+    def _revision(self, *, fetch: bool) -> tuple[str, list[Problem]]:
+        """The commit to bring about: where the repository cannot be reached or trusted, the last one that could."""
+        house, now = self.house, self.house.now()
+        last = house.memory.source().revision
+        if last and not fetch:
+            return last, []
         try:
-            return self._deploy(work, detection, live)
+            revision = self.look_up()
+        except SourceError as error:
+            house.memory.not_reached(str(error), now=now)
+            if not last or house.mirror.current() is None:
+                raise
+            message = f"{error.message}; what was deployed from {last[:12]} runs on"
+            return last, [Problem("repository", 0, "error", error.code, message, error.remedy)]
+        if last and revision != last and not house.mirror.follows(revision, last):
+            message = f"the history was rewritten: {revision[:12]} does not follow {last[:12]}"
+            house.ledger.say("", "force-pushed", revision=revision, message=message, now=now)
+            house.on_progress(message)
+        house.memory.reached(revision, now=now)
+        return revision, []
+
+    def _carry_out(self, survey: Survey, changes: list[Change], how: How) -> list[Outcome]:
+        """What needs no work first, then the deployments side by side, then what has to go."""
+        quick = {Action.HOLD: self._hold, Action.NOTHING: self._settle}
+        outcomes = [quick[change.action](survey, change) for change in changes if change.action in quick]
+        work = [change for change in changes if change.action not in (*quick, Action.RETIRE, Action.DISABLE)]
+        if work:
+            with ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="deploy") as threads:
+                outcomes += threads.map(lambda change: self._bring(survey, change, how), work)
+        ends = {Action.DISABLE: Sync.DISABLED, Action.RETIRE: Sync.RETIRED}
+        outcomes += [self._end(survey, change, ends[change.action]) for change in changes if change.action in ends]
+        return outcomes
+
+    def _hold(self, survey: Survey, change: Change) -> Outcome:
+        """A detection that cannot be deployed as it stands: reported, and its last good version left alone."""
+        return self._failed(survey, _status(survey, change, Sync.STALLED, self.house.now(), change.reason))
+
+    def _settle(self, survey: Survey, change: Change) -> Outcome:
+        """A detection with nothing to do: its status is written where it is news."""
+        sync, message = _standing(survey, change)
+        known = survey.actual.statuses.get(change.identity)
+        status = _status(survey, change, sync, self.house.now(), message)
+        told = (status.sync, status.name, status.path, status.message)
+        if known is None or (known.sync, known.name, known.path, known.message) != told:
+            self.house.ledger.note(status)
+        return Outcome(change.name, "unchanged" if sync is Sync.SYNCED else sync.value, message)
+
+    def _bring(self, survey: Survey, change: Change, how: How) -> Outcome:
+        """One detection from files to live. Never raises: what went wrong becomes its status."""
+        detection, now = change.detection, self.house.now()
+        assert detection is not None
+        known = survey.actual.statuses.get(change.identity)
+        lock = survey.builder.known_lock(detection)
+        tried = attempt_digest(detection, lock=lock, platform=survey.builder.platform)
+        again = known is not None and known.tried == tried
+        if again and known and known.retry_at and now < known.retry_at and not how.retry_now:
+            return Outcome(change.name, known.sync.value, known.message)
+        if self.house.stopping():
+            return Outcome(change.name, Sync.WAITING.value, "the controller is stopping")
+        try:
+            return self._deploy(survey, change, detection)
         except TraplineError as error:
-            sync, message = (Sync.STALLED if _needs_a_person(error) else Sync.WAITING), str(error)
+            sync, message = (Sync.STALLED if needs_a_person(error) else Sync.WAITING), str(error)
         except Exception as error:  # the boundary between one detection and the others
             sync, message = Sync.WAITING, f"deploying failed in Trapline itself: {error!r}"
-        tried = status.attempts if status and status.revision == work.desired.revision else 0
-        now = self._now()
-        failed = Status.of(detection, sync, revision=work.desired.revision, now=now)
-        return self._note(work, replace(failed, message=message, attempts=tried + 1, retry_at=now + backoff(tried + 1)))
+        attempts = (known.attempts if again and known else 0) + 1
+        now = self.house.now()
+        status = _status(survey, change, sync, now, message)
+        return self._failed(survey, replace(status, tried=tried, attempts=attempts, retry_at=now + backoff(attempts)))
 
-    def _deploy(self, work: _Pass, detection: Detection, live: Deployment | None) -> Outcome:
-        lock = self._lock(work, detection)
-        build = build_digest(detection, lock=lock, platform=work.platform)
-        deploy = deploy_digest(detection, build)
-        present = build in work.built
-        if live and live.deploy_digest == deploy and present:
-            self._settle(work, detection, Sync.SYNCED)
-            return Outcome(detection.name, "unchanged")
+    def _deploy(self, survey: Survey, change: Change, detection: Detection) -> Outcome:
+        """Lock, build where it is not there as it was made, test, promote."""
+        builder, actual = survey.builder, survey.actual
+        lock = builder.lock(detection)
+        version = survey.version(detection)
+        assert version is not None  # it is locked now
+        present = version.build in actual.whole
         if not present:
-            self._on_progress(f"building {detection.name}")
-            self._build(work, detection, build, lock)
-        self._smoke(work, detection, build)
-        kind = _kind(live, build, present=present)
-        self._ledger.promote(
-            detection, build=build, deploy=deploy, revision=work.desired.revision, kind=kind, now=self._now()
+            if version.build in actual.touched:
+                builder.backend.remove([version.build])
+            builder.build(detection, version.build, lock)
+        builder.smoke(detection, version.build)
+        live, pin = actual.deployments.get(change.identity), actual.pins.get(change.identity)
+        if live is None:
+            kind = "deployed"
+        elif live.build_digest != version.build:
+            kind = "updated"
+        else:
+            kind = "reconfigured" if live.deploy_digest != version.deploy else "healed"
+        sync, message = _standing(survey, change)
+        now = self.house.now()
+        self.house.ledger.promote(
+            detection,
+            build=version.build,
+            deploy=version.deploy,
+            revision=pin.revision if pin else survey.desired.revision,
+            kind=kind,
+            status=_status(survey, change, sync, now, message),
+            now=now,
         )
-        return Outcome(detection.name, kind)
+        return Outcome(change.name, kind, message)
 
-    def _lock(self, work: _Pass, detection: Detection) -> str:
-        """The locked requirements: a committed lock wins, else the kept one, else they are resolved now, once."""
-        committed = detection.files.get(LOCK_FILE)
-        if committed:
-            return committed.content.decode()
-        if not detection.requirements.strip():
-            return ""
-        key = work.requirements.lock_key(detection.requirements)
-        kept = self._ledger.lock(key)
-        if kept is None:
-            self._on_progress(f"locking the requirements of {detection.name}")
-            kept = work.requirements.lock(detection.requirements, path=f"{detection.path}/{REQUIREMENTS_FILE}")
-            self._ledger.keep_lock(key, kept, now=self._now())
-        return kept
+    def _end(self, survey: Survey, change: Change, sync: Sync) -> Outcome:
+        revision, now = survey.desired.revision, self.house.now()
+        self.house.ledger.retire(change.identity, sync=sync, revision=revision, message=change.reason, now=now)
+        return Outcome(change.name, sync.value, change.reason)
 
-    def _build(self, work: _Pass, detection: Detection, digest: BuildDigest, lock: str) -> None:
-        packages = work.requirements.fetch(lock, path=f"{detection.path}/{REQUIREMENTS_FILE}")
-        files = {
-            path: (file.content, file.executable)
-            for path, file in detection.files.items()
-            if path != detection.config_file
-        }
-        work.backend.build(Build(digest, detection.name, files, packages))
-
-    def _smoke(self, work: _Pass, detection: Detection, digest: BuildDigest) -> None:
-        """Starts what was built, even without tests: a script that cannot be imported is not promoted."""
-        rule = Rule(detection.name, detection.script, detection.mode.value)
-        worker = work.backend.start(digest, rule, self._limits_for(work.desired.settings))
-        try:
-            failing = failing_cases(detection, worker)
-        finally:
-            worker.close()
-        if failing:
-            raise Stalled(
-                f"{detection.path}/{detection.config_file}: {'; '.join(failing)}",
-                remedy="correct the rule or the test",
-            )
-
-    def _settle(self, work: _Pass, detection: Detection, sync: Sync) -> None:
-        """Writes the status of a detection with which all is well, where that is news."""
-        known = work.statuses.get(detection.identity)
-        if known is None or (known.sync, known.name, known.path) != (sync, detection.name, detection.path):
-            self._ledger.note(Status.of(detection, sync, revision=work.desired.revision, now=self._now()))
-
-    def _disable(self, work: _Pass) -> None:
-        for detection in work.desired.detections:
-            if detection.config.enabled:
-                continue
-            if detection.identity in work.deployments:
-                self._retire(work, detection.identity, Sync.DISABLED, "enabled: false")
-            else:
-                self._settle(work, detection, Sync.DISABLED)
-                work.outcomes.append(Outcome(detection.name, Sync.DISABLED.value))
-
-    def _prune(self, work: _Pass, *, confirmed: bool) -> list[Problem]:
-        """Retires what left the repository; more than the cap only where a person confirmed it."""
-        leaving = gone(work.desired, work.deployments, work.statuses)
-        problem = over_the_cap(work.desired, leaving, work.deployments)
-        if problem and not confirmed:
-            return [problem]
-        for identity in leaving:
-            self._retire(work, identity, Sync.RETIRED, "no longer in the repository")
-        return []
-
-    def _retire(self, work: _Pass, identity: str, sync: Sync, message: str) -> None:
-        self._ledger.retire(identity, sync=sync, revision=work.desired.revision, message=message, now=self._now())
-        work.outcomes.append(Outcome(work.deployments[identity].name, sync.value, message))
-
-    def _note(self, work: _Pass, status: Status) -> Outcome:
+    def _failed(self, survey: Survey, status: Status) -> Outcome:
         """A version that is not live, and why."""
-        if status.identity in work.deployments:
+        if status.identity in survey.actual.deployments:
             status = replace(status, message=f"{status.message}; the last good version stays live")
-        self._ledger.note(status)
+        self.house.ledger.note(status)
         return Outcome(status.name, status.sync.value, status.message)
 
+    def _collect(self, survey: Survey) -> None:
+        """Removes what nothing needs any more: builds beyond the rollbacks, and the requirements of none of them."""
+        builder, memory = survey.builder, self.house.memory
+        keep = self.house.ledger.builds_to_keep(survey.desired.settings.prune.rollbacks)
+        unneeded = {*builder.backend.built(), *memory.seals()} - keep
+        if unneeded:
+            builder.backend.remove(unneeded)
+            memory.drop_seals(unneeded)
+        locks = (builder.known_lock(detection) for detection in survey.desired.detections)
+        builder.requirements.collect({lock for lock in locks if lock})
 
-def _needs_a_person(error: TraplineError) -> bool:
-    """Whether only a change of the detection can help; an engine that is away or full comes back by itself."""
-    if isinstance(error, WorkerError):
-        return error.outcome != "unavailable"
-    return isinstance(error, Stalled | RequirementsError)
+
+def _standing(survey: Survey, change: Change) -> tuple[Sync, str]:
+    """How a detection stands whose deployment is as it should be, and what there is to say about it."""
+    if change.detection and not change.detection.config.enabled:
+        return Sync.DISABLED, ""
+    if suspension := survey.actual.suspended.get(change.identity):
+        return Sync.SUSPENDED, str(suspension)
+    if pin := survey.actual.pins.get(change.identity):
+        return Sync.PINNED, f"{pin}; {_drift(survey, change, pin)}"
+    return Sync.SYNCED, ""
 
 
-def _kind(live: Deployment | None, build: BuildDigest, *, present: bool) -> str:
-    if live is None:
-        return "deployed"
-    if live.build_digest != build:
-        return "updated"
-    return "reconfigured" if present else "healed"
+def _drift(survey: Survey, change: Change, pin: Override) -> str:
+    wanted = survey.desired.in_git.get(change.identity)
+    version = survey.version(wanted) if wanted else None
+    if version and version.deploy == pin.deploy_digest:
+        return "git has the same version now"
+    return f"git has {version.deploy[:12] if version else 'another version'} at {survey.desired.revision[:12]}"
+
+
+def _status(survey: Survey, change: Change, sync: Sync, now: datetime, message: str) -> Status:
+    return Status(change.identity, change.name, change.path, sync, survey.desired.revision, now, message)

@@ -51,11 +51,17 @@ class Feeder:
     """Runs scans through warm workers, the detections of a scan side by side."""
 
     def __init__(
-        self, context: Context, threads: ThreadPoolExecutor, *, stopping: Callable[[], bool] = lambda: False
+        self,
+        context: Context,
+        threads: ThreadPoolExecutor,
+        *,
+        stopping: Callable[[], bool] = lambda: False,
+        on_batch: Callable[[], Any] = lambda: None,
     ) -> None:
         self._context = context
         self._threads = threads
         self._stopping = stopping
+        self._on_batch = on_batch
 
     def feed(self, planned: PlannedScan) -> tuple[ScanSummary, list[Findings]]:
         """Raises QueryError where the scan cannot be done, Interrupted on stopping; one rule's error is a finding."""
@@ -110,6 +116,7 @@ class Feeder:
         try:
             with self._context.pool.worker(deployment.build_digest, rule, self._context.limits) as worker:
                 reply = worker.run(batch)
+            self._on_batch()
             if reply.log:
                 log.info("%s printed: %s", deployment.name, one_line(reply.log, LOGGED))
             self._collect(planned, findings, batch, reply)

@@ -39,20 +39,22 @@ class Ticker:
         threads: int,
         stopping: Callable[[], bool] = lambda: False,
         on_scan: Callable[[PlannedScan], Any] = lambda _: None,
+        on_batch: Callable[[], Any] = lambda: None,
     ) -> None:
         self._context = context
         self._threads = threads
         self._stopping = stopping
         self._on_scan = on_scan
+        self._on_batch = on_batch
 
     def tick(self) -> TickReport:
         """Catches up in bounded windows. What fails is left at its checkpoint for the next tick; the rest goes on."""
         report, now = TickReport(), self._context.now()
         failed: set[tuple[str, str]] = set()
         with ThreadPoolExecutor(self._threads, thread_name_prefix="feed") as threads:
-            feeder = Feeder(self._context, threads, stopping=self._stopping)
+            feeder = Feeder(self._context, threads, stopping=self._stopping, on_batch=self._on_batch)
             while not self._stopping():
-                deployments = self._context.ledger.deployments().values()
+                deployments = self._context.ledger.running().values()
                 checkpoints = self._checkpoints(deployments, now)
                 due = plan(deployments, checkpoints, self._context.settings, now=now, skip=frozenset(failed))
                 if not due:

@@ -99,6 +99,13 @@ class Database:
         return int(value or 0)
 
 
+def upsert(connection: sa.Connection, table: sa.Table, key: dict[str, Any], values: dict[str, Any]) -> None:
+    """Updates the row with this key, or inserts it."""
+    where = [table.c[column] == value for column, value in key.items()]
+    if not connection.execute(table.update().where(*where).values(**values)).rowcount:
+        connection.execute(table.insert().values(**key, **values))
+
+
 def _configure_sqlite(connection: Any, _record: Any) -> None:
     # The driver's own transaction handling is off, so that `begin` below is the only one.
     connection.isolation_level = None

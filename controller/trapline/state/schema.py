@@ -43,9 +43,10 @@ detections = Table(
     Column("identity", sa.String, primary_key=True),
     Column("name", sa.String, nullable=False),
     Column("path", sa.String, nullable=False),
-    Column("sync", sa.String, nullable=False),  # synced, waiting, stalled, disabled, retired
+    Column("sync", sa.String, nullable=False),  # the values of deploy.ledger.Sync
     Column("message", sa.Text, nullable=False, default=""),
     Column("revision", sa.String, nullable=False),
+    Column("tried", sa.String, nullable=False, default=""),  # what the attempts were made with
     Column("attempts", sa.Integer, nullable=False, default=0),
     Column("retry_at", UTCDateTime, nullable=True),
     Column("updated_at", UTCDateTime, nullable=False),

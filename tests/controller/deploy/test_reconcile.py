@@ -11,6 +11,7 @@ import pytest
 from tests.playground import MATCH_BAD, Playground, actions
 from trapline.controller import Controller
 from trapline.deploy.ledger import Deployment, Status
+from trapline.deploy.reconcile import How
 from trapline.settings import SettingsError
 from trapline.source.git import SourceError
 
@@ -121,7 +122,7 @@ def test_more_than_the_cap_waits_for_a_person(ground: Playground, controller: Co
     assert problem.code == "prune-cap"
     assert "--confirm-prune" in problem.remedy
     assert set(live(controller)) == {"one", "two", "three"}
-    assert actions(controller.reconcile(confirm_prune=True)) == {
+    assert actions(controller.reconcile(How(confirm_prune=True))) == {
         "one": "unchanged",
         "two": "retired",
         "three": "retired",
@@ -234,7 +235,13 @@ def test_what_failed_is_not_tried_again_before_its_time(ground: Playground, cont
     ground.at(2)
     controller.reconcile()
     assert status(controller, "two").attempts == 2
-    ground.commit("Anything")  # a new revision is tried at once
+    ground.commit("Anything")  # another commit changes nothing for this one
+    controller.reconcile()
+    assert status(controller, "two").attempts == 2
+    assert actions(controller.reconcile(How(retry_now=True)))["two"] == "stalled"
+    assert status(controller, "two").attempts == 3
+    ground.detection("two", tests=[{"name": "still", "records": [{"a": 1}], "match": True}])
+    ground.commit()  # a changed one is tried at once
     controller.reconcile()
     assert status(controller, "two").attempts == 1
 
@@ -247,13 +254,38 @@ def test_a_build_removed_by_hand_is_healed(ground: Playground, controller: Contr
     assert (ground.home / "builds" / digest).is_dir()
 
 
-def test_an_unreachable_repository_changes_nothing(ground: Playground, controller: Controller) -> None:
+def test_while_the_repository_is_away_everything_runs_on_and_is_healed(
+    ground: Playground, controller: Controller
+) -> None:
     controller.reconcile()
     before = live(controller)
+    away = ground.repository.rename(ground.repository.with_name("gone"))
+    shutil.rmtree(ground.home / "builds" / before["one"].build_digest)
+    report = controller.reconcile()
+    [problem] = report.problems
+    assert (problem.code, "runs on" in problem.message) == ("not-a-repository", True)
+    assert actions(report) == {"one": "healed", "two": "unchanged", "three": "unchanged"}
+    assert {name: one.deploy_digest for name, one in live(controller).items()} == {
+        name: one.deploy_digest for name, one in before.items()
+    }
+    source = controller.memory.source()
+    assert (source.failing_since, "no git repository" in source.error) == (ground.now, True)
+    ground.at(10)
+    controller.reconcile()
+    assert controller.memory.source().failing_since == source.failing_since  # since when, not when last
+    away.rename(ground.repository)
+    assert controller.reconcile().problems == ()
+    assert controller.memory.source().error == ""
+
+
+def test_a_repository_that_never_answered_is_an_error(tmp_path: Path) -> None:
+    ground = Playground(tmp_path)
+    ground.commit()
     ground.repository.rename(ground.repository.with_name("gone"))
-    with pytest.raises(SourceError):
-        controller.reconcile()
-    assert live(controller) == before
+    with ground.controller() as controller:
+        with pytest.raises(SourceError):
+            controller.reconcile()
+        assert "no git repository" in controller.memory.source().error
 
 
 def test_a_force_push_is_followed(ground: Playground, controller: Controller) -> None:
@@ -288,7 +320,7 @@ def test_history_tells_what_happened_newest_first(ground: Playground, controller
     ground.commit()
     controller.reconcile()
     controller.reconcile()  # the same trouble again is no news
-    kinds = [event["kind"] for event in controller.ledger.history("two")]
+    kinds = [event.kind for event in controller.ledger.history("two")]
     assert kinds == ["stalled", "deployed"]
 
 

@@ -1,0 +1,81 @@
+"""`trapline plan`: what a commit, or a checkout before it is merged, would change."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from trapline.cli.options import controller_options, in_use
+from trapline.cli.output import as_json, console, errors, print_json, print_problems, progress, say, short
+from trapline.controller import Controller, Options
+from trapline.deploy.plan import Action, Change, prune_problem
+from trapline.deploy.survey import files_before
+from trapline.errors import Problem, has_errors
+from trapline.source.worktree import read_directory
+
+SIGNS = {Action.CREATE: "+", Action.RETIRE: "-", Action.DISABLE: "-", Action.HOLD: "!"}
+CHANGES = 3  # the exit code; 2 is wrong usage
+
+
+@click.command()
+@controller_options
+@click.argument("path", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False)
+@as_json
+def plan(options: Options, path: Path | None, as_json: bool) -> None:
+    """Show what the head of the repository would change, and why; or what the local checkout PATH would, once merged.
+
+    Changes nothing. The exit code is 0 where nothing would change, 3 where something would, and 1 where something
+    cannot be deployed as it is.
+    """
+    with progress("planning") as show, Controller(in_use(options), on_progress=show) as controller:
+        reconciler = controller.reconciler()
+        if path:
+            survey = reconciler.survey_of(read_directory(path.resolve()))
+        else:
+            survey = reconciler.survey(reconciler.look_up())
+        changes = survey.plan(before=files_before(reconciler.house))
+        problem = prune_problem(survey.desired, survey.actual)
+    problems = [*survey.desired.problems, *([problem] if problem else [])]
+    revision = str(path) if path else short(survey.desired.revision)
+    if as_json:
+        print_json({"revision": survey.desired.revision, "changes": [_json(change) for change in changes]})
+    else:
+        _print(changes, problems, revision)
+    held = any(change.action is Action.HOLD for change in changes)
+    if held or has_errors(problems):
+        sys.exit(1)
+    sys.exit(CHANGES if any(change.action is not Action.NOTHING for change in changes) else 0)
+
+
+def _json(change: Change) -> dict[str, object]:
+    return {
+        "name": change.name,
+        "identity": change.identity,
+        "path": change.path,
+        "action": change.action.value,
+        "reason": change.reason,
+        "files": list(change.files),
+        "build_digest": change.version.build if change.version else None,
+        "deploy_digest": change.version.deploy if change.version else None,
+    }
+
+
+def _print(changes: Sequence[Change], problems: Sequence[Problem], revision: str) -> None:
+    held = {change.reason for change in changes if change.action is Action.HOLD}
+    print_problems(problem for problem in problems if str(problem) not in held)
+    say(f"what {revision} would change:")
+    for change in changes:
+        if change.action is Action.NOTHING and (not change.reason or change.reason == "enabled: false"):
+            continue
+        sign = SIGNS.get(change.action, "~") if change.action is not Action.NOTHING else " "
+        to = errors if change.action is Action.HOLD else console
+        say(f"  {sign} {change.action.value:<12}{change.name}: {change.reason}", to=to)
+    counts = Counter(change.action for change in changes)
+    told = [
+        f"{counts[action]} to {action.value}" for action in Action if counts[action] and action is not Action.NOTHING
+    ]
+    say(f"{', '.join(told) or 'nothing to do'}; {counts[Action.NOTHING]:,} unchanged")

@@ -1,0 +1,30 @@
+"""`trapline resume`: one detection follows git again."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from trapline.cli.options import controller_options, in_use
+from trapline.cli.output import as_json, say
+from trapline.cli.sync import reconcile_and_print
+from trapline.clock import system_clock
+from trapline.controller import Controller, Options
+from trapline.deploy.ledger import find
+from trapline.deploy.reconcile import How
+
+
+@click.command()
+@controller_options
+@click.argument("name")
+@as_json
+def resume(options: Options, name: str, as_json: bool) -> None:
+    """Let the detection NAME follow git again: ends a suspension, and a rollback's pin."""
+    with Controller(in_use(options)) as controller:
+        found = find(controller.ledger, name)
+        released = controller.overrides.release(found.identity, now=system_clock())
+    if not as_json:
+        told = " and ".join(f"no longer {kind.value}" for kind in released)
+        say(f"{found.name} is {told}" if told else f"{found.name} was neither suspended nor pinned")
+    sys.exit(reconcile_and_print(options, How(fetch=False, retry_now=True, only=found.identity), as_json=as_json))

@@ -1,0 +1,107 @@
+"""Making one version of one detection: lock its requirements, build it, seal it, and test it where it will run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from trapline.deploy.memory import Memory
+from trapline.deploy.plan import Version, version
+from trapline.deploy.requirements import LOCK_FILE, REQUIREMENTS_FILE, Requirements, RequirementsError
+from trapline.deploy.smoke import failing_cases
+from trapline.detection.model import Detection
+from trapline.errors import TraplineError
+from trapline.workers.interface import Backend, Build, BuildDigest, Limits, Rule, WorkerError
+
+
+class Stalled(TraplineError):
+    """This version of a detection cannot be deployed until a person changes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """The way from a detection's files to a build that passed its own tests, in one backend."""
+
+    backend: Backend
+    platform: str
+    requirements: Requirements
+    memory: Memory
+    limits: Limits
+    now: Callable[[], datetime]
+    on_progress: Callable[[str], None] = lambda _: None
+
+    def known_lock(self, detection: Detection) -> str | None:
+        """The locked requirements where nothing needs to be resolved: none, a committed lock, or a kept one."""
+        if committed := detection.files.get(LOCK_FILE):
+            return committed.content.decode()
+        return self.memory.lock(self._lock_key(detection)) if detection.requirements.strip() else ""
+
+    def version(self, detection: Detection) -> Version | None:
+        """The digests of a detection; None while its requirements are not locked."""
+        lock = self.known_lock(detection)
+        return None if lock is None else version(detection, lock=lock, platform=self.platform)
+
+    def lock(self, detection: Detection) -> str:
+        """The locked requirements; resolved now where they never were, and kept until requirements.txt changes.
+
+        Raises RequirementsError.
+        """
+        known = self.known_lock(detection)
+        if known is not None:
+            return known
+        self.on_progress(f"locking the requirements of {detection.name}")
+        text = self.requirements.lock(
+            detection.requirements,
+            path=f"{detection.path}/{REQUIREMENTS_FILE}",
+            allow_source_builds=detection.config.allow_source_builds,
+        )
+        self.memory.keep_lock(self._lock_key(detection), text, now=self.now())
+        return text
+
+    def build(self, detection: Detection, digest: BuildDigest, lock: str) -> None:
+        """Builds it anew, in place of whatever has this digest. Raises RequirementsError and WorkerError."""
+        self.on_progress(f"building {detection.name}")
+        packages = self.requirements.fetch(
+            lock,
+            path=f"{detection.path}/{LOCK_FILE if LOCK_FILE in detection.files else REQUIREMENTS_FILE}",
+            allow_source_builds=detection.config.allow_source_builds,
+        )
+        files = {
+            path: (file.content, file.executable)
+            for path, file in detection.files.items()
+            if path != detection.config_file
+        }
+        seal = self.backend.build(Build(digest, detection.name, files, packages))
+        self.memory.keep_seal(digest, seal, now=self.now())
+
+    def smoke(self, detection: Detection, digest: BuildDigest) -> None:
+        """Starts what was built, even without tests: a script that cannot be imported is not promoted.
+
+        Raises Stalled with the cases that fail, and WorkerError.
+        """
+        rule = Rule(detection.name, detection.script, detection.mode.value)
+        worker = self.backend.start(digest, rule, self.limits)
+        try:
+            failing = failing_cases(detection, worker)
+        finally:
+            worker.close()
+        if failing:
+            raise Stalled(
+                f"{detection.path}/{detection.config_file}: {'; '.join(failing)}",
+                remedy="correct the rule or the test",
+            )
+
+    def _lock_key(self, detection: Detection) -> str:
+        return self.requirements.lock_key(
+            detection.requirements, allow_source_builds=detection.config.allow_source_builds
+        )
+
+
+def needs_a_person(error: TraplineError) -> bool:
+    """Whether only a change of the detection can help; an engine or an index that is away comes back by itself."""
+    if isinstance(error, WorkerError):
+        return error.outcome != "unavailable"
+    if isinstance(error, RequirementsError):
+        return not error.transient
+    return isinstance(error, Stalled)

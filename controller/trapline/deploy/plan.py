@@ -1,0 +1,163 @@
+"""The plan: what a commit would change, one detection at a time, and why. Pure; reconciling carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trapline.deploy.desired import Desired, Held
+from trapline.deploy.digest import DeployDigest, build_digest, deploy_digest
+from trapline.deploy.ledger import Deployment, Status
+from trapline.deploy.overrides import Override
+from trapline.deploy.prune import gone, over_the_cap
+from trapline.detection.model import Detection, File
+from trapline.errors import Problem
+from trapline.workers.interface import BuildDigest
+
+
+class Action(StrEnum):
+    """What is done about one detection."""
+
+    CREATE = "create"
+    REBUILD = "rebuild"
+    RECONFIGURE = "reconfigure"
+    HEAL = "heal"
+    RETIRE = "retire"
+    DISABLE = "disable"
+    HOLD = "hold"  # it cannot be deployed as it stands; its last good version stays
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a detection by its digests. They are known once its requirements are locked."""
+
+    build: BuildDigest
+    deploy: DeployDigest
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be done about one detection. `files` are those that changed, as far as that was asked for."""
+
+    identity: str
+    name: str
+    path: str
+    action: Action
+    reason: str = ""
+    files: tuple[str, ...] = ()
+    detection: Detection | None = None
+    version: Version | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actual:
+    """What there is: deployments and statuses by identity, decisions made by hand, and what the backend has.
+
+    `whole` are the builds that are there as they were made; `touched` are there, but somebody has changed them.
+    """
+
+    deployments: Mapping[str, Deployment]
+    statuses: Mapping[str, Status]
+    pins: Mapping[str, Override]
+    suspended: Mapping[str, Override]
+    whole: Collection[BuildDigest]
+    touched: Collection[BuildDigest]
+
+
+Before = Callable[[Deployment], Mapping[str, File] | None]
+"""The files of a version that is live, where they can still be read."""
+
+
+def plan(
+    desired: Desired,
+    actual: Actual,
+    *,
+    version_of: Callable[[Detection], Version | None],
+    before: Before = lambda _: None,
+) -> list[Change]:
+    """Every detection of the commit and every live one, with what is to be done about it, by name.
+
+    `version_of` is None where the requirements are not locked yet; then something has certainly changed.
+    """
+    changes = [_held(held, actual) for held in desired.held]
+    changes += [_wanted(detection, actual, version_of, before) for detection in desired.detections]
+    changes += [
+        Change(identity, live.name, "", Action.RETIRE, "no longer in the repository")
+        for identity, live in _leaving(desired, actual)
+    ]
+    return sorted(changes, key=lambda change: (change.name, change.identity))
+
+
+def prune_problem(desired: Desired, actual: Actual) -> Problem | None:
+    """Why what left the repository may not be retired unasked; None where it may."""
+    leaving = [identity for identity, _ in _leaving(desired, actual)]
+    return over_the_cap(desired, leaving, actual.deployments)
+
+
+def _leaving(desired: Desired, actual: Actual) -> Iterator[tuple[str, Deployment]]:
+    for identity in gone(desired, actual.deployments, actual.statuses):
+        yield identity, actual.deployments[identity]
+
+
+def _held(held: Held, actual: Actual) -> Change:
+    known = actual.statuses.get(held.identity or "")
+    known = known or next((status for status in actual.statuses.values() if status.path == held.path), None)
+    identity = held.identity or (known.identity if known else held.path)
+    name = known.name if known else held.path.rsplit("/", 1)[-1]
+    if suspension := actual.suspended.get(identity):
+        return Change(identity, name, held.path, Action.NOTHING, str(suspension))
+    reason = str(next(problem for problem in held.problems if problem.severity == "error"))
+    return Change(identity, name, held.path, Action.HOLD, reason)
+
+
+def _wanted(
+    detection: Detection, actual: Actual, version_of: Callable[[Detection], Version | None], before: Before
+) -> Change:
+    live = actual.deployments.get(detection.identity)
+    wanted: Version | None = None
+
+    def change(action: Action, reason: str = "", *, files: tuple[str, ...] = ()) -> Change:
+        name, path = detection.name, detection.path
+        return Change(detection.identity, name, path, action, reason, files, detection, version=wanted)
+
+    if not detection.config.enabled:
+        return change(Action.DISABLE, "enabled: false") if live else change(Action.NOTHING, "enabled: false")
+    if suspension := actual.suspended.get(detection.identity):
+        return change(Action.NOTHING, str(suspension))
+    wanted = version_of(detection)
+    if live is None:
+        return change(Action.CREATE, "not live yet")
+    if wanted is None or live.build_digest != wanted.build:
+        files = changed_files(before(live), detection)
+        return change(Action.REBUILD, _rebuild_reason(files, detection), files=files or ())
+    if live.deploy_digest != wanted.deploy:
+        return change(Action.RECONFIGURE, "only its configuration changed", files=(detection.config_file,))
+    if wanted.build in actual.touched:
+        return change(Action.HEAL, "its build was altered by hand")
+    if wanted.build not in actual.whole:
+        return change(Action.HEAL, "its build is gone")
+    return change(Action.NOTHING)
+
+
+def changed_files(before: Mapping[str, File] | None, detection: Detection) -> tuple[str, ...] | None:
+    """The files that differ, by their path in the detection's folder; None where the earlier ones are not known."""
+    if before is None:
+        return None
+    now = detection.files
+    return tuple(sorted(name for name in {*before, *now} if before.get(name) != now.get(name)))
+
+
+def _rebuild_reason(files: tuple[str, ...] | None, detection: Detection) -> str:
+    if files is None:
+        return "its files, its requirements or what it is built on changed"
+    if not [name for name in files if name != detection.config_file]:
+        return "what it is built on changed: the runtime, the base image, Python or a lock"
+    return f"changed: {', '.join(files)}"
+
+
+def version(detection: Detection, *, lock: str, platform: str) -> Version:
+    """The version that a detection is with these locked requirements on this platform."""
+    build = build_digest(detection, lock=lock, platform=platform)
+    return Version(build, deploy_digest(detection, build))

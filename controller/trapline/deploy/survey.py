@@ -1,0 +1,145 @@
+"""Looking: what a commit asks for, and what there is, side by side, so that it can be planned."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from trapline.deploy.build import Builder
+from trapline.deploy.desired import Desired, read_desired, read_one, with_pins
+from trapline.deploy.ledger import Deployment, Ledger
+from trapline.deploy.memory import Memory
+from trapline.deploy.overrides import Kind, Override, Overrides
+from trapline.deploy.plan import Actual, Before, Change, Version, plan
+from trapline.deploy.requirements import Requirements
+from trapline.detection.model import Detection, File
+from trapline.settings import Settings
+from trapline.source.git import Mirror
+from trapline.source.tree import SourceError, Tree
+from trapline.workers.interface import Backend, Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """What deploying works with in one home."""
+
+    ledger: Ledger
+    memory: Memory
+    overrides: Overrides
+    mirror: Mirror
+    home: Path
+    root: str
+    backend_for: Callable[[Settings], Backend]
+    limits_for: Callable[[Settings], Limits]
+    now: Callable[[], datetime]
+    on_progress: Callable[[str], None] = lambda _: None
+    stopping: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """One commit beside what there is."""
+
+    desired: Desired
+    actual: Actual
+    builder: Builder
+    _versions: dict[int, tuple[str | None, Version | None]]
+
+    def plan(self, *, before: Before = lambda _: None) -> list[Change]:
+        """What bringing the commit about would change; `before` gives the files to name those that changed."""
+        return plan(self.desired, self.actual, version_of=self.version, before=before)
+
+    def version(self, detection: Detection) -> Version | None:
+        """The digests of a detection of this commit, worked out once for as long as the commit stays."""
+        lock = self.builder.known_lock(detection)
+        known = self._versions.get(id(detection))
+        if known is None or known[0] != lock:
+            known = self._versions[id(detection)] = (lock, self.builder.version(detection))
+        return known[1]
+
+
+@dataclass(slots=True)
+class Surveyor:
+    """Looks at one commit after the other, and reads again only what changed."""
+
+    house: House
+    _read: tuple[Tree, bytes | None, Desired] | None = None
+    _versions: tuple[str, dict[int, tuple[str | None, Version | None]]] = ("", {})
+    _pinned: dict[Override, Detection] = field(default_factory=dict)
+
+    def look(self, tree: Tree) -> Survey:
+        """Raises SettingsError where neither the tree nor any before has a usable trapline.yml."""
+        house = self.house
+        git = self._desired(tree)
+        backend = house.backend_for(git.settings)
+        python, platform = backend.python()
+        builder = Builder(
+            backend=backend,
+            platform=backend.platform(),
+            requirements=Requirements(house.home / "requirements", python=python, platform=platform),
+            memory=house.memory,
+            limits=house.limits_for(git.settings),
+            now=house.now,
+            on_progress=house.on_progress,
+        )
+        if self._versions[0] != builder.platform:
+            self._versions = (builder.platform, {})
+        pins = house.overrides.all(Kind.PINNED)
+        built, seals = backend.built(), house.memory.seals()
+        actual = Actual(
+            deployments=house.ledger.deployments(),
+            statuses=house.ledger.statuses(),
+            pins=pins,
+            suspended=house.overrides.all(Kind.SUSPENDED),
+            whole={digest for digest, seal in built.items() if seals.get(digest) == seal},
+            touched={digest for digest, seal in built.items() if seals.get(digest) != seal},
+        )
+        return Survey(with_pins(git, self._pinned_versions(pins)), actual, builder, self._versions[1])
+
+    def _desired(self, tree: Tree) -> Desired:
+        last = self.house.memory.settings()
+        fallback = last[1] if last else None
+        if self._read is None or self._read[0] is not tree or self._read[1] != fallback:
+            desired = read_desired(tree.revision, tree.files, skipped=tree.skipped, fallback=fallback, env=os.environ)
+            self._read = (tree, fallback, desired)
+            self._versions = ("", {})
+        return self._read[2]
+
+    def _pinned_versions(self, pins: Mapping[str, Override]) -> dict[str, Detection]:
+        """The detections as they were where they are pinned to; those that can no longer be read are left out."""
+        found: dict[str, Detection] = {}
+        for identity, pin in pins.items():
+            detection = self._pinned.get(pin) or self._read_pinned(pin)
+            if detection:
+                self._pinned[pin] = found[identity] = detection
+        self._pinned = {pin: detection for pin, detection in self._pinned.items() if pin in pins.values()}
+        return found
+
+    def _read_pinned(self, pin: Override) -> Detection | None:
+        return detection_at(self.house, pin.revision, pin.path)
+
+
+def detection_at(house: House, revision: str, path: str) -> Detection | None:
+    """A detection as it was at a revision; None where that can no longer be read."""
+    try:
+        tree = house.mirror.read(revision, root=posixpath.join(house.root, path)).beneath(house.root)
+    except SourceError:
+        return None
+    return read_one(tree.files, path)
+
+
+def files_before(house: House) -> Before:
+    """How to read the files of a version that is live, where the mirror still has them."""
+
+    def read(live: Deployment) -> Mapping[str, File] | None:
+        for version in house.ledger.versions(live.identity):
+            if version.deploy_digest == live.deploy_digest:
+                detection = detection_at(house, version.revision, version.path)
+                return detection.files if detection else None
+        return None
+
+    return read

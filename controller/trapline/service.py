@@ -1,0 +1,224 @@
+"""The long-running process: waits for its turn to lead, starts the loops and the HTTP side, and stops them cleanly."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic
+
+from flask import Flask
+
+from trapline.clock import Clock, system_clock
+from trapline.controller import Controller
+from trapline.deploy.reconcile import Report
+from trapline.deploy.tell import Teller, make_tellers
+from trapline.errors import Problem
+from trapline.loops import Loop, Pulse, guarded
+from trapline.settings import Settings
+from trapline.state.lease import Lease
+from trapline.web.app import Health, make_app
+from trapline.web.server import serving
+
+log = logging.getLogger("trapline")
+
+LEASE = "controller"
+PAUSE = timedelta(seconds=1)
+GRACE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How the long-running process is run. An empty `listen` is no HTTP side; an empty `hook_secret` no webhooks.
+
+    `lease` is how long a leader that says nothing counts as alive; `stall` how long a loop may be at one thing.
+    """
+
+    listen: str = ""
+    hook_secret: bytes = b""
+    on_deploy: str | None = None
+    lease: timedelta = timedelta(seconds=10)
+    stall: timedelta = timedelta(minutes=10)
+
+
+class Service:
+    """A controller that goes on until it is told to stop. Of several on one home, one leads and the others stand by."""
+
+    def __init__(self, controller: Controller, how: Serving = Serving(), *, now: Clock = system_clock) -> None:
+        self._controller = controller
+        self._serving = how
+        self._now = now
+        self._pulse = Pulse()
+        self._lease = Lease(
+            controller.database,
+            LEASE,
+            holder=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
+            ttl=how.lease,
+            now=now,
+        )
+        self._loops: list[Loop] = []
+        self._reported: Report | None = None
+        self._said: dict[str, Mapping[str, str]] = {}
+        self._tellers: tuple[Settings, list[Teller], list[Problem]] | None = None
+        controller.beat = self._pulse.beat
+
+    def run(self, stop: threading.Event) -> None:
+        """Leads whenever no other controller does, until `stop`."""
+        with ExitStack() as ends:
+            ends.callback(self._controller.close)
+            if self._serving.listen:
+                url = ends.enter_context(serving(self._app(), self._serving.listen))
+                log.info("listening on %s", url)
+            while not stop.is_set():
+                if self._wait_to_lead(stop):
+                    self._lead(stop)
+            log.info("stopping")
+            ends.callback(self._lease.release)
+
+    def health(self) -> Health:
+        """Whether every loop gets on: a loop that is at one thing for too long has failed, whatever it waits for."""
+        silent = self._pulse.silent()
+        limit = self._serving.stall.total_seconds()
+        stuck = sorted(name for name, seconds in silent.items() if seconds > limit)
+        stuck += [loop.name for loop in self._loops if not loop.is_alive() and loop.name not in stuck]
+        loops = {name: {"silent_seconds": round(seconds, 1)} for name, seconds in silent.items()}
+        return Health(not stuck, {"role": self._role(), "loops": loops, "stuck": stuck})
+
+    def ready(self) -> Health:
+        """Whether it does its job: leads and has something to run or a commit it has seen, or stands by to."""
+        revision = self._controller.memory.source().revision
+        return Health(bool(revision) or not self._loops, {"role": self._role(), "revision": revision})
+
+    def _role(self) -> str:
+        return "leading" if self._loops else "standing by"
+
+    def _app(self) -> Flask:
+        return make_app(
+            hint=self._hint,
+            health=self.health,
+            ready=self.ready,
+            hook_secret=lambda: self._serving.hook_secret,
+            ref=self._controller.options.ref,
+        )
+
+    def _hint(self, who: str) -> None:
+        """Somebody says that the repository has changed: whoever leads looks now."""
+        log.info("a hint from %s", who)
+        if self._loops:
+            self._hurry("reconcile")
+        else:
+            self._controller.memory.leave_hint()
+
+    def _wait_to_lead(self, stop: threading.Event) -> bool:
+        """Whether this process leads now; False where it is to stop first."""
+        said = ""
+        while not stop.is_set():
+            if self._lease.acquire():
+                return True
+            leader = self._lease.holder()
+            if leader and leader.holder != said:
+                said = leader.holder
+                log.info("%s leads this home; standing by", leader.holder)
+            stop.wait(min(1.0, self._serving.lease.total_seconds() / 3))
+        return False
+
+    def _lead(self, stop: threading.Event) -> None:
+        """Runs the loops for as long as the lease can be renewed."""
+        self._controller.halt.clear()
+        self._loops = self._make_loops()
+        for loop in self._loops:
+            loop.start()
+        renewal = self._serving.lease.total_seconds() / 4
+        hints = self._controller.memory.hints()
+        while not stop.wait(min(1.0, renewal)):  # a signal that another thread took is seen only on waking
+            if guarded("lease", self._lease.acquire) is False:
+                log.error("another controller leads this home now; standing by")
+                break
+            if (left := self._controller.memory.hints()) != hints:
+                hints = left
+                self._hurry("reconcile")
+        self._end_loops(GRACE_SECONDS if stop.is_set() else None)
+
+    def _end_loops(self, seconds: float | None = None) -> None:
+        """Ends every step that is under way. One that takes longer than `seconds` is left, and done again next time."""
+        self._controller.halt.set()
+        for loop in self._loops:
+            loop.stop()
+        deadline = None if seconds is None else monotonic() + seconds
+        for loop in self._loops:
+            loop.join(None if deadline is None else max(deadline - monotonic(), 0))
+            if loop.is_alive():
+                log.warning("%s is still at work and is left; it will be done again", loop.name)
+        self._loops = []
+        self._pulse.forget()
+
+    def _make_loops(self) -> list[Loop]:
+        every = self._pace(lambda settings: settings.schedule.every)
+        poll = self._pace(lambda settings: settings.schedule.poll)
+        return [
+            Loop("reconcile", self._reconcile, poll, self._pulse),
+            Loop("tick", self._tick, every, self._pulse),
+            Loop("deliver", self._deliver, lambda: PAUSE, self._pulse),
+            Loop("tell", self._tell, lambda: PAUSE, self._pulse),
+        ]
+
+    def _pace(self, of: Callable[[Settings], timedelta]) -> Callable[[], timedelta]:
+        return lambda: of(self._controller.settings() or Settings())
+
+    def _reconcile(self) -> None:
+        new = not self._controller.ledger.deployments()
+        report = self._controller.reconcile()
+        known, self._reported = self._reported, report
+        for problem in report.problems:  # said once, not with every look at the repository
+            if known is None or problem not in known.problems:
+                log.log(logging.ERROR if problem.severity == "error" else logging.WARNING, "%s", problem)
+        for outcome in report.outcomes:
+            if outcome.action not in ("unchanged", "disabled") and (known is None or outcome not in known.outcomes):
+                log.info("%s %s %s", outcome.action, outcome.name, outcome.message)
+        if new:  # the first ones need not wait for the next tick
+            self._hurry("tick")
+
+    def _tick(self) -> None:
+        report = self._controller.tick()
+        for identity, message in {**report.failures, **report.errors}.items():
+            log.error("%s: %s", identity, message)
+        if report.matches:
+            log.info("%d matches, %d alerts opened, %d updated", report.matches, report.opened, report.updated)
+
+    def _deliver(self) -> None:
+        report, problems = self._controller.deliver()
+        reasons = {**report.reasons, **{str(problem): str(problem) for problem in problems}}
+        self._news("deliver", reasons)
+
+    def _tell(self) -> None:
+        settings = self._controller.settings() or Settings()
+        if self._tellers is None or self._tellers[0] is not settings:
+            tellers, problems = make_tellers(
+                settings,
+                database=self._controller.database,
+                command=self._serving.on_deploy,
+                env=os.environ,
+                http=self._controller.tools.http,
+                now=self._now,
+            )
+            self._tellers = (settings, tellers, problems)
+        reasons = {teller.name: reason for teller in self._tellers[1] if (reason := teller.tell())}
+        self._news("tell", {**reasons, **{str(problem): str(problem) for problem in self._tellers[2]}})
+
+    def _news(self, loop: str, reasons: Mapping[str, str]) -> None:
+        """Logs what was not so the last time: a destination that is down is news once, not every second."""
+        known, self._said[loop] = self._said.get(loop, {}), dict(reasons)
+        for what, reason in reasons.items():
+            if known.get(what) != reason:
+                log.warning("%s", reason if reason == what else f"{what}: {reason}")
+
+    def _hurry(self, name: str) -> None:
+        for loop in self._loops:
+            if loop.name == name:
+                loop.hurry()
