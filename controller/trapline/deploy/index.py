@@ -16,6 +16,7 @@ from pathlib import Path
 
 from trapline.errors import TraplineError
 
+_EXTRA, _STRATEGY = "UV_INDEX", "UV_INDEX_STRATEGY"
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 
 
@@ -39,7 +40,7 @@ class _Option:
 
 _OPTIONS = (
     _Option("index-url", ("UV_DEFAULT_INDEX", "UV_INDEX_URL"), ("index-url", "index"), " "),
-    _Option("extra-index-url", ("UV_INDEX", "UV_EXTRA_INDEX_URL"), ("extra-index-url", "index"), " "),
+    _Option("extra-index-url", (_EXTRA, "UV_EXTRA_INDEX_URL"), ("extra-index-url", "index"), " "),
     _Option("find-links", ("UV_FIND_LINKS",), ("find-links",), ","),
     _Option("trusted-host", ("UV_INSECURE_HOST",), ("allow-insecure-host",), " "),
     _Option("cert", ("SSL_CERT_FILE",), (), " "),
@@ -60,6 +61,9 @@ def uv_settings(env: Mapping[str, str], *, pip: Mapping[str, str], uv: Mapping[s
         values = [_home(value, env) for value in wanted.get(option.pip, "").split()]
         if values and not any(env.get(name) for name in option.variables) and said.isdisjoint(option.keys):
             found[option.variables[0]] = option.separator.join(values)
+    if _EXTRA in found and not env.get(_STRATEGY) and said.isdisjoint({"index-strategy"}):
+        # pip looks everywhere. Here an index is only asked for what those before it do not have.
+        found[_STRATEGY] = "unsafe-first-match"
     uv_has_index = any(env.get(name) for option in _OPTIONS[:2] for name in option.variables)
     no_index = wanted.get("no-index", "").lower() in _TRUE and not uv_has_index
     return UvSettings(found, ("--no-index",) if no_index else ())

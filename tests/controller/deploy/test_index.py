@@ -53,6 +53,7 @@ trusted-host = a.example b.example
 """
     assert uv_settings({"HOME": "/home/me"}, pip={"pip.conf": text}, uv={}).env == {
         "UV_INDEX": "https://a.example/simple https://b.example/simple",
+        "UV_INDEX_STRATEGY": "unsafe-first-match",
         "UV_FIND_LINKS": "/home/me/wheels,https://c.example/",
         "UV_INSECURE_HOST": "a.example b.example",
     }
@@ -82,7 +83,15 @@ def test_pips_order() -> None:
 )
 def test_what_uv_toml_says_wins(toml: str, left: set[str]) -> None:
     env = {"PIP_INDEX_URL": "https://pip", "PIP_EXTRA_INDEX_URL": "https://more", "PIP_FIND_LINKS": "/links"}
-    assert uv_settings(env, pip={}, uv={"uv.toml": toml}).env.keys() == left
+    assert uv_settings(env, pip={}, uv={"uv.toml": toml}).env.keys() - {"UV_INDEX_STRATEGY"} == left
+
+
+def test_an_extra_index_of_pip_is_asked_for_what_the_first_does_not_have_as_long_as_uv_says_nothing_else() -> None:
+    env = {"PIP_EXTRA_INDEX_URL": "https://more"}
+    assert uv_settings(env, pip={}, uv={}).env["UV_INDEX_STRATEGY"] == "unsafe-first-match"
+    assert "UV_INDEX_STRATEGY" not in uv_settings({**env, "UV_INDEX_STRATEGY": "first-index"}, pip={}, uv={}).env
+    assert "UV_INDEX_STRATEGY" not in uv_settings(env, pip={}, uv={"uv.toml": 'index-strategy = "first-index"'}).env
+    assert "UV_INDEX_STRATEGY" not in uv_settings({"PIP_INDEX_URL": "https://one"}, pip={}, uv={}).env
 
 
 def test_no_index_is_a_flag() -> None:
