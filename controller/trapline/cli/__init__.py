@@ -20,6 +20,7 @@ COMMANDS = (
     "controller",
     "demo",
     "history",
+    "lock",
     "plan",
     "plugins",
     "resume",

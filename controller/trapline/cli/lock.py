@@ -28,7 +28,7 @@ _SCOPE = "lock"  # nothing is built, so that all who lock can share it
     "--repository-folder",
     type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True),
     default=Path(),
-    help="The checkout that the detection is in.",
+    help="The checkout that the detection is in; by default the current folder.",
 )
 @sandbox_options
 @click.option("--upgrade", is_flag=True, help="Take the newest versions, not those of the lock that is there.")
