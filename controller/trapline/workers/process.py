@@ -99,6 +99,7 @@ class ProcessBackend:
             with contextlib.suppress(FileNotFoundError):
                 (self._home / digest).rename(doomed / "build")  # gone at once for `built`, whatever becomes of the rest
             shutil.rmtree(doomed, ignore_errors=True)
+        self._sweep()
 
     def _sweep(self) -> None:
         """Removes what crashed builds and removals left; what is young may belong to another process."""
