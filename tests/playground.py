@@ -78,6 +78,13 @@ class Playground:
         self._git.git.commit("-qm", message, "--allow-empty", *(["--amend"] if amend else []))
         return str(self._git.head.commit.hexsha)
 
+    def rewrite(self) -> str:
+        """Puts one commit with the same files in place of the whole history."""
+        self._git.git.checkout("-q", "--orphan", "rewritten")
+        self._git.git.commit("-qam", "All of it")
+        self._git.git.branch("-M", "main")
+        return str(self._git.head.commit.hexsha)
+
     def records(self, *minutes: float, table: str = "logs", **fields: Any) -> None:
         """Adds a file with one record for each of these minutes after noon, by default with `event.action: bad`."""
         event = {"action": "bad", **fields.pop("event", {})}

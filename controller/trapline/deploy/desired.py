@@ -36,8 +36,10 @@ class Desired:
     broken_identities: frozenset[str]
     """Ids and names that could be read from what is held: whoever has one of them is still in the repository."""
     problems: tuple[Problem, ...]
+    pinned: frozenset[str] = frozenset()
+    """The identities of those among the detections that are here in the version they are pinned to."""
     in_git: Mapping[str, Detection] = field(default_factory=dict)
-    """What git has of the detections that are pinned to another version, as far as it can be deployed."""
+    """What git has of these, as far as it can be deployed."""
 
     @property
     def identities(self) -> frozenset[str]:
@@ -85,6 +87,7 @@ def with_pins(desired: Desired, pinned: Mapping[str, Detection]) -> Desired:
         desired,
         detections=(*(one for one in desired.detections if one.identity not in pins), *pins.values()),
         held=tuple(held for held in desired.held if held.identity not in pins),
+        pinned=frozenset(pins),
         in_git={one.identity: one for one in desired.detections if one.identity in pins},
     )
 

@@ -82,7 +82,14 @@ def plan(
     `version_of` is None where the requirements are not locked yet; then something has certainly changed.
     """
     changes = [_held(held, actual) for held in desired.held]
-    changes += [_wanted(detection, actual, version_of, before) for detection in desired.detections]
+    for detection in desired.detections:
+        if detection.identity in actual.pins and detection.identity not in desired.pinned:
+            reason = "the commit that it is pinned to is gone, so what is live stays as it is"
+            changes.append(
+                Change(detection.identity, detection.name, detection.path, Action.NOTHING, reason, (), detection)
+            )
+        else:
+            changes.append(_wanted(detection, actual, version_of, before))
     changes += [
         Change(identity, live.name, "", Action.RETIRE, "no longer in the repository")
         for identity, live in _leaving(desired, actual)

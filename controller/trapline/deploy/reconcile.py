@@ -237,6 +237,8 @@ def _standing(survey: Survey, change: Change) -> tuple[Sync, str]:
 
 
 def _drift(survey: Survey, change: Change, pin: Override) -> str:
+    if change.identity not in survey.desired.pinned:
+        return change.reason
     wanted = survey.desired.in_git.get(change.identity)
     version = survey.version(wanted) if wanted else None
     if version and version.deploy == pin.deploy_digest:

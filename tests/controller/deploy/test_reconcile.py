@@ -254,6 +254,28 @@ def test_a_build_removed_by_hand_is_healed(ground: Playground, controller: Contr
     assert (ground.home / "builds" / digest).is_dir()
 
 
+def test_a_build_that_was_altered_by_hand_is_healed(ground: Playground, controller: Controller) -> None:
+    controller.reconcile()
+    script = ground.home / "builds" / live(controller)["one"].build_digest / "detection" / "detect.py"
+    was = script.read_text()
+    script.write_text("def detect(record):\n    return False\n")
+    assert actions(controller.reconcile())["one"] == "healed"
+    assert script.read_text() == was
+    assert actions(controller.reconcile())["one"] == "unchanged"
+
+
+def test_a_warm_worker_of_an_altered_build_is_not_used_any_more(ground: Playground, controller: Controller) -> None:
+    controller.reconcile()
+    build = ground.home / "builds" / live(controller)["one"].build_digest
+    for extra in (build / "detection" / "planted.py", build / "trapline_sandbox" / "planted.py"):
+        extra.write_text("")
+        ground.records(1)
+        ground.at(5)
+        controller.tick()  # a worker is warm now
+        assert controller.reconcile().healed == {build.name}
+        assert not extra.exists()
+
+
 def test_while_the_repository_is_away_everything_runs_on_and_is_healed(
     ground: Playground, controller: Controller
 ) -> None:
@@ -294,6 +316,11 @@ def test_a_force_push_is_followed(ground: Playground, controller: Controller) ->
     revision = ground.commit(amend=True)
     report = controller.reconcile()
     assert (report.revision, actions(report)["two"]) == (revision, "updated")
+    [event] = controller.ledger.history("")
+    assert (event.kind, event.revision, "history was rewritten" in event.message) == ("force-pushed", revision, True)
+    ground.commit("An ordinary one")
+    controller.reconcile()
+    assert len(controller.ledger.history("")) == 1
 
 
 def test_a_broken_trapline_yml_keeps_the_last_good_one(ground: Playground, controller: Controller) -> None:
