@@ -73,7 +73,11 @@ def no_such_root(root: str, revision: str, paths: Iterable[str]) -> SourceError:
     folders = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
     deepest = next((str(parent) for parent in PurePosixPath(root).parents if str(parent) in folders), ".")
     beside = sorted(folder for folder in folders - {"."} if str(PurePosixPath(folder).parent) == deepest)
-    known = f"use one of: {', '.join(beside[:10])}" if beside else "there are no folders in it"
+    known = (
+        f"use one of: {', '.join(beside[:10])}"
+        if beside
+        else f"there are no folders in {deepest if deepest != '.' else 'it'}"
+    )
     return SourceError(
         "no-such-root", f"revision {revision[:12]} has no folder {root}", remedy=f"correct --root; {known}"
     )

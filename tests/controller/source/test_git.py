@@ -8,15 +8,16 @@ import stat
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from trapline.source import git as module
+from trapline.source.command import Done, run_git
 from trapline.source.git import Mirror
 from trapline.source.tree import MAX_FILE_BYTES, SourceError
 
@@ -64,6 +65,124 @@ def test_later_commits_and_force_pushes_are_followed_and_old_ones_stay_readable(
     assert mirror.read(second).files["a"].content == b"2"
     assert mirror.resolve("main") == third == mirror.resolve("HEAD") == mirror.resolve(third[:12])
     assert mirror.resolve("HEAD~1") == first == mirror.resolve("main~1")
+
+
+def test_a_force_push_can_be_told_from_a_push(origin: Origin, mirror: Mirror, tmp_path: Path) -> None:
+    first = origin.commit(a="1")
+    mirror.fetch()
+    second = origin.commit(a="2")
+    mirror.fetch()
+    assert mirror.follows(second, first)
+    assert mirror.follows("main", second)
+    origin.git("reset", "-q", "--hard", first)
+    third = origin.commit(a="3")
+    assert mirror.fetch() == third
+    assert not mirror.follows(third, second)
+    assert mirror.follows(third, first)
+    fresh = Mirror(origin.url, tmp_path / "fresh")
+    fresh.fetch()
+    assert not fresh.follows(third, second)  # known no more
+    with pytest.raises(SourceError, match="has no commit"):
+        fresh.follows(second, first)
+
+
+def test_what_the_mirror_has_now_takes_no_network(origin: Origin, mirror: Mirror, tmp_path: Path) -> None:
+    assert mirror.current() is None
+    commit = origin.commit(a="1")
+    mirror.fetch()
+    origin.path.rename(origin.path.with_name("moved"))
+    assert mirror.current() == commit
+    _damage(tmp_path / "mirrors" / "one.git")
+    assert mirror.current() is None
+
+
+def test_a_branch_that_was_deleted_keeps_what_was_fetched(origin: Origin, mirror: Mirror) -> None:
+    commit = origin.commit(a="1")
+    mirror.fetch()
+    origin.git("branch", "-m", "main", "trunk")
+    with pytest.raises(SourceError, match=r"has no branch or tag main .use one of: trunk") as caught:
+        mirror.fetch()
+    assert caught.value.code == "no-such-ref"
+    assert mirror.current() == commit
+    assert mirror.read(commit).files["a"].content == b"1"
+
+
+def test_a_repository_that_was_emptied_keeps_what_was_fetched(origin: Origin, mirror: Mirror) -> None:
+    commit = origin.commit(a="1")
+    mirror.fetch()
+    shutil.rmtree(origin.path / ".git")
+    origin.git("init", "-q", "-b", "main")
+    with pytest.raises(SourceError, match="push a first commit"):
+        mirror.fetch()
+    assert mirror.current() == commit
+    assert mirror.read(commit).files["a"].content == b"1"
+
+
+def test_a_tag_that_moved_is_followed(origin: Origin, tmp_path: Path) -> None:
+    mirror = Mirror(origin.url, tmp_path / "m", ref="v1")
+    for text in ("1", "2"):
+        commit = origin.commit(a=text)
+        origin.git("tag", "--force", "-a", "v1", "-m", "annotated")
+        assert mirror.fetch() == commit
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The git commands that the mirror runs, as they are started."""
+    started: list[str] = []
+
+    def run(arguments: Sequence[str], **options: Any) -> Done:
+        started.append(next(argument for argument in arguments if not argument.startswith("--git-dir=")))
+        return run_git(arguments, **options)
+
+    monkeypatch.setattr(module, "run_git", run)
+    return started
+
+
+@pytest.mark.parametrize("ref", ["main", "v1"])
+def test_nothing_new_costs_two_commands(origin: Origin, tmp_path: Path, commands: list[str], ref: str) -> None:
+    origin.commit(a="1")
+    origin.git("tag", "-a", "v1", "-m", "annotated")
+    mirror = Mirror(origin.url, tmp_path / "m", ref=ref)
+    tree = mirror.read(mirror.fetch())
+    commands.clear()
+    assert mirror.read(mirror.fetch()) is tree
+    assert sorted(commands) == ["cat-file", "ls-remote"]
+
+
+def test_only_what_is_new_is_read(origin: Origin, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    origin.commit(a="1", b="2", d__c="3")
+    first = mirror.read(mirror.fetch())
+    read: list[bytes] = []
+    original = module.Mirror._git
+
+    def spy(self: Mirror, *arguments: str, feed: bytes = b"") -> Done:
+        read.append(feed)
+        return original(self, *arguments, feed=feed)
+
+    monkeypatch.setattr(module.Mirror, "_git", spy)
+    origin.git("mv", "b", "moved")
+    origin.commit(a="changed")
+    second = mirror.read(mirror.fetch())
+    changed = origin.git("rev-parse", "HEAD:a").encode() + b"\n"
+    assert [feed for feed in read if feed] == [changed, changed]  # its size, then its content
+    assert {path: file.content for path, file in second.files.items()} == {
+        "a": b"changed",
+        "moved": b"2",
+        "d/c": b"3",
+    }
+    assert first.files["a"].content == b"1"
+    assert set(mirror.read(second.revision, root="d").files) == {"d/c"}
+    assert len(mirror.read(second.revision).files) == 3
+
+
+def test_a_changed_exec_bit_is_seen_though_the_content_is_known(origin: Origin, mirror: Mirror) -> None:
+    origin.commit(a="1", b="1")
+    assert not mirror.read(mirror.fetch()).files["a"].executable
+    (origin.path / "a").chmod(0o755)
+    origin.commit()
+    files = mirror.read(mirror.fetch()).files
+    assert (files["a"].executable, files["b"].executable) == (True, False)
 
 
 def test_only_the_one_ref_is_fetched(origin: Origin, mirror: Mirror, tmp_path: Path) -> None:
@@ -236,6 +355,42 @@ def test_a_damaged_mirror_is_kept_while_the_remote_is_away(origin: Origin, mirro
     with pytest.raises(SourceError):
         mirror.fetch()
     assert (tmp_path / "mirrors" / "one.git" / "objects").is_dir()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "HEAD.lock",
+        "config.lock",
+        "shallow.lock",
+        "packed-refs.lock",
+        "refs/heads/main.lock",
+        "refs/trapline/tracked.lock",
+        "objects/pack/tmp_pack_abc",
+        "objects/pack/tmp_idx_abc",
+        "objects/pack/.tmp-17-pack-abc.pack",
+        "objects/ab/tmp_obj_abc",
+        "objects/tmp_objdir-incoming-abc/pack/tmp_pack_abc",
+        "objects/info/commit-graphs/commit-graph-chain.lock",
+    ],
+)
+def test_litter_is_swept_once_it_is_old(origin: Origin, mirror: Mirror, tmp_path: Path, name: str) -> None:
+    first = origin.commit(a="1")
+    mirror.fetch()
+    path = tmp_path / "mirrors" / "one.git"
+    litter = path / name
+    litter.parent.mkdir(parents=True, exist_ok=True)
+    litter.touch()
+    mirror.fetch()
+    assert litter.exists()  # somebody may be at work
+    long_ago = time.time() - 3600
+    for file in (litter, *litter.parents):
+        if file != path and path in file.parents:
+            os.utime(file, (long_ago, long_ago))
+    commit = origin.commit(a="2")
+    assert mirror.fetch() == commit
+    assert not litter.exists()
+    assert mirror.read(first).files["a"].content == b"1"  # what is no litter stayed
 
 
 def test_what_killed_fetches_leave_is_swept_once_it_is_old(origin: Origin, mirror: Mirror, tmp_path: Path) -> None:
