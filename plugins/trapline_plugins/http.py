@@ -50,4 +50,6 @@ def retry_after(response: httpx.Response, now: datetime) -> timedelta | None:
 
 
 def _say(error: Exception) -> str:
+    if isinstance(error, httpx.RemoteProtocolError):  # its words quote the answer, which may quote the request
+        return "it broke off, or was not HTTP"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
