@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
@@ -30,7 +31,7 @@ _NO_WHEEL = re.compile(r"no (usable |compatible )?wheels?\b")
 _ANOTHER_INDEX = "on a subsequent index"
 
 _CORRECT_IT = "correct the name or version, or make the package available as a wheel in your index"
-_TRIED_AGAIN = "it is tried again by itself; if this lasts, look at the controller's network and index settings"
+_TRIED_AGAIN = "it is tried again by itself; if this lasts, look at the controller's network, index settings and disk"
 _ALLOW_BUILDS = (
     "take a version that has one; or set `allow_source_builds: true` in the detection's config, which lets the "
     "package's build code run on the controller"
@@ -44,7 +45,7 @@ _TRUST_INDEXES = (
 class RequirementsError(TraplineError):
     """A detection's requirements cannot be had; `problem` names the file and line.
 
-    `transient` says that nobody is at fault who wrote the detection: an index did not answer, and may do so later.
+    `transient` says that its author is not at fault, and that it may work later: an index is away, or the disk is full.
     """
 
     def __init__(self, problem: Problem, *, transient: bool = False) -> None:
@@ -70,18 +71,15 @@ class Requirements:
         `prefer` is a lock whose versions are kept wherever the requirements still allow them.
         """
         check(text, path=path)
-        with tempfile.TemporaryDirectory() as scratch:
+        with self._failures(path, text), tempfile.TemporaryDirectory() as scratch:
             source, locked = Path(scratch, REQUIREMENTS_FILE), Path(scratch, LOCK_FILE)
             source.write_text(text)
             locked.write_text(prefer)
-            try:
-                self._resolver.run(
-                    *("pip", "compile", str(source), "--output-file", str(locked), "--generate-hashes"),
-                    *("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"),
-                    allow_source_builds=allow_source_builds,
-                )
-            except ResolverError as error:
-                raise self._failed(error, path, text) from error
+            self._resolver.run(
+                *("pip", "compile", str(source), "--output-file", str(locked), "--generate-hashes"),
+                *("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"),
+                allow_source_builds=allow_source_builds,
+            )
             return locked.read_text()
 
     def fetch(self, lock: str, *, path: str, allow_source_builds: bool = False) -> Path | None:
@@ -92,8 +90,27 @@ class Requirements:
         if not any(_logical_lines(lock)):
             return None
         target = self._target(lock, allow_source_builds)
-        if _touched(target):
-            return target
+        # The lines of a lock that we made ourselves say nothing to anybody.
+        with self._failures(path, lock if PurePosixPath(path).name == LOCK_FILE else ""):
+            if not _touched(target):
+                self._install(lock, target, allow_source_builds)
+        return target
+
+    def collect(self, keep_locks: Collection[str], *, older_than: timedelta = timedelta(days=7)) -> None:
+        """Removes what no lock to be kept stands for and nobody fetched for that long, and what killed fetches left."""
+        if not self._folder.is_dir():
+            return
+        keep = {self._target(lock, allowed).name for lock in keep_locks for allowed in (False, True)}
+        for folder in list(self._folder.iterdir()):
+            limit = STALE if folder.name.startswith(_TEMPORARY) else older_than
+            with suppress(OSError):  # what cannot be removed now may be the next time
+                old = folder.stat().st_mtime < time.time() - limit.total_seconds()
+                if old and folder.name not in keep:
+                    doomed = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self._folder))
+                    folder.rename(doomed / "packages")  # gone at once for `fetch`, whatever becomes of the rest
+                    shutil.rmtree(doomed, ignore_errors=True)
+
+    def _install(self, lock: str, target: Path, allow_source_builds: bool) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self._folder))
         try:
@@ -110,28 +127,8 @@ class Requirements:
             except OSError:  # another build fetched the same lock meanwhile
                 if not target.is_dir():
                     raise
-        except ResolverError as error:
-            # The lines of a lock that we made ourselves say nothing to anybody.
-            raise self._failed(error, path, lock if PurePosixPath(path).name == LOCK_FILE else "") from error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        return target
-
-    def collect(self, keep_locks: Collection[str], *, older_than: timedelta = timedelta(days=7)) -> None:
-        """Removes what no lock to be kept stands for and nobody fetched for that long, and what killed fetches left."""
-        if not self._folder.is_dir():
-            return
-        keep = {self._target(lock, allowed).name for lock in keep_locks for allowed in (False, True)}
-        for folder in list(self._folder.iterdir()):
-            limit = STALE if folder.name.startswith(_TEMPORARY) else older_than
-            try:
-                old = folder.stat().st_mtime < time.time() - limit.total_seconds()
-                if old and folder.name not in keep:
-                    doomed = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self._folder))
-                    folder.rename(doomed / "packages")  # gone at once for `fetch`, whatever becomes of the rest
-                    shutil.rmtree(doomed, ignore_errors=True)
-            except FileNotFoundError:  # another process collects, too
-                continue
 
     def _target(self, lock: str, allow_source_builds: bool) -> Path:
         return self._folder / self._digest(lock, allow_source_builds)[:40]
@@ -140,26 +137,37 @@ class Requirements:
         parts = (text, self._resolver.python, self._resolver.platform, "source" if allow_source_builds else "wheels")
         return fingerprint(*(part.encode() for part in parts))
 
-    def _failed(self, error: ResolverError, path: str, text: str) -> RequirementsError:
-        """uv's words, with the line of `text` that they name; 0 where they name none of its own."""
-        words = error.message[:1000]
-        message, remedy = "the requirements cannot be resolved", _CORRECT_IT
-        if error.transient:
-            message, remedy = "the package index cannot be reached", _TRIED_AGAIN
-        elif _NO_WHEEL.search(words):
-            message = f"a package has no wheel for Python {self._resolver.python} on {self._resolver.platform}"
-            remedy = _ALLOW_BUILDS
-        elif _ANOTHER_INDEX in words:
-            remedy = _TRUST_INDEXES
-        problem = Problem(path, _line_named(text, words), "error", "requirement", f"{message}: {words}", remedy)
-        return RequirementsError(problem, transient=error.transient)
+    @contextmanager
+    def _failures(self, path: str, text: str) -> Iterator[None]:
+        """Turns what can go wrong into our error, with the line of `text` that it names; 0 where it names none."""
+        try:
+            yield
+        except (ResolverError, OSError) as error:
+            words = str(error)[:1000]
+            transient = isinstance(error, OSError) or error.transient
+            message, remedy = self._explained(words, transient=transient)
+            problem = Problem(path, _line_named(text, words), "error", "requirement", f"{message}: {words}", remedy)
+            raise RequirementsError(problem, transient=transient) from error
+
+    def _explained(self, words: str, *, transient: bool) -> tuple[str, str]:
+        if transient:
+            return "the packages cannot be had at the moment", _TRIED_AGAIN
+        if _NO_WHEEL.search(words):
+            resolver = self._resolver
+            return f"a package has no wheel for Python {resolver.python} on {resolver.platform}", _ALLOW_BUILDS
+        return "the requirements cannot be resolved", _TRUST_INDEXES if _ANOTHER_INDEX in words else _CORRECT_IT
 
 
 def check(text: str, *, path: str) -> None:
     """Raises RequirementsError for the first line of a requirements file or lock that asks for more than packages.
 
-    A file named requirements.lock must also be one: each line pinned to one version, with hashes.
+    A file named requirements.lock must also be one: each line pinned to one version, with hashes. What of the file was
+    no UTF-8 is expected as U+FFFD.
     """
+    if "\ufffd" in text:
+        number = text[: text.index("\ufffd")].count("\n") + 1
+        problem = Problem(path, number, "error", "requirement", "this is not UTF-8", "save the file as UTF-8")
+        raise RequirementsError(problem)
     for number, line in _logical_lines(text):
         problem = _problem(line, path=path, number=number)
         if problem is None and PurePosixPath(path).name == LOCK_FILE:

@@ -23,10 +23,11 @@ OUR_OWN = frozenset({"trapline", "trapline-sandbox", "trapline-plugins"})
 # uv leaves with 1 where what is asked for cannot be had, and with 2 where it could not find out.
 _COULD_NOT_FIND_OUT = 2
 _UNREACHABLE = re.compile(r"Failed to (fetch|download)")
+_OF_THE_MACHINE = re.compile(r"\(os error \d+\)")  # a full disk
 
 
 class ResolverError(TraplineError):
-    """uv did not do it. `transient` says that it may the next time: an index did not answer, or not in time."""
+    """uv did not do it. `transient` says that it may the next time: an index did not answer, or the disk was full."""
 
     def __init__(self, words: str, *, transient: bool) -> None:
         super().__init__(words)
@@ -58,7 +59,8 @@ class Resolver:
             code, stderr = _run(command, env={**os.environ, **settings.env}, seconds=self.seconds)
         if code:
             unreachable = code == _COULD_NOT_FIND_OUT and _UNREACHABLE.search(stderr)
-            raise ResolverError(_plain(stderr) or "uv gave no reason", transient=bool(unreachable))
+            transient = bool(unreachable or _OF_THE_MACHINE.search(stderr))
+            raise ResolverError(_plain(stderr) or "uv gave no reason", transient=transient)
 
 
 def _without_our_own(scratch: Path) -> tuple[str, ...]:

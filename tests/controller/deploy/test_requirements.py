@@ -65,6 +65,11 @@ def test_packages_with_extras_markers_and_hashes_are_taken() -> None:
     check("httpx[http2]>=0.27 ; python_version > '3.8'\nidna==3.10 --hash=sha256:00 --hash=sha256:01\n", path=PATH)
 
 
+def test_a_file_that_is_not_utf_8_names_the_line() -> None:
+    with pytest.raises(RequirementsError, match=f"{PATH}:2: error: this is not UTF-8"):
+        check(b"six\nidna  # caf\xe9\n".decode("utf-8", "replace"), path=PATH)
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -231,7 +236,7 @@ def test_an_index_that_fails_is_tried_again(requirements: Requirements, index: P
         lambda: requirements.lock("leaf\n", path=PATH),
         lambda: requirements.fetch(locked, path=PATH),
     ):
-        with pytest.raises(RequirementsError, match="cannot be reached") as caught:
+        with pytest.raises(RequirementsError, match="cannot be had at the moment") as caught:
             failing()
         assert caught.value.transient
 
@@ -240,10 +245,26 @@ def test_a_closed_port_is_tried_again(
     requirements: Requirements, index: PackageIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://user:hidden@127.0.0.1:{_closed_port()}/simple")
-    with pytest.raises(RequirementsError, match="cannot be reached") as caught:
+    with pytest.raises(RequirementsError, match="cannot be had at the moment") as caught:
         requirements.lock("leaf\n", path=PATH)
     assert caught.value.transient
     assert "hidden" not in str(caught.value)
+
+
+def test_a_disk_that_cannot_be_written_is_not_the_authors_fault(
+    requirements: Requirements, index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = index.wheel("leaf", "1.0")
+    (tmp_path / "file").touch()
+    with monkeypatch.context() as patch:
+        patch.setenv("UV_CACHE_DIR", str(tmp_path / "file/cache"))
+        with pytest.raises(RequirementsError, match="os error") as caught:
+            requirements.lock("leaf\n", path=PATH)
+    assert caught.value.transient
+    nowhere = Requirements(tmp_path / "file/requirements", python="3.11", platform=PLATFORM)
+    with pytest.raises(RequirementsError, match="Not a directory") as caught:
+        nowhere.fetch(locked, path=PATH)
+    assert caught.value.transient
 
 
 def test_an_index_that_hangs_is_left_after_the_time_limit(index: PackageIndex, tmp_path: Path) -> None:
