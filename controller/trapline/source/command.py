@@ -11,7 +11,14 @@ from pathlib import Path
 
 from trapline.source.tree import SourceError
 
-_CONFIG = {"core.hooksPath": "/dev/null", "gc.autoDetach": "false", "maintenance.autoDetach": "false"}
+_CONFIG = {
+    "core.hooksPath": "/dev/null",
+    "gc.autoDetach": "false",
+    "maintenance.autoDetach": "false",
+    # What was deployed may be rolled back to, also after a force push.
+    "gc.pruneExpire": "never",
+    "gc.cruftPacks": "true",
+}
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "",

@@ -114,7 +114,7 @@ class Mirror:
     def read(self, revision: str, *, root: str = "") -> Tree:
         """Every file at a revision, beneath `root` alone where one is given, from the object store.
 
-        Links and submodules are not followed. The last tree is kept, and of another one only what is new in it is read.
+        Links and submodules are not followed. The last tree is kept, and of another one only what is new is read.
         """
         root, last = clean_root(root), self._last
         if last and (last.tree.revision, last.root) == (revision, root):
@@ -129,7 +129,8 @@ class Mirror:
             tree, blobs = read_entries(self._git, commit, entries, last.blobs if last else {})
         except Damaged as error:
             raise self._corrupt(str(error)) from None
-        self._last = _Reading(root, tree, blobs)
+        if not last or not _is_inside(root, last.root):  # a look into one folder leaves the memory of the whole alone
+            self._last = _Reading(root, tree, blobs)
         return tree
 
     def _find(self, revision: str) -> str:
@@ -247,3 +248,7 @@ class Mirror:
         except TimedOut:
             message = f"git did not finish with the mirror {self._path} within {self._timeout:g} s"
             raise SourceError("unreachable", message, remedy="check the disk that it is on") from None
+
+
+def _is_inside(folder: str, whole: str) -> bool:
+    return folder != whole and folder.startswith(f"{whole}/" if whole else "")

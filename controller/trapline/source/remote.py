@@ -56,9 +56,10 @@ def redact(text: str, url: str = "", *secrets: str) -> str:
 def explain_failure(url: str, said: str) -> SourceError:
     """What git said about a failed ls-remote or fetch, as an error with a remedy."""
     lines = said.strip().splitlines() or ["git gave no reason"]
-    last = next((line for line in reversed(lines) if line.startswith(("fatal:", "error:"))), lines[-1])
-    _, code, message, remedy = next(row for row in _FAILURES if any(word in said.lower() for word in row[0]))
-    filled = message.format(url=redact(url), detail=redact(last.strip(), url))
+    words, code, message, remedy = next(row for row in _FAILURES if any(word in said.lower() for word in row[0]))
+    telling = [line for line in lines if any(word in line.lower() for word in words)]
+    detail = next((line for line in reversed(telling) if line.startswith(("fatal:", "error:"))), telling[-1])
+    filled = message.format(url=redact(url), detail=redact(detail.strip(), url))
     return SourceError(code, filled, remedy=remedy)
 
 
