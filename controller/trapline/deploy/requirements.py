@@ -166,8 +166,9 @@ def check(text: str, *, path: str) -> None:
     """
     if "\ufffd" in text:
         number = text[: text.index("\ufffd")].count("\n") + 1
-        problem = Problem(path, number, "error", "requirement", "this is not UTF-8", "save the file as UTF-8")
-        raise RequirementsError(problem)
+        raise RequirementsError(
+            Problem(path, number, "error", "requirement", "this is not UTF-8", "save the file as UTF-8")
+        )
     for number, line in _logical_lines(text):
         problem = _problem(line, path=path, number=number)
         if problem is None and PurePosixPath(path).name == LOCK_FILE:
