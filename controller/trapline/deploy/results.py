@@ -13,6 +13,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from trapline.deploy.ledger import Sync
+from trapline.deploy.memory import Memory
 from trapline.state.database import Database
 from trapline.state.schema import deployments, detections, events
 from trapline_plugins.text import cut
@@ -69,10 +70,15 @@ class DeployResult:
         return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
-def newest_event(database: Database) -> int:
-    """The id of the newest event; 0 where nothing ever happened."""
+def where_to_begin(database: Database) -> int:
+    """The event after which a new way of telling begins: what the revision in force has brought is told, what was
+    before it is not. 0 where nothing ever happened."""
+    in_force = Memory(database).source().revision
+    first_of_it = sa.select(sa.func.min(events.c.id)).where(events.c.revision == in_force)
     with database.reading() as connection:
-        return int(connection.execute(sa.select(sa.func.max(events.c.id))).scalar() or 0)
+        first: int | None = connection.execute(first_of_it).scalar()
+        newest = connection.execute(sa.select(sa.func.max(events.c.id))).scalar()
+    return first - 1 if first else int(newest or 0)
 
 
 def end_of_batch(database: Database, after: int) -> int | None:

@@ -26,7 +26,7 @@ from trapline.config.redact import hide_secrets
 from trapline.config.secrets import SecretError
 from trapline.config.words import dotted
 from trapline.deploy.ledger import backoff
-from trapline.deploy.results import DeployResult, end_of_batch, newest_event, result_of_events
+from trapline.deploy.results import DeployResult, end_of_batch, result_of_events, where_to_begin
 from trapline.errors import Problem, TraplineError
 from trapline.settings import Settings, resolve_secrets
 from trapline.state.database import Database, upsert
@@ -52,7 +52,7 @@ Send = Callable[[DeployResult], Failure | None]
 
 
 class Teller:
-    """One way of telling. Made for the first time, it begins with what happens from then on."""
+    """One way of telling. Made for the first time, it begins with what the revision in force has brought."""
 
     def __init__(
         self,
@@ -109,8 +109,8 @@ class Teller:
         with self._database.reading() as connection:
             value = connection.execute(sa.select(meta.c.value).where(meta.c.key == self._key)).scalar()
         if value is None:
-            newest = newest_event(self._database)
-            return self._move(_Place(newest, newest))
+            begin = where_to_begin(self._database)
+            return self._move(_Place(begin, begin))
         return _Place(**value)
 
     def _move(self, place: _Place) -> _Place:

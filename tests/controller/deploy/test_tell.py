@@ -23,6 +23,7 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 
 from trapline.deploy import results, tell
+from trapline.deploy.memory import Memory
 from trapline.deploy.results import DeployResult, current_result, write_status_file
 from trapline.deploy.tell import Teller, make_tellers
 from trapline.errors import Problem, TraplineError
@@ -156,6 +157,17 @@ def test_what_happened_is_told_signed_and_once(house: House) -> None:
         ],
         "repository": [{"action": "force-pushed", "message": "main was forced", "revision": "newest", "at": at}],
     }
+
+
+def test_a_new_way_of_telling_begins_with_what_the_revision_in_force_has_brought(house: House) -> None:
+    house.happen("long ago", revision="before")
+    Memory(house.database).reached(REVISION, now=house.clock())
+    house.happen("d1")
+    with serving(answering(OK)) as server:
+        teller = house.webhook(server.url)
+        house.happen("d2", revision="after")
+        assert teller.tell() is None
+    assert told(server.requests) == ["d1", "d2"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,139 @@
+"""The long-running process: leads or stands by, takes hints, and shows when a loop stands still."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.playground import Playground
+from trapline.controller import Controller
+from trapline.service import Service, Serving
+
+SECRET = b"the secret of the hooks"
+
+
+def eventually(condition: Callable[[], Any], *, within: float = 30) -> Any:
+    deadline = time.monotonic() + within
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return value
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Playground:
+    """A repository that is polled so seldom that whatever happens soon is due to a hint."""
+    ground = Playground(tmp_path)
+    ground.settings(schedule={"every": "1h", "poll": "1h"})
+    ground.detection("one")
+    ground.commit()
+    return ground
+
+
+@contextmanager
+def running(controller: Controller, serving: Serving) -> Iterator[Service]:
+    service, stop = Service(controller, serving), threading.Event()
+    thread = threading.Thread(target=service.run, args=(stop,))
+    thread.start()
+    try:
+        yield service
+    finally:
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def address(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    caplog.set_level("INFO", logger="trapline")
+    found = lambda: [str(r.args[0]) for r in caplog.records if r.msg == "listening on %s" and r.args]  # noqa: E731
+    return lambda: str(eventually(found)[-1])
+
+
+def test_a_hint_is_followed_at_once(ground: Playground, address: Callable[[], str]) -> None:
+    controller = ground.controller()
+    with running(controller, Serving("127.0.0.1:0", SECRET)) as service:
+        url = address()
+        eventually(lambda: "one" in controller.ledger.deployments())
+        ready = httpx.get(f"{url}/readyz")
+        assert (ready.status_code, ready.json()["role"]) == (200, "leading")
+        assert httpx.get(f"{url}/healthz").status_code == 200
+        ground.detection("two")
+        ground.commit()
+        assert httpx.post(f"{url}/hooks/generic", content=b"{}").status_code == 401
+        time.sleep(0.5)
+        assert "two" not in controller.ledger.deployments()
+        accepted = httpx.post(f"{url}/hooks/generic", headers={"Authorization": f"Bearer {SECRET.decode()}"})
+        assert accepted.status_code == 202
+        eventually(lambda: "two" in controller.ledger.deployments())
+        assert service.health().detail["stuck"] == []
+
+
+def test_a_hint_to_who_stands_by_reaches_who_leads(ground: Playground, address: Callable[[], str]) -> None:
+    leader, second = ground.controller(), ground.controller()
+    with running(leader, Serving()) as leading:
+        eventually(lambda: "one" in leader.ledger.deployments())
+        with running(second, Serving("127.0.0.1:0", SECRET)) as standing_by:
+            url = address()
+            assert (leading.health().detail["role"], standing_by.health().detail["role"]) == ("leading", "standing by")
+            assert httpx.get(f"{url}/readyz").status_code == 200  # ready to take over
+            ground.detection("two")
+            ground.commit()
+            httpx.post(f"{url}/hooks/generic", headers={"Authorization": f"Bearer {SECRET.decode()}"})
+            eventually(lambda: "two" in leader.ledger.deployments())
+
+
+def test_a_loop_that_stands_still_is_shown_and_one_that_gets_on_is_not(
+    ground: Playground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller = ground.controller()
+    stuck, getting_on = threading.Event(), threading.Event()
+
+    def tick() -> Any:
+        while not getting_on.is_set():  # long, but it gets on with it
+            controller.beat("tick")
+            time.sleep(0.05)
+        stuck.wait(20)  # and now it does not
+        raise RuntimeError("it was stuck")
+
+    monkeypatch.setattr(controller, "tick", tick)
+    with running(controller, Serving(stall=timedelta(seconds=1))) as service:
+        eventually(lambda: "one" in controller.ledger.deployments())
+        time.sleep(1.5)
+        assert service.health().ok
+        getting_on.set()
+        eventually(lambda: not service.health().ok)
+        assert service.health().detail["stuck"] == ["tick"]
+        stuck.set()  # it is tried again, and what failed is no standstill
+        eventually(lambda: service.health().ok)
+
+
+def test_it_is_not_ready_before_it_has_seen_a_commit(ground: Playground) -> None:
+    away = ground.repository.rename(ground.repository.with_name("away"))
+    ground.repository.mkdir()  # there is no repository in it yet
+    controller = ground.controller()
+    with running(controller, Serving()) as service:
+        eventually(lambda: controller.memory.source().error)
+        assert (service.ready().ok, service.health().ok) == (False, True)
+        ground.repository.rmdir()
+        away.rename(ground.repository)
+        controller.memory.leave_hint()
+        eventually(lambda: service.ready().ok)
+
+
+def test_deploy_results_are_told_to_a_command_from_the_first_on(ground: Playground, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    controller = ground.controller()
+    with running(controller, Serving(on_deploy=f"tee -a {told}")):
+        eventually(lambda: told.exists() and '"action":"deployed"' in told.read_text())
+    assert '"name":"one"' in told.read_text()
+    assert '"sync"' not in (status := (ground.home / "deploy.json").read_text())
+    assert '"action":"synced"' in status
