@@ -71,6 +71,12 @@ _FAILURES: tuple[tuple[tuple[str, ...], Code, str, str], ...] = (
         "run as its owner, or: git config --global --add safe.directory PATH",
     ),
     (
+        (".lock': file exists",),
+        "corrupt",  # which makes the mirror anew beside it, in nobody's way
+        "a fetch from {url} was ended in the middle and left its lock: {detail}",
+        "try again",
+    ),
+    (
         ("couldn't find remote ref", "not our ref"),
         "no-such-ref",
         "the ref vanished from {url} while it was fetched",

@@ -408,6 +408,16 @@ def test_litter_is_swept_once_it_is_old(origin: Origin, mirror: Mirror, tmp_path
     assert mirror.read(first).files["a"].content == b"1"  # what is no litter stayed
 
 
+@pytest.mark.parametrize("name", ["refs/trapline/tracked.lock", "packed-refs.lock", "shallow.lock"])
+def test_a_lock_that_was_just_left_holds_nothing_up(origin: Origin, mirror: Mirror, tmp_path: Path, name: str) -> None:
+    origin.commit(a="1")
+    mirror.fetch()
+    (tmp_path / "mirrors" / "one.git" / name).touch()
+    commit = origin.commit(a="2")
+    assert mirror.fetch() == commit
+    assert mirror.read(commit).files["a"].content == b"2"
+
+
 def test_what_killed_fetches_leave_is_swept_once_it_is_old(origin: Origin, mirror: Mirror, tmp_path: Path) -> None:
     origin.commit(a="1")
     mirror.fetch()
