@@ -181,7 +181,7 @@ def parse(
             return Settings(), [replace(error.problem, severity="warning")]
         raise SettingsError([error.problem]) from None
     data = present(document.data, groups=_SECTIONS)
-    problems = [*document.warnings, *unknown_keys(Settings, document, data)]
+    problems = [*document.warnings, *unknown_keys(Settings, document, data), *_misplaced(document, data)]
     try:
         settings = Settings.model_validate(data)
     except ValidationError as error:
@@ -191,6 +191,14 @@ def parse(
     if has_errors(problems):
         raise SettingsError(problems)
     return settings, problems
+
+
+def _misplaced(document: Document, data: Mapping[str, Any]) -> Iterator[Problem]:
+    """Ignoring this one would leave somebody in the belief that commits are verified."""
+    if "verify" in data:
+        message = "commits are not verified by what they say themselves"
+        remedy = "remove it, and start the controller with --verify ssh (or gpg) --trusted-keys FILE"
+        yield document.problem(("verify",), "misplaced", message, remedy)
 
 
 def _unknown_destinations(settings: Settings) -> Iterator[Problem]:

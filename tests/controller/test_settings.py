@@ -206,3 +206,10 @@ def test_anything_parses_or_is_refused(text: bytes) -> None:
         return
     assert isinstance(settings, Settings)
     assert all(problem.severity == "warning" for problem in problems)
+
+
+def test_verification_is_not_for_a_commit_to_say() -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse(b"tables: {}\nverify: ssh\n")
+    [problem] = [problem for problem in caught.value.problems if problem.severity == "error"]
+    assert (problem.line, "--trusted-keys" in problem.remedy) == (2, True)
