@@ -62,6 +62,7 @@ class Service:
             ttl=how.lease,
             now=now,
         )
+        self._hinted = threading.Event()
         self._loops: list[Loop] = []
         self._reported: Report | None = None
         self._said: dict[str, Mapping[str, str]] = {}
@@ -113,18 +114,21 @@ class Service:
         if self._loops:
             self._hurry("reconcile")
         else:
-            self._controller.memory.leave_hint()
+            self._hinted.set()  # and passed on by the thread that stands by: this one must not wait for the database
 
     def _wait_to_lead(self, stop: threading.Event) -> bool:
         """Whether this process leads now; False where it is to stop first."""
         said = ""
         while not stop.is_set():
-            if self._lease.acquire():
+            if guarded("lease", self._lease.acquire):
                 return True
-            leader = self._lease.holder()
+            leader = guarded("lease", self._lease.holder)
             if leader and leader.holder != said:
                 said = leader.holder
                 log.info("%s leads this home; standing by", leader.holder)
+            if self._hinted.is_set():
+                self._hinted.clear()
+                guarded("hint", self._controller.memory.leave_hint)
             stop.wait(min(1.0, self._serving.lease.total_seconds() / 3))
         return False
 

@@ -29,7 +29,6 @@ from trapline.cli.output import (
 from trapline.controller import Controller, Options
 from trapline.deploy.reconcile import How
 from trapline.errors import has_errors
-from trapline.service import Service, Serving
 from trapline_plugins.text import visible
 
 
@@ -72,10 +71,12 @@ def controller(
         if hook_secret_file
         else os.environ.get("TRAPLINE_HOOK_SECRET", "").encode()
     )
-    _loop(options, Serving(listen, secret, on_deploy))
+    _loop(options, listen, secret, on_deploy)
 
 
-def _loop(options: Options, serving: Serving) -> None:
+def _loop(options: Options, listen: str, hook_secret: bytes, on_deploy: str | None) -> None:
+    from trapline.service import Service, Serving  # with an HTTP server, which `--once` does not need
+
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Line("%(asctime)s %(levelname)s %(message)s"))
     # Others, such as the HTTP client, would write addresses with secrets in them into the log.
@@ -86,7 +87,7 @@ def _loop(options: Options, serving: Serving) -> None:
         signal.signal(number, lambda *_: stop.set())
     controller = Controller(options, write=click.echo)
     controller.reconciler()  # what cannot be run at all is said before anything starts
-    Service(controller, serving).run(stop)
+    Service(controller, Serving(listen, hook_secret, on_deploy)).run(stop)
 
 
 class _Line(logging.Formatter):
