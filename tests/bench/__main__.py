@@ -9,14 +9,19 @@ from typing import Any
 import click
 from rich.console import Console
 
-from tests.bench import loading, reconcile, recording, records
-from tests.bench.measure import Result, table
+from tests.bench import cold, loading, pushes, reconcile, recording, records, where
+from tests.bench.measure import Result, Skipped, table
 
 BENCHMARKS: dict[str, Callable[..., Result]] = {
     "loading": loading.measure,
     "records": records.measure,
     "reconcile": reconcile.measure,
     "recording": recording.measure,
+    "push": pushes.measure_code,
+    "requirement": pushes.measure_requirement,
+    "where": where.measure,
+    "cold-process": cold.measure_process,
+    "cold-docker": cold.measure_docker,
 }
 
 
@@ -35,10 +40,14 @@ def main(only: list[str], quick: bool) -> None:
     console = Console()
     started = perf_counter()
     for name in only:
-        with console.status(name):
-            result = BENCHMARKS[name](quick=quick)
         console.print()
-        console.print(table(result))
+        try:
+            with console.status(name):
+                result = BENCHMARKS[name](quick=quick)
+        except Skipped as reason:
+            console.print(f"NOT MEASURED: {name}: {reason}", style="bold red", highlight=False)
+        else:
+            console.print(table(result))
     console.print(f"\n{perf_counter() - started:.0f} s in all", style="dim")
 
 

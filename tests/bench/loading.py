@@ -31,7 +31,7 @@ def measure(*, quick: bool) -> Result:
             letter="A",
         ),
         Way(
-            what="detection.load, nothing known yet", count=count, work=lambda: load(files), before=_forget, against="A"
+            what="detection.load, nothing known yet", count=count, work=lambda: load(files), before=forget, against="A"
         ),
         Way(what="detection.load, the same files again", count=count, work=lambda: load(files), against="A"),
     ]
@@ -55,7 +55,7 @@ def _parse_only(files: dict[str, File]) -> None:
             ast.parse(text)
 
 
-def _forget() -> None:
+def forget() -> None:
     """Empties what a controller keeps between two revisions."""
     for module in (lint, parse):
         for value in vars(module).values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -12,27 +13,42 @@ from typing import Any
 from rich.table import Table
 
 
+class Skipped(Exception):
+    """This machine has not what a benchmark needs; the message says what that is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
     """One way of doing something to `count` items; `before` is done ahead of each run and not timed.
 
-    A baseline has a `letter`; `against` has the letters of the baselines that this way is compared with.
+    A baseline has a `letter`; `against` has the letters of the baselines that this way is compared with. `runs` is for
+    a way that is not run as often as the others.
     """
 
     what: str
-    count: int
+    count: int = 1
     work: Callable[[], Any]
     before: Callable[[], Any] = lambda: None
     letter: str = ""
     against: str = ""
+    runs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """A way and the median of its runs."""
+    """A way and how long each of its runs took."""
 
     way: Way
-    seconds: float
+    times: Sequence[float]
+
+    @property
+    def seconds(self) -> float:
+        return median(self.times)
+
+    @property
+    def p95(self) -> float:
+        """The time that no more than one run in twenty exceeded."""
+        return sorted(self.times)[ceil(0.95 * len(self.times)) - 1]
 
     @property
     def rate(self) -> float:
@@ -41,25 +57,30 @@ class Timed:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One benchmark, measured in one run."""
+    """One benchmark, measured in one run. Without a `unit` it is one thing at a time, and has a p95 instead of a rate.
+
+    `parts` says that the ways are parts of their baseline, and shown as shares of it.
+    """
 
     title: str
     unit: str
     timed: Sequence[Timed]
     note: str = ""
+    parts: bool = False
 
 
 def timed(ways: Sequence[Way], *, runs: int) -> list[Timed]:
     """Every way several times, taking turns, so that a busy moment of the machine is nobody's alone."""
     times: list[list[float]] = [[] for _ in ways]
-    for _ in range(runs):
+    for run in range(runs):
         for way, taken in zip(ways, times, strict=True):
-            way.before()
-            gc.collect()  # nobody pays for the litter of whoever ran before
-            start = perf_counter()
-            way.work()
-            taken.append(perf_counter() - start)
-    return [Timed(way, median(taken)) for way, taken in zip(ways, times, strict=True)]
+            if run < (runs if way.runs is None else way.runs):
+                way.before()
+                gc.collect()  # nobody pays for the litter of whoever ran before
+                start = perf_counter()
+                way.work()
+                taken.append(perf_counter() - start)
+    return [Timed(way, taken) for way, taken in zip(ways, times, strict=True)]
 
 
 def table(result: Result) -> Table:
@@ -68,11 +89,19 @@ def table(result: Result) -> Table:
     shown.caption_justify = "left"
     shown.add_column("")
     shown.add_column("median", justify="right")
-    shown.add_column(f"{result.unit}/s", justify="right")
-    shown.add_column("times as fast", justify="right")
+    shown.add_column(f"{result.unit}/s" if result.unit else "p95", justify="right")
+    shown.add_column("share" if result.parts else "times as fast", justify="right")
     baselines = {one.way.letter: one for one in result.timed if one.way.letter}
     for one in result.timed:
         name = f"{one.way.letter}: {one.way.what}" if one.way.letter else one.way.what
-        ratios = (f"{one.rate / baselines[letter].rate:.2f} × {letter}" for letter in one.way.against)
-        shown.add_row(name, f"{one.seconds:.3f} s", f"{one.rate:,.0f}", "  ".join(ratios))
+        middle = f"{one.rate:,.{0 if one.rate >= 10 else 1}f}" if result.unit else f"{one.p95:.3f} s"
+        ratios = (_compared(one, baselines[letter], parts=result.parts) for letter in one.way.against)
+        shown.add_row(name, f"{one.seconds:.3f} s", middle, "  ".join(ratios))
     return shown
+
+
+def _compared(one: Timed, baseline: Timed, *, parts: bool) -> str:
+    letter = baseline.way.letter
+    if parts:
+        return f"{one.seconds / baseline.seconds:.0%} of {letter}"
+    return f"{one.rate / baseline.rate:.2f} × {letter}"

@@ -2,79 +2,91 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
-import git
+import itertools
+from collections.abc import Iterator
+from unittest import mock
 
 from tests.bench.detections import make_files
-from tests.bench.measure import Result, Timed, Way, timed
-from trapline.controller import Controller, Options
+from tests.bench.ground import Ground, controller, ground, reconcile
+from tests.bench.loading import forget
+from tests.bench.measure import Result, Way, timed
+from trapline.controller import Controller
+from trapline.deploy.build import Builder
 from trapline.source.git import Mirror
-
-_SETTINGS = "tables: {events: {path: events}}\n"
-_NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def measure(*, quick: bool) -> Result:
-    """A real repository, mirror, database and process backend; with few detections, then with six times as many."""
-    few, many, runs = (5, 30, 1) if quick else (50, 300, 5)
-    with TemporaryDirectory(prefix="trapline-bench-") as folder:
-        home = Path(folder) / "home"
-        repository = Path(folder) / "repository"
-        repository.mkdir()
-        (repository / "trapline.yml").write_text(_SETTINGS)
-        git.Repo.init(repository, initial_branch="main").close()
-        options = Options(home, str(repository), sandbox="process")
-        with Controller(options, now=lambda: _NOW, on_progress=lambda _: None) as controller:
-            _deploy(controller, repository, few, start=0)
-            first = _measure(controller, options, few, letters="AB", against="A", runs=runs)
-            _deploy(controller, repository, many - few, start=few)
-            grown = _measure(controller, options, many, letters="CD", against="BC", runs=runs)
+    """A real repository, mirror, database and process backend; with few detections, then with ten times as many."""
+    few, many, runs = (3, 30, 1) if quick else (100, 1_000, 5)
+    with ground() as made, controller(made, sandbox="process") as running:
+        _deploy(made, running, few, start=0)
+        first = timed(_ways(made, running, few, letters="AB"), runs=runs)
+        _deploy(made, running, many - few, start=few)
+        ways = [*_ways(made, running, many, letters="CD", smaller="B"), *_others(made, running, many)]
+        grown = timed(ways, runs=runs)
     return Result(
         "A reconcile that finds nothing to do",
         "detections",
         [*first, *grown],
-        note="Above 1.00 × B it grows more slowly than the number of detections; below, faster.",
+        note=f"D against B is the growth: 1.00 × B is {many // few} times the work in {many // few} times the time.",
     )
 
 
-def _deploy(controller: Controller, repository: Path, count: int, *, start: int) -> None:
-    for path, file in make_files(count, start=start).items():
-        target = repository / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(file.content)
-    with git.Repo(repository) as repo:
-        repo.git.add(all=True)
-        author = git.Actor("Bench", "bench@example.com")
-        repo.index.commit(f"Add {count} detections", author=author, committer=author)
-    report = controller.reconcile()
+def _deploy(made: Ground, running: Controller, count: int, *, start: int) -> None:
+    """Deploys so many more, without trying each one out: what that takes is another benchmark."""
+    made.write(make_files(count, start=start))
+    made.commit()
+    made.push()
+    with mock.patch.object(Builder, "smoke"):
+        report = running.reconcile()
     assert report.count("deployed") == count, [outcome for outcome in report.outcomes if outcome.message][:3]
 
 
-def _measure(
-    controller: Controller, options: Options, count: int, *, letters: str, against: str, runs: int
-) -> list[Timed]:
-    mirror = Mirror(options.repository, options.home / "mirror.git", ref=options.ref)
-    ways = [
-        Way(
-            what=f"git fetch and read alone, {count:,} detections",
-            count=count,
-            work=lambda: mirror.read(mirror.fetch()),
-            letter=letters[0],
-        ),
+def _ways(made: Ground, running: Controller, count: int, *, letters: str, smaller: str = "") -> list[Way]:
+    def read() -> None:
+        mirror = Mirror(made.url, made.home / "mirror.git")
+        mirror.read(mirror.fetch())
+
+    return [
+        Way(what=f"git fetch and read alone, {count:,} detections", count=count, work=read, letter=letters[0]),
         Way(
             what=f"reconcile, {count:,} detections",
             count=count,
-            work=lambda: _no_op(controller, count),
+            work=lambda: reconcile(running, "unchanged", count),
             letter=letters[1],
-            against=against,
+            against=f"{smaller}{letters[0]}",
         ),
     ]
-    return timed(ways, runs=runs)
 
 
-def _no_op(controller: Controller, count: int) -> None:
-    report = controller.reconcile()
-    assert report.count("unchanged") == count, [outcome for outcome in report.outcomes if outcome.action != "unchanged"]
+def _others(made: Ground, running: Controller, count: int) -> Iterator[Way]:
+    numbers = itertools.count()
+    yield Way(
+        what="the first of a controller that was just started",
+        count=count,
+        before=forget,
+        work=lambda: _first(made, count),
+        against="C",
+    )
+
+    def change() -> None:
+        made.append("detections/detection_0/detect.py", f"# {next(numbers)}\n")
+        made.commit()
+        made.push()
+
+    yield Way(
+        what="after a commit that changes one of them",
+        count=count,
+        before=change,
+        work=lambda: _updated(running),
+        against="D",
+    )
+
+
+def _first(made: Ground, count: int) -> None:
+    with Controller(made.options(sandbox="process"), on_progress=lambda _: None) as started:
+        reconcile(started, "unchanged", count)
+
+
+def _updated(running: Controller) -> None:
+    assert running.reconcile().count("updated") == 1
