@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from git.cmd import Git
+from git.exc import GitCommandNotFound
+
 from trapline.source.tree import SourceError
 
 _CONFIG = {
@@ -39,6 +42,7 @@ _ELSEWHERE = {
     "GIT_NAMESPACE",
     "GIT_SHALLOW_FILE",
 }
+_NOT_FOUND = 127  # the exit status of `env` where there is no such command
 
 
 class TimedOut(Exception):
@@ -80,22 +84,22 @@ def run(
     feed: bytes = b"",
 ) -> Done:
     """Runs git, or one of the programs that it works with, as run_git does."""
-    inherited = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+    elsewhere = [name for name in _ELSEWHERE if name in os.environ]
+    if elsewhere:
+        command = ["env", *(f"--unset={name}" for name in elsewhere), *command]
     try:
         # A session of its own: it has no terminal to prompt on, and its helpers (ssh, curl) end with it.
-        process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=inherited | _ENVIRONMENT | dict(environment or {}),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+        started = Git(cwd).execute(
+            list(command),
+            istream=subprocess.PIPE,
+            as_process=True,
+            env=_ENVIRONMENT | dict(environment or {}),
             start_new_session=True,
         )
-    except FileNotFoundError:
-        name = command[0]
-        message = f"the command `{name}` was not found"
-        raise SourceError("unreachable", message, remedy=f"install {name} and put it on PATH") from None
+    except GitCommandNotFound:
+        raise _not_found(command[0]) from None
+    process = started.proc
+    assert process is not None
     with process:
         try:
             out, said = process.communicate(feed, timeout)
@@ -104,4 +108,12 @@ def run(
             if isinstance(error, subprocess.TimeoutExpired):
                 raise TimedOut from None
             raise
+    if elsewhere and process.returncode == _NOT_FOUND:
+        raise _not_found(command[1 + len(elsewhere)])
     return Done(process.returncode, out, said.decode(errors="replace"))
+
+
+def _not_found(name: str) -> SourceError:
+    return SourceError(
+        "unreachable", f"the command `{name}` was not found", remedy=f"install {name} and put it on PATH"
+    )

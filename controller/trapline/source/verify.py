@@ -103,7 +103,8 @@ class Trust:
             (Path(home) / "gpg.conf").write_text("\n".join(_GPG_OPTIONS) + "\n")
             done = run([program, "--import", str(keys)], cwd=Path(home), timeout=timeout, environment=environment)
             if done.status:
-                reason = (done.said.strip().splitlines() or ["gpg gave no reason"])[-1].removeprefix("gpg: ").strip()
+                lines = [line.removeprefix("gpg: ").strip() for line in done.said.strip().splitlines()]
+                reason = f"{'; '.join(lines) or 'gpg gave no reason'} (exit status {done.status})"
                 remedy = "fill it with: gpg --export --armor KEY ... > FILE"
                 raise _unverified(f"the trusted keys {keys} are no OpenPGP public keys: {reason}", remedy)
             yield {"gpg.program": program, "gpg.openpgp.program": program}, environment
