@@ -101,8 +101,10 @@ class Trust:
         with tempfile.TemporaryDirectory(prefix="trapline-gnupg-") as home:  # readable by nobody else
             environment = {"GNUPGHOME": home}
             (Path(home) / "gpg.conf").write_text("\n".join(_GPG_OPTIONS) + "\n")
-            done = run([program, "--import", str(keys)], cwd=Path(home), timeout=timeout, environment=environment)
-            if done.status:
+            command = [program, "--status-fd", "1", "--import", str(keys)]
+            done = run(command, cwd=Path(home), timeout=timeout, environment=environment)
+            # The exit status also tells of an agent that cannot be reached, and none is needed.
+            if b"IMPORT_OK" not in done.out:
                 lines = [line.removeprefix("gpg: ").strip() for line in done.said.strip().splitlines()]
                 reason = f"{'; '.join(lines) or 'gpg gave no reason'} (exit status {done.status})"
                 remedy = "fill it with: gpg --export --armor KEY ... > FILE"
