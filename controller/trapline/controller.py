@@ -60,6 +60,7 @@ class Options:
     base_image: str | None = None
     access: Access = field(default_factory=Access)
     trust: Trust | None = None
+    verify_off: bool = False  # not as the home was last run
     git_seconds: float = GIT_SECONDS
 
 
@@ -255,7 +256,7 @@ class Controller:
     def _refuse_less(self, wanted: str, backend: Backend, why: str) -> None:
         """`auto` picks once: an engine that is away for a moment must not put every detection outside its walls."""
         known = self.memory.backend()
-        if wanted == "auto" and known not in ("", backend.name):
+        if wanted == "auto" and backend.name == "process" and known not in ("", "process"):
             raise BackendUnavailable(
                 f"this home runs on {known}, which does not answer now ({why.rpartition('because ')[2]})",
                 remedy=f"bring {known} back, or say --sandbox {backend.name} to go on with that",
@@ -266,7 +267,7 @@ class Controller:
 def _remembered(options: Options) -> dict[str, str]:
     """The flags that later commands on this home need. A URL with a password in it is not kept, nor is a token."""
     flags = {
-        "repository": "" if _has_password(options.repository) else options.repository,
+        "repository": "" if _may_hold_a_secret(options) else options.repository,
         "ref": options.ref,
         "root": options.root,
         "sandbox": options.sandbox,
@@ -288,7 +289,7 @@ def _recalled(options: Options, flags: Mapping[str, str]) -> Options:
 
     access = options.access
     trust = options.trust
-    if trust is None and "verify" in flags:
+    if trust is None and "verify" in flags and not options.verify_off:
         trust = Trust("gpg" if flags["verify"] == "gpg" else "ssh", Path(flags["trusted_keys"]))
     return replace(
         options,
@@ -299,7 +300,7 @@ def _recalled(options: Options, flags: Mapping[str, str]) -> Options:
         base_image=options.base_image or flags.get("base_image"),
         access=replace(
             access,
-            token_file=path(access.token_file, "token_file"),
+            token_file=None if access.token else path(access.token_file, "token_file"),
             ssh_key=path(access.ssh_key, "ssh_key"),
             known_hosts=path(access.known_hosts, "known_hosts"),
         ),
@@ -307,8 +308,11 @@ def _recalled(options: Options, flags: Mapping[str, str]) -> Options:
     )
 
 
-def _has_password(url: str) -> bool:
-    return bool(urlsplit(url).password) if "://" in url else False
+def _may_hold_a_secret(options: Options) -> bool:
+    """A password in the URL, or a lone user, which some forges take a token for."""
+    url = urlsplit(options.repository if "://" in options.repository else "")
+    lone = url.scheme in ("http", "https") and url.username and not options.access.token_file
+    return bool(url.password or lone)
 
 
 def limits_of(settings: Settings) -> Limits:

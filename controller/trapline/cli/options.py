@@ -68,9 +68,9 @@ _SOURCE = (
     click.option("--known-hosts", type=_FILE, envvar="TRAPLINE_KNOWN_HOSTS", help="The only hosts that ssh trusts."),
     click.option(
         "--verify",
-        type=click.Choice(("ssh", "gpg")),
+        type=click.Choice(("ssh", "gpg", "off")),
         envvar="TRAPLINE_VERIFY",
-        help="Deploy only commits with a good signature of this kind.",
+        help="Deploy only commits with a good signature of this kind; off, if never said otherwise.",
     ),
     click.option(
         "--trusted-keys",
@@ -107,8 +107,8 @@ def controller_options(command: Callable[..., Any]) -> Callable[..., Any]:
         from trapline.source.access import Access
         from trapline.source.verify import Trust
 
-        if bool(verify) != bool(trusted_keys):
-            raise click.UsageError("--verify and --trusted-keys go together")
+        if (verify in ("ssh", "gpg")) != bool(trusted_keys):
+            raise click.UsageError("--verify ssh or gpg and --trusted-keys go together")
         options = Options(
             home,
             repository_url(repository) if repository else "",
@@ -118,6 +118,7 @@ def controller_options(command: Callable[..., Any]) -> Callable[..., Any]:
             base_image,
             Access(os.environ.get("TRAPLINE_GIT_TOKEN", ""), git_token_file, ssh_key, known_hosts),
             Trust("gpg" if verify == "gpg" else "ssh", trusted_keys) if trusted_keys else None,
+            verify_off=verify == "off",
         )
         return command(options=options, **others)
 

@@ -1,0 +1,76 @@
+"""What a home remembers of how it was run, so that no later command needs to be told again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.playground import NOON, Playground
+from trapline.controller import Controller, Options
+from trapline.errors import TraplineError
+from trapline.source.access import Access
+from trapline.source.tree import SourceError
+from trapline.source.verify import Trust
+from trapline.workers.interface import BackendUnavailable
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Playground:
+    ground = Playground(tmp_path)
+    ground.detection("one")
+    ground.commit()
+    return ground
+
+
+def options_of(options: Options) -> Options:
+    """The options as a controller takes them."""
+    with Controller(options, now=lambda: NOON) as controller:
+        return controller.options
+
+
+def test_what_is_not_said_is_as_the_home_was_last_run(ground: Playground, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    said = Options(
+        ground.home,
+        str(ground.repository),
+        "main",
+        "",
+        "process",
+        None,
+        Access(ssh_key=tmp_path / "key", known_hosts=tmp_path / "hosts", token_file=tmp_path / "token"),
+        Trust("gpg", keys),
+    )
+    with Controller(said, now=lambda: NOON) as controller, pytest.raises(SourceError):  # nothing is signed
+        controller.reconcile()
+    remembered = options_of(Options(ground.home))
+    assert remembered == said
+    assert options_of(Options(ground.home, ref="v1", sandbox="docker")) == replace(said, ref="v1", sandbox="docker")
+    assert options_of(Options(ground.home, verify_off=True)).trust is None
+    other = options_of(Options(ground.home, access=Access(token="secret")))
+    assert (other.access.token, other.access.token_file) == ("secret", None)  # the one that is given now
+
+
+@pytest.mark.parametrize("user", ["token:", "user:token", "token"])
+def test_no_secret_is_remembered(tmp_path: Path, user: str) -> None:
+    home = tmp_path / "home"
+    options = Options(home, f"http://{user}@127.0.0.1:9/r.git", access=Access(token="t0ken"), git_seconds=5)
+    with Controller(options, now=lambda: NOON) as controller, pytest.raises(SourceError):
+        controller.reconcile()
+    for file in home.glob("trapline.db*"):
+        assert b"token" not in file.read_bytes()
+        assert b"t0ken" not in file.read_bytes()
+    with Controller(Options(home)) as controller, pytest.raises(TraplineError, match="which repository"):
+        controller.reconcile()
+
+
+def test_auto_never_puts_a_home_outside_its_walls(ground: Playground, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Controller(Options(ground.home, str(ground.repository), sandbox="auto"), now=lambda: NOON) as controller:
+        controller.memory.keep_backend("docker")  # so it was, when it was first run
+        monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+        with pytest.raises(BackendUnavailable, match="runs on docker, which does not answer") as caught:
+            controller.reconcile()
+        assert "--sandbox process" in caught.value.remedy
+    with Controller(Options(ground.home, sandbox="process"), now=lambda: NOON) as controller:
+        assert controller.reconcile().count("deployed") == 1  # said is said
