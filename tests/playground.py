@@ -73,9 +73,12 @@ class Playground:
     def move(self, old: str, new: str) -> None:
         self._git.git.mv(old, new)
 
-    def commit(self, message: str = "Change detections", *, amend: bool = False) -> str:
+    def commit(self, message: str = "Change detections", *, amend: bool = False, sign: Path | None = None) -> str:
+        """Commits everything; `sign` is the private ssh key to sign with."""
+        signing = ["-c", "gpg.format=ssh", "-c", f"user.signingkey={sign}", "-c", "commit.gpgsign=true"] if sign else []
         self._git.git.add(all=True)
-        self._git.git.commit("-qm", message, "--allow-empty", *(["--amend"] if amend else []))
+        more = ["--amend"] if amend else []
+        self._git.git.execute(["git", *signing, "commit", "-qm", message, "--allow-empty", *more])
         return str(self._git.head.commit.hexsha)
 
     def rewrite(self) -> str:

@@ -65,10 +65,10 @@ class Reconciler:
     def reconcile(self, how: How = How()) -> Report:
         """Raises SourceError where git never gave a complete commit, and SettingsError where no trapline.yml was ever
         good; then nothing is changed and everything deployed runs on."""
-        revision, problems = self._revision(fetch=how.fetch)
-        survey = self.survey(revision)
+        tree, problems = self._tree(fetch=how.fetch)
+        survey = self.survey_of(tree)
         desired = survey.desired
-        self.house.memory.keep_settings(revision, desired.settings_text)  # only now they are known to work
+        self.house.memory.keep_settings(tree.revision, desired.settings_text)  # only now they are known to work
         changes = [change for change in survey.plan() if how.only in (None, change.identity)]
         problem = prune_problem(desired, survey.actual)
         if problem and not how.confirm_prune:
@@ -82,7 +82,7 @@ class Reconciler:
         healed = frozenset(
             change.version.build for change in changes if change.action is Action.HEAL and change.version
         )
-        return Report(revision, desired.settings, tuple(outcomes), (*desired.problems, *problems), healed)
+        return Report(tree.revision, desired.settings, tuple(outcomes), (*desired.problems, *problems), healed)
 
     def look_up(self) -> str:
         """The revision that git is at now. Raises SourceError where it cannot be reached or trusted."""
@@ -91,34 +91,41 @@ class Reconciler:
         return revision
 
     def survey(self, revision: str) -> Survey:
-        """The commit beside what there is."""
-        house = self.house
-        return self._surveyor.look(house.mirror.read(revision, root=house.root).beneath(house.root))
+        """A commit beside what there is. Raises SourceError."""
+        return self.survey_of(self._files(revision))
 
     def survey_of(self, tree: Tree) -> Survey:
-        """Any other files beside what there is, such as a checkout before it is merged."""
+        """Any files beside what there is, such as a checkout before it is merged."""
         return self._surveyor.look(tree)
 
-    def _revision(self, *, fetch: bool) -> tuple[str, list[Problem]]:
-        """The commit to bring about: where the repository cannot be reached or trusted, the last one that could."""
+    def _files(self, revision: str) -> Tree:
+        return self.house.mirror.read(revision, root=self.house.root).beneath(self.house.root)
+
+    def _tree(self, *, fetch: bool) -> tuple[Tree, list[Problem]]:
+        """The commit to bring about: where git gives none that can be read and trusted, the last one that could."""
         house, now = self.house, self.house.now()
         last = house.memory.source().revision
         if last and not fetch:
-            return last, []
+            return self._files(last), []
         try:
             revision = self.look_up()
+            tree = self._files(revision)
         except SourceError as error:
             house.memory.not_reached(str(error), now=now)
-            if not last or house.mirror.current() is None:
+            if not last:
                 raise
+            try:
+                tree = self._files(last)
+            except SourceError:
+                raise error from None  # the mirror is gone, too: that will come back with the repository
             message = f"{error.message}; what was deployed from {last[:12]} runs on"
-            return last, [Problem("repository", 0, "error", error.code, message, error.remedy)]
+            return tree, [Problem("repository", 0, "error", error.code, message, error.remedy)]
         if last and revision != last and not house.mirror.follows(revision, last):
             message = f"the history was rewritten: {revision[:12]} does not follow {last[:12]}"
             house.ledger.say("", "force-pushed", revision=revision, message=message, now=now)
             house.on_progress(message)
         house.memory.reached(revision, now=now)
-        return revision, []
+        return tree, []
 
     def _carry_out(self, survey: Survey, changes: list[Change], how: How) -> list[Outcome]:
         """What needs no work first, then the deployments side by side, then what has to go."""

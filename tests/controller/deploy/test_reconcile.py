@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.playground import MATCH_BAD, Playground, actions
-from trapline.controller import Controller
+from trapline.controller import Controller, Options
 from trapline.deploy.ledger import Deployment, Status
 from trapline.deploy.reconcile import How
 from trapline.settings import SettingsError
-from trapline.source.git import SourceError
+from trapline.source.tree import SourceError
+from trapline.source.verify import Trust
 
 
 @pytest.fixture
@@ -308,6 +310,54 @@ def test_a_repository_that_never_answered_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(SourceError):
             controller.reconcile()
         assert "no git repository" in controller.memory.source().error
+
+
+def test_a_folder_of_the_repository_is_all_there_is(tmp_path: Path) -> None:
+    ground = Playground(tmp_path)
+    ground.detection("outside")
+    ground.write("security/rules/trapline.yml", (ground.repository / "trapline.yml").read_text())
+    ground.commit()
+    ground.move("detections/outside", "security/rules/moved")
+    ground.commit()
+    (ground.repository / "security/rules/detections").mkdir()
+    ground.move("security/rules/moved", "security/rules/detections/inside")
+    ground.detection("outside")
+    ground.commit()
+    options = Options(ground.home, str(ground.repository), root="security/rules", sandbox="process")
+    with Controller(options, now=lambda: ground.now) as controller:
+        report = controller.reconcile()
+        assert [status.path for status in controller.ledger.statuses().values()] == ["detections/inside"]
+        assert (report.count("deployed"), report.problems) == (1, ())
+        ground.move("security/rules", "security/elsewhere")
+        ground.commit()
+        [problem] = controller.reconcile().problems
+        assert "security/rules" in problem.message
+        assert len(live(controller)) == 1  # a folder that is gone retires nothing
+
+
+def test_an_unverified_commit_is_not_deployed_and_says_so(tmp_path: Path) -> None:
+    ground, key, trusted = Playground(tmp_path), tmp_path / "key", tmp_path / "allowed_signers"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "k", "-f", key], check=True)
+    trusted.write_text(f"test@example.com {key.with_suffix('.pub').read_text()}")
+    ground.detection("one")
+    signed = ground.commit(sign=key)
+    trust = Trust("ssh", trusted)
+    options = Options(ground.home, str(ground.repository), sandbox="process", trust=trust)
+    with Controller(options, now=lambda: ground.now) as controller:
+        assert controller.reconcile().count("deployed") == 1
+        ground.detection("one", MATCH_BAD + "  # by nobody we know\n")
+        ground.detection("two")
+        unsigned = ground.commit()
+        report = controller.reconcile()
+        assert (report.revision, report.count("unchanged"), len(report.outcomes)) == (signed, 1, 1)
+        [problem] = report.problems
+        assert (problem.code, unsigned[:12] in problem.message) == ("unverified", True)
+        assert controller.memory.source().revision == signed
+        assert unsigned[:12] in controller.memory.source().error
+        ground.commit("Signed again", sign=key)
+        report = controller.reconcile()
+        assert (report.count("updated"), report.count("deployed"), report.problems) == (1, 1, ())
+        assert controller.memory.source().error == ""
 
 
 def test_a_force_push_is_followed(ground: Playground, controller: Controller) -> None:
