@@ -69,20 +69,13 @@ class Reconciler:
         survey = self.survey_of(tree)
         desired = survey.desired
         self.house.memory.keep_settings(tree.revision, desired.settings_text)  # only now they are known to work
-        changes = [change for change in survey.plan() if how.only in (None, change.identity)]
-        problem = prune_problem(desired, survey.actual)
-        if problem and not how.confirm_prune:
-            changes = [change for change in changes if change.action is not Action.RETIRE]
-            problems.append(problem)
-        outcomes = self._carry_out(survey, changes, how)
+        changes, found = _allowed(survey, how)
+        outcomes = sorted(self._carry_out(survey, changes, how), key=lambda outcome: outcome.name)
         if how.only is None:
             self.house.ledger.forget(forgotten(desired, survey.actual.deployments, survey.actual.statuses))
             self._collect(survey)
-        outcomes.sort(key=lambda outcome: outcome.name)
-        healed = frozenset(
-            change.version.build for change in changes if change.action is Action.HEAL and change.version
-        )
-        return Report(tree.revision, desired.settings, tuple(outcomes), (*desired.problems, *problems), healed)
+        healed = (change.version.build for change in changes if change.action is Action.HEAL and change.version)
+        return Report(tree.revision, desired.settings, tuple(outcomes), (*problems, *found), healed=frozenset(healed))
 
     def look_up(self) -> str:
         """The revision that git is at now. Raises SourceError where it cannot be reached or trusted."""
@@ -230,6 +223,17 @@ class Reconciler:
             memory.drop_seals(unneeded)
         locks = (builder.known_lock(detection) for detection in survey.desired.detections)
         builder.requirements.collect({lock for lock in locks if lock})
+
+
+def _allowed(survey: Survey, how: How) -> tuple[list[Change], list[Problem]]:
+    """The part of the plan that is to be carried out, and what there is to say about the rest and about the commit."""
+    changes = survey.plan()
+    if how.only is not None:
+        return [c for c in changes if c.identity == how.only and c.action is not Action.RETIRE], []
+    problem = prune_problem(survey.desired, survey.actual)
+    if problem is None or how.confirm_prune:
+        return changes, [*survey.desired.problems]
+    return [c for c in changes if c.action is not Action.RETIRE], [*survey.desired.problems, problem]
 
 
 def _standing(survey: Survey, change: Change) -> tuple[Sync, str]:
