@@ -22,6 +22,9 @@ from trapline.source.git import Mirror
 from trapline.source.tree import SourceError, Tree
 from trapline.workers.interface import Backend, Limits
 
+Versions = dict[str, tuple[Detection, str | None, Version | None]]
+"""By its path: a detection, its lock as far as it is known, and the version that these make."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
@@ -47,19 +50,19 @@ class Survey:
     desired: Desired
     actual: Actual
     builder: Builder
-    _versions: dict[int, tuple[str | None, Version | None]]
+    _versions: Versions
 
     def plan(self, *, before: Before = lambda _: None) -> list[Change]:
         """What bringing the commit about would change; `before` gives the files to name those that changed."""
         return plan(self.desired, self.actual, version_of=self.version, before=before)
 
     def version(self, detection: Detection) -> Version | None:
-        """The digests of a detection of this commit, worked out once for as long as the commit stays."""
+        """The digests of a detection, worked out once for as long as it and its lock stay as they are."""
         lock = self.builder.known_lock(detection)
-        known = self._versions.get(id(detection))
-        if known is None or known[0] != lock:
-            known = self._versions[id(detection)] = (lock, self.builder.version(detection))
-        return known[1]
+        known = self._versions.get(detection.path)
+        if known is None or known[:2] != (detection, lock):
+            known = self._versions[detection.path] = (detection, lock, self.builder.version(detection))
+        return known[2]
 
 
 @dataclass(slots=True)
@@ -68,7 +71,7 @@ class Surveyor:
 
     house: House
     _read: tuple[Tree, bytes | None, Desired] | None = None
-    _versions: tuple[str, dict[int, tuple[str | None, Version | None]]] = ("", {})
+    _versions: tuple[str, Versions] = ("", {})
     _pinned: dict[Override, Detection] = field(default_factory=dict)
 
     def look(self, tree: Tree) -> Survey:
@@ -103,10 +106,12 @@ class Surveyor:
     def _desired(self, tree: Tree) -> Desired:
         last = self.house.memory.settings()
         fallback = last[1] if last else None
-        if self._read is None or self._read[0] is not tree or self._read[1] != fallback:
+        if self._read is None or self._read[0] != tree or fallback not in (self._read[1], self._read[2].settings_text):
             desired = read_desired(tree.revision, tree.files, skipped=tree.skipped, fallback=fallback, env=os.environ)
             self._read = (tree, fallback, desired)
-            self._versions = ("", {})
+            platform, versions = self._versions
+            paths = {detection.path for detection in desired.detections}
+            self._versions = (platform, {path: known for path, known in versions.items() if path in paths})
         return self._read[2]
 
     def _pinned_versions(self, pins: Mapping[str, Override]) -> dict[str, Detection]:
