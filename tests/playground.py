@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 import yaml
 
-from trapline.controller import Controller, Options
+from trapline.controller import Controller
 from trapline.deploy.reconcile import Report
+from trapline.options import Options
 from trapline.state.database import Database
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -9,11 +9,9 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from trapline.alerts.delivery import DeliveryReport, Router
 from trapline.alerts.destinations import build_destinations, make_tools
@@ -26,14 +24,13 @@ from trapline.deploy.reconcile import How, Reconciler, Report
 from trapline.deploy.results import DeployResult, current_result, write_status_file
 from trapline.deploy.survey import House
 from trapline.errors import Problem, TraplineError
+from trapline.options import Options, recalled, remembered
 from trapline.query.duckdb import DuckDBEngine
 from trapline.run.context import Context
 from trapline.run.replay import Replay, replay
 from trapline.run.tick import Ticker, TickReport
 from trapline.settings import Settings, parse
-from trapline.source.access import Access
 from trapline.source.git import Mirror
-from trapline.source.verify import Trust
 from trapline.state.database import Database
 from trapline.workers.choose import choose
 from trapline.workers.interface import Backend, BackendUnavailable, BuildDigest, Limits
@@ -42,26 +39,6 @@ from trapline.workers.pool import Pool
 log = logging.getLogger("trapline")
 
 STATUS_FILE = "deploy.json"
-GIT_SECONDS = 300.0  # for a first clone of a large repository, too
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What differs per machine: flags and TRAPLINE_* variables. `sandbox` and `base_image` override trapline.yml.
-
-    What is empty is as the home was last run, for every command after the first.
-    """
-
-    home: Path
-    repository: str = ""
-    ref: str = ""
-    root: str = ""
-    sandbox: str | None = None
-    base_image: str | None = None
-    access: Access = field(default_factory=Access)
-    trust: Trust | None = None
-    verify_off: bool = False  # not as the home was last run
-    git_seconds: float = GIT_SECONDS
 
 
 class Controller:
@@ -83,7 +60,7 @@ class Controller:
         self.ledger = Ledger(self.database)
         self.memory = Memory(self.database)
         self.overrides = Overrides(self.database)
-        self.options = _recalled(options, self.memory.machine())
+        self.options = recalled(options, self.memory.machine())
         self.sandbox = ""
         self.tools = make_tools(now, write)
         self.beat: Callable[[str], None] = lambda _: None
@@ -117,7 +94,7 @@ class Controller:
         """Brings the deployments to what git says. Raises TraplineError where git never said anything usable."""
         with self._turn("reconcile"):
             before = self._live_builds()
-            self.memory.keep_machine(_remembered(self.options))
+            self.memory.keep_machine(remembered(self.options))
             report = self.reconciler().reconcile(how)
             self._write_status_file(report.revision)
         if self._backend:  # what no longer runs, or was built anew, need not be kept warm
@@ -216,7 +193,15 @@ class Controller:
     @contextmanager
     def _turn(self, step: str) -> Iterator[None]:
         """One process at a time does a step in one home, such as `--once` beside a controller that loops."""
-        with (self.options.home / f"{step}.lock").open("w") as file:
+        path = self.options.home / f"{step}.lock"
+        try:
+            file = path.open("w")
+        except OSError as error:
+            raise TraplineError(
+                f"{path} cannot be written: {error.strerror}",
+                remedy="look whether its disk has room, and whether this user may write there",
+            ) from error
+        with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -262,57 +247,6 @@ class Controller:
                 remedy=f"bring {known} back, or say --sandbox {backend.name} to go on with that",
             )
         self.memory.keep_backend(backend.name)
-
-
-def _remembered(options: Options) -> dict[str, str]:
-    """The flags that later commands on this home need. A URL with a password in it is not kept, nor is a token."""
-    flags = {
-        "repository": "" if _may_hold_a_secret(options) else options.repository,
-        "ref": options.ref,
-        "root": options.root,
-        "sandbox": options.sandbox,
-        "base_image": options.base_image,
-        "token_file": options.access.token_file,
-        "ssh_key": options.access.ssh_key,
-        "known_hosts": options.access.known_hosts,
-        "verify": options.trust.mode if options.trust else None,
-        "trusted_keys": options.trust.keys if options.trust else None,
-    }
-    return {name: str(value) for name, value in flags.items() if value}
-
-
-def _recalled(options: Options, flags: Mapping[str, str]) -> Options:
-    """The options with what is not given taken from the home's last run."""
-
-    def path(given: Path | None, name: str) -> Path | None:
-        return given or (Path(flags[name]) if name in flags else None)
-
-    access = options.access
-    trust = options.trust
-    if trust is None and "verify" in flags and not options.verify_off:
-        trust = Trust("gpg" if flags["verify"] == "gpg" else "ssh", Path(flags["trusted_keys"]))
-    return replace(
-        options,
-        repository=options.repository or flags.get("repository", ""),
-        ref=options.ref or flags.get("ref", "main"),
-        root=options.root or flags.get("root", ""),
-        sandbox=options.sandbox or flags.get("sandbox"),
-        base_image=options.base_image or flags.get("base_image"),
-        access=replace(
-            access,
-            token_file=None if access.token else path(access.token_file, "token_file"),
-            ssh_key=path(access.ssh_key, "ssh_key"),
-            known_hosts=path(access.known_hosts, "known_hosts"),
-        ),
-        trust=trust,
-    )
-
-
-def _may_hold_a_secret(options: Options) -> bool:
-    """A password in the URL, or a lone user, which some forges take a token for."""
-    url = urlsplit(options.repository if "://" in options.repository else "")
-    lone = url.scheme in ("http", "https") and url.username and not options.access.token_file
-    return bool(url.password or lone)
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.playground import NOON, Playground
-from trapline.controller import Controller, Options
+from trapline.controller import Controller
 from trapline.errors import TraplineError
+from trapline.options import Options
 from trapline.source.access import Access
 from trapline.source.tree import SourceError
 from trapline.source.verify import Trust

@@ -85,7 +85,8 @@ def replay(home: Path, sandbox: str | None, base_image: str | None, alert_id: st
 
     The exit code is 1 where a match of the alert's window is not found again.
     """
-    from trapline.controller import Controller, Options  # heavy, and the commands that only look do without
+    from trapline.controller import Controller  # heavy, and the commands that only look do without
+    from trapline.options import Options
 
     alert = find_alert(existing_database(home), alert_id)
     options = Options(home, sandbox=sandbox, base_image=base_image)

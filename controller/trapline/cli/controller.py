@@ -26,9 +26,10 @@ from trapline.cli.output import (
     say,
     short,
 )
-from trapline.controller import Controller, Options
+from trapline.controller import Controller
 from trapline.deploy.reconcile import How
 from trapline.errors import has_errors
+from trapline.options import Options
 from trapline_plugins.text import visible
 
 

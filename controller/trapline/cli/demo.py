@@ -19,10 +19,11 @@ from trapline.alerts.store import list_alerts
 from trapline.cli.options import make_folder, sandbox_options
 from trapline.cli.output import as_json, counted, moment, print_json, print_problems, print_table, progress, say
 from trapline.clock import system_clock
-from trapline.controller import Controller, Options
+from trapline.controller import Controller
 from trapline.demo.story import OFFICIAL_PACK, Clock, Stage, run, set_up
 from trapline.deploy.reconcile import Report
 from trapline.errors import TraplineError, has_errors
+from trapline.options import Options
 from trapline.run.tick import TickReport
 
 

@@ -14,7 +14,7 @@ from trapline.errors import TraplineError
 from trapline.state.database import Database
 
 if TYPE_CHECKING:
-    from trapline.controller import Options
+    from trapline.options import Options
 
 DEFAULT_HOME = Path.home() / ".trapline"
 BACKENDS = ("auto", "docker", "process")
@@ -103,7 +103,7 @@ def controller_options(command: Callable[..., Any]) -> Callable[..., Any]:
         base_image: str | None,
         **others: Any,
     ) -> Any:
-        from trapline.controller import Options  # only where a command needs all that it brings
+        from trapline.options import Options  # only where a command needs all that it brings
         from trapline.source.access import Access
         from trapline.source.verify import Trust
 

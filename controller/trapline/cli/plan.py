@@ -11,10 +11,11 @@ import click
 
 from trapline.cli.options import controller_options, in_use
 from trapline.cli.output import as_json, console, errors, print_json, print_problems, progress, say, short
-from trapline.controller import Controller, Options
+from trapline.controller import Controller
 from trapline.deploy.plan import Action, Change, prune_problem
 from trapline.deploy.survey import files_before
 from trapline.errors import Problem, has_errors
+from trapline.options import Options
 from trapline.source.worktree import read_directory
 
 SIGNS = {Action.CREATE: "+", Action.RETIRE: "-", Action.DISABLE: "-", Action.HOLD: "!"}

@@ -10,9 +10,10 @@ from trapline.cli.options import controller_options, in_use
 from trapline.cli.output import as_json, say
 from trapline.cli.sync import reconcile_and_print
 from trapline.clock import system_clock
-from trapline.controller import Controller, Options
+from trapline.controller import Controller
 from trapline.deploy.ledger import find
 from trapline.deploy.reconcile import How
+from trapline.options import Options
 
 
 @click.command()

@@ -10,11 +10,12 @@ from trapline.cli.options import controller_options, in_use
 from trapline.cli.output import as_json, say, short
 from trapline.cli.sync import reconcile_and_print
 from trapline.clock import system_clock
-from trapline.controller import Controller, Options
+from trapline.controller import Controller
 from trapline.deploy.ledger import Event, Ledger, find
 from trapline.deploy.overrides import Kind, Override
 from trapline.deploy.reconcile import How
 from trapline.errors import TraplineError
+from trapline.options import Options
 
 
 @click.command()

@@ -9,9 +9,10 @@ import click
 
 from trapline.cli.options import controller_options, in_use
 from trapline.cli.output import as_json, print_json, print_outcomes, print_problems, progress, say, short
-from trapline.controller import Controller, Options
+from trapline.controller import Controller
 from trapline.deploy.reconcile import How, Report
 from trapline.errors import has_errors
+from trapline.options import Options
 
 
 @click.command()

@@ -175,7 +175,7 @@ class Mirror:
         try:
             done = self._run(["init", "--quiet", "--bare", "--template=", str(fresh)])
             if done.status:
-                raise self._corrupt(done.said)
+                raise self._unwritable(done.said)
             commit = self._fetch_into(fresh, name, login, timeout=self._timeout * _CLONE_PATIENCE)
             if self._path.exists():
                 self._path.rename(replaced)
@@ -216,9 +216,12 @@ class Mirror:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.with_name(f"{self._path.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        try:
+            with self._path.with_name(f"{self._path.name}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise self._unwritable(str(error)) from error
 
     def _corrupt(self, said: str) -> SourceError:
         """The error for damage; leaves a mark on the mirror, so that the next fetch builds it anew."""
@@ -226,6 +229,12 @@ class Mirror:
             (self._path / _DAMAGED).touch()
         message = f"the mirror {self._path} of {redact(self._url)} is damaged: {redact(said.strip(), self._url)}"
         return SourceError("corrupt", message, remedy="fetch again, which repairs it; else delete that directory")
+
+    def _unwritable(self, said: str) -> SourceError:
+        message = f"the mirror {self._path} of {redact(self._url)} cannot be written: {redact(said.strip(), self._url)}"
+        return SourceError(
+            "unwritable", message, remedy="look whether its disk has room, and whether this user may write there"
+        )
 
     def _ask(self, arguments: Sequence[str], login: Login, timeout: float) -> Done:
         """Runs what speaks to the other side. Raises SourceError with the reason and a remedy where that fails."""

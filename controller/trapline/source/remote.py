@@ -65,6 +65,12 @@ def explain_failure(url: str, said: str) -> SourceError:
 
 _FAILURES: tuple[tuple[tuple[str, ...], Code, str, str], ...] = (
     (
+        ("no space left on device", "disk quota exceeded"),
+        "unwritable",
+        "what is new in {url} does not fit on the disk of the controller's home: {detail}",
+        "make room on that disk; it is tried again by itself",
+    ),
+    (
         ("dubious ownership", "safe.directory"),
         "unreachable",
         "git refuses {url}, because another user owns it",

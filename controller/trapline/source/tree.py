@@ -21,6 +21,7 @@ Code = Literal[
     "not-a-repository",
     "refused-url",
     "corrupt",
+    "unwritable",
     "too-many-files",
     "unverified",
 ]

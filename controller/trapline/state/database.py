@@ -29,6 +29,10 @@ def add_what_is_missing(connection: sa.Connection) -> None:
 MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (metadata.create_all, add_what_is_missing)
 
 
+class StateError(TraplineError):
+    """The state database cannot be read or written now. Nothing of the transaction was kept."""
+
+
 class Database:
     """The state database. Thread-safe; a transaction belongs to one thread."""
 
@@ -54,21 +58,35 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
         """All or nothing. Writers wait for each other; keep network and workers out of it."""
-        with self._engine.begin() as connection:
+        with self._explained(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """One consistent view of the state, waiting for nobody and holding nobody up. What is written in it is lost."""
-        with self._engine.connect().execution_options(trapline_read_only=True) as connection:
+        with self._explained(), self._reader() as connection:
             yield connection
 
     def close(self) -> None:
         self._engine.dispose()
 
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turns what a database answers when its disk or its server fails it into our error, without what was said."""
+        try:
+            yield
+        except sa.exc.OperationalError as error:
+            raise StateError(
+                f"the state database {self._shown_url} cannot be used now: {error.orig}",
+                remedy="look whether its disk has room and can be written to, and whether anything holds it locked",
+            ) from error
+
+    def _reader(self) -> sa.Connection:
+        return self._engine.connect().execution_options(trapline_read_only=True)
+
     def _migrate(self) -> None:
         try:
-            with self.reading() as connection:
+            with self._reader() as connection:
                 if self._version(connection) == len(MIGRATIONS):
                     return
             with self._engine.begin() as connection:

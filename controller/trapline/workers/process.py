@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -69,13 +70,18 @@ class ProcessBackend:
         target = self._home / build.digest
         if target.is_dir():
             return _seal(target)
-        making = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self._home))
+        making = self._temporary()
         try:
+            making.mkdir(mode=0o700)
             _write(making, build)
             making.rename(target)
         except OSError as error:
             if not target.is_dir():  # else another one was faster, which is as good
-                raise WorkerError("unavailable", f"{target} cannot be written: {error}") from error
+                raise WorkerError(
+                    "unavailable",
+                    f"{target} cannot be written: {error.strerror or error}",
+                    remedy="look whether its disk has room, and whether this user may write there",
+                ) from error
         finally:
             shutil.rmtree(making, ignore_errors=True)
         return _seal(target)
@@ -95,11 +101,14 @@ class ProcessBackend:
 
     def remove(self, digests: Iterable[BuildDigest]) -> None:
         for digest in digests:
-            doomed = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self._home))
+            doomed = self._temporary()
             with contextlib.suppress(FileNotFoundError):
-                (self._home / digest).rename(doomed / "build")  # gone at once for `built`, whatever becomes of the rest
+                (self._home / digest).rename(doomed)  # gone at once for `built`, whatever becomes of the rest
             shutil.rmtree(doomed, ignore_errors=True)
         self._sweep()
+
+    def _temporary(self) -> Path:
+        return self._home / f"{_TEMPORARY}{uuid.uuid4().hex}"
 
     def _sweep(self) -> None:
         """Removes what crashed builds and removals left; what is young may belong to another process."""

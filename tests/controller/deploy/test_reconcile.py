@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.playground import MATCH_BAD, Playground, actions
-from trapline.controller import Controller, Options
+from trapline.controller import Controller
 from trapline.deploy.ledger import Deployment, Status
 from trapline.deploy.reconcile import How
+from trapline.options import Options
 from trapline.settings import SettingsError
 from trapline.source.tree import SourceError
 from trapline.source.verify import Trust
