@@ -17,7 +17,8 @@ from docker.errors import ImageNotFound
 
 from tests.bench.measure import Skipped
 from trapline.config.files import File
-from trapline.controller import Controller, Options
+from trapline.controller import Controller
+from trapline.options import Options
 from trapline.settings import Settings
 from trapline.workers.docker import connect
 from trapline.workers.interface import BackendUnavailable

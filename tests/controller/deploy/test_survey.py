@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from tests.playground import Playground, actions
-from trapline.controller import Controller, Options
+from trapline.controller import Controller
 from trapline.deploy import survey
 from trapline.deploy.build import Builder
+from trapline.options import Options
 
 
 class Worked(list[str]):
