@@ -11,10 +11,10 @@ import click
 
 from trapline.cli.options import sandbox_options
 from trapline.cli.output import errors, progress, say
-from trapline.deploy.requirements import LOCK_FILE, REQUIREMENTS_FILE, Requirements, RequirementsError, check, pins
 from trapline.detection.load import load
 from trapline.detection.model import Detection
 from trapline.errors import TraplineError
+from trapline.requirements.lock import LOCK_FILE, REQUIREMENTS_FILE, Requirements, RequirementsError, check, pins
 from trapline.settings import load as load_settings
 from trapline.source.worktree import read_directory
 from trapline.workers.choose import choose

@@ -8,10 +8,10 @@ from datetime import datetime
 
 from trapline.deploy.memory import Memory
 from trapline.deploy.plan import Version, version
-from trapline.deploy.requirements import LOCK_FILE, REQUIREMENTS_FILE, Requirements, RequirementsError
 from trapline.deploy.smoke import failing_cases
 from trapline.detection.model import Detection
 from trapline.errors import TraplineError
+from trapline.requirements.lock import LOCK_FILE, REQUIREMENTS_FILE, Requirements, RequirementsError
 from trapline.workers.interface import Backend, Build, BuildDigest, Limits, Rule, WorkerError
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from trapline.deploy.requirements import LOCK_FILE, REQUIREMENTS_FILE, RequirementsError
-from trapline.deploy.requirements import check as check_requirements
 from trapline.detection.check import check
 from trapline.detection.load import load
 from trapline.detection.model import Detection, File
 from trapline.errors import Problem, has_errors
+from trapline.requirements.lock import LOCK_FILE, REQUIREMENTS_FILE, RequirementsError
+from trapline.requirements.lock import check as check_requirements
 from trapline.settings import FILE_NAME, Settings, SettingsError, parse
 from trapline.settings import load as load_settings
 

@@ -15,8 +15,8 @@ from trapline.deploy.ledger import Deployment, Ledger
 from trapline.deploy.memory import Memory
 from trapline.deploy.overrides import Kind, Override, Overrides
 from trapline.deploy.plan import Actual, Before, Change, Version, plan
-from trapline.deploy.requirements import Requirements
 from trapline.detection.model import Detection, File
+from trapline.requirements.lock import Requirements
 from trapline.settings import Settings
 from trapline.source.git import Mirror
 from trapline.source.tree import SourceError, Tree

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 from tests.package_index import PackageIndex, only_index
 from tests.playground import Playground
 from trapline.cli.lock import lock
-from trapline.deploy.requirements import check
 from trapline.errors import TraplineError
+from trapline.requirements.lock import check
 
 LOCK = "detections/signins/requirements.lock"
 Run = Callable[..., Result]

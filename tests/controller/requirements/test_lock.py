@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from tests.package_index import PackageIndex, only_index
-from trapline.deploy.requirements import LOCK_FILE, OUR_OWN, Requirements, RequirementsError, check, pins
+from trapline.requirements.lock import LOCK_FILE, OUR_OWN, Requirements, RequirementsError, check, pins
 
 PATH = "detections/d/requirements.txt"
 PLATFORM = "x86_64-unknown-linux-gnu"
 FETCH = f"""
 import sys
 from pathlib import Path
-from trapline.deploy.requirements import Requirements
+from trapline.requirements.lock import Requirements
 
 print("ready", flush=True)
 Requirements(Path(sys.argv[1]), python="3.11", platform={PLATFORM!r}).fetch(sys.argv[2], path={PATH!r})

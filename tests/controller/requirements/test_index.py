@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trapline.deploy.index import UvSettings, find_settings, uv_settings
 from trapline.errors import TraplineError
+from trapline.requirements.index import UvSettings, find_settings, uv_settings
 
 VARIABLES = {
     "PIP_INDEX_URL": ("UV_DEFAULT_INDEX", "UV_INDEX_URL"),

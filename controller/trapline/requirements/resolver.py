@@ -14,8 +14,8 @@ from pathlib import Path
 
 import uv
 
-from trapline.deploy.index import find_settings
 from trapline.errors import TraplineError
+from trapline.requirements.index import find_settings
 
 # Never looked up in an index: whoever registered such a name there would get code into every sandbox.
 OUR_OWN = frozenset({"trapline", "trapline-sandbox", "trapline-plugins"})

@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from trapline.deploy.resolver import OUR_OWN, Resolver, ResolverError
 from trapline.errors import Problem, TraplineError
 from trapline.fingerprint import fingerprint
+from trapline.requirements.resolver import OUR_OWN, Resolver, ResolverError
 
 REQUIREMENTS_FILE = "requirements.txt"
 LOCK_FILE = "requirements.lock"
