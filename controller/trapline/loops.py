@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
+import signal
 import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -63,7 +65,10 @@ class Loop(threading.Thread):
         while not self._stopping:
             self._wake.clear()  # a hint that comes while the step runs is answered by the next step
             self._pulse.beat(self.name)
-            guarded(self.name, self._step)
+            try:
+                guarded(self.name, self._step)
+            except KeyboardInterrupt:  # a library took ^C for itself, but it is meant for the whole process
+                os.kill(os.getpid(), signal.SIGINT)
             self._wait()
 
     def hurry(self) -> None:

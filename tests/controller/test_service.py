@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -114,6 +115,27 @@ def test_a_loop_that_stands_still_is_shown_and_one_that_gets_on_is_not(
         assert service.health().detail["stuck"] == ["tick"]
         stuck.set()  # it is tried again, and what failed is no standstill
         eventually(lambda: service.health().ok)
+
+
+def test_an_interrupt_that_a_library_took_in_a_loop_ends_the_process_and_not_the_loop(
+    ground: Playground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller, stop = ground.controller(), threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    try:
+
+        def tick() -> Any:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(controller, "tick", tick)
+        service = Service(controller)
+        waiting = threading.Timer(30, stop.set)  # a bound, should the interrupt be lost
+        waiting.start()
+        service.run(stop)  # as in a real process, in the main thread
+        assert waiting.is_alive()
+        waiting.cancel()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_it_is_not_ready_before_it_has_seen_a_commit(ground: Playground) -> None:

@@ -37,7 +37,7 @@ def over_the_cap(desired: Desired, leaving: Collection[str], deployed: Collectio
         "prune-cap",
         f"{count} of {len(deployed)} detections are gone at {desired.revision[:12]}: "
         "more than may be retired unasked, so all of them run on",
-        "if that is meant, run `trapline controller --once --confirm-prune` with the same --home and --repository",
+        "if that is meant, run `trapline sync --confirm-prune` with the same --home",
     )
 
 
