@@ -28,6 +28,7 @@ OPEN_FILES = 256
 STALE_SECONDS = 3600
 MODIFIED = 315_532_800  # 1980: what every file of a build says, so that one that was written to since shows
 _TEMPORARY = ".tmp-"
+_NO_ROOM = "look whether its disk has room, and whether this user may write there"
 
 
 class ProcessBackend:
@@ -40,7 +41,10 @@ class ProcessBackend:
             raise BackendUnavailable("the process backend needs Linux or macOS", remedy="use the docker backend")
         self._home = home
         self._python = getattr(sys, "_base_executable", None) or sys.executable  # not the one of our environment
-        home.mkdir(parents=True, exist_ok=True)
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BackendUnavailable(f"{home} cannot be made: {error.strerror}", remedy=_NO_ROOM) from error
         self._sweep()
 
     def describe(self) -> str:
@@ -80,7 +84,7 @@ class ProcessBackend:
                 raise WorkerError(
                     "unavailable",
                     f"{target} cannot be written: {error.strerror or error}",
-                    remedy="look whether its disk has room, and whether this user may write there",
+                    remedy=_NO_ROOM,
                 ) from error
         finally:
             shutil.rmtree(making, ignore_errors=True)

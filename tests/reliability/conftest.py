@@ -1,0 +1,89 @@
+"""What the tests of reliability share: a trapline to break, and processes of ours that do not outlive a test."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.playground import Playground
+from trapline.clock import Clock, system_clock
+from trapline.controller import Controller
+from trapline.service import Service
+
+SEED = "TRAPLINE_TEST_SEED"
+TRAPLINE = (sys.executable, "-m", "trapline")
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Playground:
+    return Playground(tmp_path)
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """Random choices that can be made again: a failing test shows the seed, and $TRAPLINE_TEST_SEED gives it."""
+    seed = os.environ.get(SEED) or str(random.SystemRandom().randrange(10**9))
+    print(f"{SEED}={seed}")
+    return random.Random(seed)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment without this machine's TRAPLINE_* settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TRAPLINE_")} | more
+
+
+def eventually(condition: Callable[[], Any], *, within: float = 60) -> Any:
+    """Waits for something that somebody else does, and returns what came of it."""
+    deadline = time.monotonic() + within
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return value
+
+
+@contextmanager
+def serving(controller: Controller, *, now: Clock = system_clock) -> Iterator[None]:
+    """The long-running process, in a thread; whatever ends it early is an error here."""
+    stop = threading.Event()
+    with controller, ThreadPoolExecutor(1) as thread:
+        running = thread.submit(Service(controller, now=now).run, stop)
+        try:
+            yield
+            assert not running.done()
+        finally:
+            stop.set()
+            running.result(timeout=60)
+
+
+@contextmanager
+def ending(process: subprocess.Popen[Any]) -> Iterator[subprocess.Popen[Any]]:
+    """A process that ends with the block, whatever state it is in."""
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                pipe.close()
+
+
+def needs_root(what: str) -> None:
+    """Skips a test that cannot do what it must without root, which the full run must not."""
+    if os.geteuid() == 0:
+        return
+    if os.environ.get("TRAPLINE_REQUIRE_DOCKER") == "1":
+        pytest.fail(f"TRAPLINE_REQUIRE_DOCKER=1, but {what} needs root", pytrace=False)
+    pytest.skip(f"{what} needs root")

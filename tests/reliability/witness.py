@@ -1,0 +1,127 @@
+"""A look at a home from outside: what is live there, and whether all of it is whole and was asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import closing
+from functools import cache, cached_property
+from typing import Any
+
+import docker
+
+from tests.playground import Playground
+from trapline.deploy.desired import read_desired
+from trapline.deploy.ledger import PROMOTIONS, Ledger
+from trapline.deploy.memory import Memory
+from trapline.deploy.plan import Version, version
+from trapline.detection.model import Detection
+from trapline.source.git import Mirror
+from trapline.state.database import Database
+from trapline.workers import layout
+from trapline.workers.docker import SCOPE, DockerBackend
+from trapline.workers.interface import Backend, BuildDigest
+from trapline.workers.process import ProcessBackend
+
+_RUNTIME = {entry.path: entry.read() for entry in layout.runtime()}
+
+
+class Witness(ABC):
+    """Changes nothing; asks git, the database and the backend's own listing."""
+
+    def __init__(self, ground: Playground) -> None:
+        self.ground = ground
+        self.enabled = cache(self._enabled)
+
+    def live(self) -> Mapping[str, Version]:
+        """What is live, after proof that each deployment is whole, sealed, and an enabled version of its revision."""
+        home = self.ground.home
+        if not (home / "trapline.db").exists():
+            return {}
+        with closing(sqlite3.connect(home / "trapline.db")) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        with closing(Database.in_home(home)) as database:
+            deployments, seals = Ledger(database).deployments(), Memory(database).seals()
+            history = Ledger(database).history(limit=sys.maxsize)
+        built = self.backend.built() if deployments else {}
+        for one in deployments.values():
+            told = next(event for event in history if event.identity == one.identity and event.kind in PROMOTIONS)
+            assert (told.build_digest, told.deploy_digest) == (one.build_digest, one.deploy_digest)
+            assert built[one.build_digest] == seals[one.build_digest], f"{one.name} is not as it was sealed"
+            asked = self.asked_for(one.revision)[one.identity]
+            assert Version(one.build_digest, one.deploy_digest) == asked, f"{one.name} never was so in git"
+            self.prove_whole(self.enabled(one.revision)[one.identity], one.build_digest)
+        return {identity: Version(one.build_digest, one.deploy_digest) for identity, one in deployments.items()}
+
+    @cached_property
+    @abstractmethod
+    def backend(self) -> Backend:
+        """The ground's own controllers have an equal one."""
+
+    @abstractmethod
+    def prove_whole(self, detection: Detection, digest: BuildDigest) -> None:
+        """Looks inside a build."""
+
+    def asked_for(self, revision: str) -> Mapping[str, Version]:
+        """What a revision asks for, by its digests."""
+        platform = self.backend.platform()
+        return {name: version(one, lock="", platform=platform) for name, one in self.enabled(revision).items()}
+
+    def _enabled(self, revision: str) -> Mapping[str, Detection]:
+        """The enabled detections of a revision that can be deployed, as the home's own mirror has them."""
+        files = Mirror(str(self.ground.repository), self.ground.home / "mirror.git").read(revision).files
+        found = read_desired(revision, files, fallback=None, env={}).detections
+        return {detection.identity: detection for detection in found if detection.config.enabled}
+
+
+class ProcessWitness(Witness):
+    @cached_property
+    def backend(self) -> ProcessBackend:
+        return ProcessBackend(self.ground.home / "builds")
+
+    def prove_whole(self, detection: Detection, digest: BuildDigest) -> None:
+        """Every file is there with the content that git and the runtime have."""
+        files = {f"detection/{path}": file.content for path, file in detection.files.items()}
+        del files[f"detection/{detection.config_file}"]
+        for path, content in (_RUNTIME | files).items():
+            file = self.ground.home / "builds" / digest / path
+            assert file.read_bytes() == content, f"{detection.name} is half-made"
+
+
+class DockerWitness(Witness):
+    """Sees of the engine what the ground's own controllers do."""
+
+    def __init__(self, ground: Playground, base_image: str) -> None:
+        super().__init__(ground)
+        self._scope = hashlib.sha256(str(ground.home.resolve()).encode()).hexdigest()[:12]
+        self._base_image = base_image
+        self._ours = f"{SCOPE}={self._scope}"
+        self._api = docker.from_env().api
+        # On top of the base: the runtime, the requirements, the detection.
+        self._copied = len(self._api.inspect_image(base_image)["RootFS"]["Layers"]) + 3
+
+    @cached_property
+    def backend(self) -> DockerBackend:
+        return DockerBackend(self._base_image, scope=self._scope)
+
+    def prove_whole(self, detection: Detection, digest: BuildDigest) -> None:
+        """Every copied layer is there."""
+        image = self._api.inspect_image(self.backend.built()[digest])  # the seal is the image's id
+        assert len(image["RootFS"]["Layers"]) == self._copied, f"{detection.name} is half-made"
+
+    def containers(self, *states: str) -> list[dict[str, Any]]:
+        filters = {"label": self._ours} | ({"status": list(states)} if states else {})
+        return list(self._api.containers(all=True, filters=filters))
+
+    def untagged(self) -> list[dict[str, Any]]:
+        return list(self._api.images(filters={"label": self._ours, "dangling": True}))
+
+    def close(self) -> None:
+        """Leaves nothing of the home on the engine."""
+        for container in self.containers():
+            self._api.remove_container(container["Id"], v=True, force=True)
+        self.backend.remove(self.backend.built())
+        self._api.close()
