@@ -22,7 +22,7 @@ from tests.bench.detections import make_files
 from tests.bench.ground import BASE_IMAGE, Ground, ground, need_docker, remove_builds, until
 from tests.bench.measure import Result, Skipped, Way, timed
 from trapline.config.files import File
-from trapline.deploy.index import find_settings
+from trapline.requirements.index import find_settings
 from trapline.state.database import Database
 from trapline.state.schema import deployments
 

@@ -16,13 +16,13 @@ from tests.bench.ground import controller, ground, need_docker
 from tests.bench.measure import Result, Timed, Way, timed
 from trapline.deploy.build import Builder
 from trapline.deploy.ledger import Ledger
-from trapline.deploy.reconcile import Reconciler
+from trapline.deploy.survey import Surveyor
 from trapline.source.git import Mirror
 
 # What does not overlap; together nearly all that happens before a version is live.
 _STEPS: dict[str, tuple[tuple[type, str], ...]] = {
     "git: fetch, and whether it follows": ((Mirror, "fetch"), (Mirror, "verify"), (Mirror, "follows")),
-    "read and load the commit, look at what there is": ((Reconciler, "survey"),),
+    "read and load the commit, look at what there is": ((Mirror, "read"), (Surveyor, "look")),
     "build the image": ((Builder, "lock"), (Builder, "build")),
     "smoke: start a container, run its tests, end it": ((Builder, "smoke"),),
     "promote": ((Ledger, "promote"),),
@@ -50,6 +50,7 @@ def measure(*, quick: bool) -> Result:
             with _clocked() as taken:
                 report = running.reconcile()
             assert report.count("updated") == 1
+            assert taken.keys() == _STEPS.keys()  # what is called otherwise by now has not been measured
             for step in _STEPS:
                 spent[step].append(taken[step])
 
