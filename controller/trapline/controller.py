@@ -31,6 +31,8 @@ from trapline.run.replay import Replay, replay
 from trapline.run.tick import Ticker, TickReport
 from trapline.settings import Settings, parse
 from trapline.source.git import Mirror
+from trapline.source.remote import redact
+from trapline.source.tree import SourceError
 from trapline.state.database import Database
 from trapline.workers.choose import choose
 from trapline.workers.interface import Backend, BackendUnavailable, BuildDigest, Limits
@@ -94,13 +96,27 @@ class Controller:
         """Brings the deployments to what git says. Raises TraplineError where git never said anything usable."""
         with self._turn("reconcile"):
             before = self._live_builds()
-            self.memory.keep_machine(remembered(self.options))
-            report = self.reconciler().reconcile(how)
+            report = self._reconcile(how)
             self._write_status_file(report.revision)
         if self._backend:  # what no longer runs, or was built anew, need not be kept warm
             healed = report.healed
             self._backend[2].forget((before - self._live_builds()) | healed)
         return report
+
+    def _reconcile(self, how: How) -> Report:
+        """Reconciles, and remembers the options where they led to the repository. That commits are to be verified is
+        remembered also where one was not."""
+        trouble = ""
+        try:
+            report = self.reconciler().reconcile(how)
+            trouble = report.trouble.code if report.trouble else ""
+            return report
+        except SourceError as error:
+            trouble = error.code
+            raise
+        finally:
+            if trouble in ("", "unverified"):
+                self.memory.keep_machine(remembered(self.options))
 
     def reconciler(self) -> Reconciler:
         """The reconciler of this home. Raises TraplineError where nobody ever said which repository it follows."""
@@ -126,6 +142,7 @@ class Controller:
                 mirror=mirror,
                 home=options.home,
                 root=options.root,
+                address=f"{redact(options.repository)} {options.ref} {options.root}".strip(),
                 backend_for=lambda settings: self._chosen(settings)[0],
                 limits_for=limits_of,
                 now=self._now,

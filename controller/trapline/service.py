@@ -166,11 +166,20 @@ class Service:
         every = self._pace(lambda settings: settings.schedule.every)
         poll = self._pace(lambda settings: settings.schedule.poll)
         return [
-            Loop("reconcile", self._reconcile, poll, self._pulse),
-            Loop("tick", self._tick, every, self._pulse),
-            Loop("deliver", self._deliver, lambda: PAUSE, self._pulse),
-            Loop("tell", self._tell, lambda: PAUSE, self._pulse),
+            Loop("reconcile", self._fenced(self._reconcile), poll, self._pulse),
+            Loop("tick", self._fenced(self._tick), every, self._pulse),
+            Loop("deliver", self._fenced(self._deliver), lambda: PAUSE, self._pulse),
+            Loop("tell", self._fenced(self._tell), lambda: PAUSE, self._pulse),
         ]
+
+    def _fenced(self, step: Callable[[], None]) -> Callable[[], None]:
+        """Begins no step once the lease has passed: whoever slept that long may wake beside another leader."""
+
+        def run() -> None:
+            if self._lease.held:
+                step()
+
+        return run
 
     def _pace(self, of: Callable[[Settings], timedelta]) -> Callable[[], timedelta]:
         return lambda: of(self._controller.settings() or Settings())

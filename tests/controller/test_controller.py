@@ -9,6 +9,7 @@ import pytest
 
 from tests.playground import NOON, Playground
 from trapline.controller import Controller
+from trapline.deploy.reconcile import How
 from trapline.errors import TraplineError
 from trapline.options import Options
 from trapline.source.access import Access
@@ -51,6 +52,36 @@ def test_what_is_not_said_is_as_the_home_was_last_run(ground: Playground, tmp_pa
     assert options_of(Options(ground.home, verify_off=True)).trust is None
     other = options_of(Options(ground.home, access=Access(token="secret")))
     assert (other.access.token, other.access.token_file) == ("secret", None)  # the one that is given now
+
+
+def test_options_that_led_nowhere_are_not_remembered(ground: Playground) -> None:
+    options = Options(ground.home, str(ground.repository), sandbox="process")
+    with Controller(options, now=lambda: NOON) as controller:
+        controller.reconcile()
+    with Controller(Options(ground.home, ref="mian"), now=lambda: NOON) as controller:
+        [problem] = controller.reconcile().problems
+        assert problem.code == "no-such-ref"
+    assert options_of(Options(ground.home)).ref == "main"
+
+
+def test_another_repository_retires_nothing_unasked(ground: Playground, tmp_path: Path) -> None:
+    other = Playground(tmp_path / "other")
+    other.detection("theirs")
+    other.commit()
+    with Controller(Options(ground.home, str(ground.repository), sandbox="process"), now=lambda: NOON) as controller:
+        controller.reconcile()
+    with Controller(Options(ground.home, str(other.repository)), now=lambda: NOON) as controller:
+        for _ in range(2):  # also when it is looked at again
+            report = controller.reconcile()
+            assert [problem.code for problem in report.problems] == ["prune-elsewhere"]
+            assert {one.name for one in controller.ledger.deployments().values()} == {"one", "theirs"}
+        assert controller.reconcile(How(confirm_prune=True)).count("retired") == 1
+        other.detection("more")
+        other.commit()
+        controller.reconcile()
+        other.remove("detections/more")
+        other.commit()
+        assert controller.reconcile().count("retired") == 1  # it is the repository that the home follows now
 
 
 @pytest.mark.parametrize("user", ["token:", "user:token", "token"])

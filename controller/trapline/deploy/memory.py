@@ -90,6 +90,14 @@ class Memory:
         if self.machine() != dict(flags):
             self._keep("machine", dict(flags))
 
+    def address(self) -> str:
+        """Where the detections that are live are from, without any secret; empty before the first."""
+        return str(self._value("address") or "")
+
+    def keep_address(self, address: str) -> None:
+        if self.address() != address:
+            self._keep("address", address)
+
     def backend(self) -> str:
         """The name of the backend that this home's detections run in; empty before the first."""
         return str(self._value("backend") or "")

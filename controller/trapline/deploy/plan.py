@@ -10,7 +10,7 @@ from trapline.deploy.desired import Desired, Held
 from trapline.deploy.digest import DeployDigest, build_digest, deploy_digest
 from trapline.deploy.ledger import Deployment, Status
 from trapline.deploy.overrides import Override
-from trapline.deploy.prune import gone, over_the_cap
+from trapline.deploy.prune import elsewhere, gone, over_the_cap
 from trapline.detection.model import Detection, File
 from trapline.errors import Problem
 from trapline.workers.interface import BuildDigest
@@ -56,6 +56,7 @@ class Actual:
     """What there is: deployments and statuses by identity, decisions made by hand, and what the backend has.
 
     `whole` are the builds that are there as they were made; `touched` are there, but somebody has changed them.
+    `moved`: what is live is from another repository, ref or root.
     """
 
     deployments: Mapping[str, Deployment]
@@ -64,6 +65,7 @@ class Actual:
     suspended: Mapping[str, Override]
     whole: Collection[BuildDigest]
     touched: Collection[BuildDigest]
+    moved: bool = False
 
 
 Before = Callable[[Deployment], Mapping[str, File] | None]
@@ -100,6 +102,8 @@ def plan(
 def prune_problem(desired: Desired, actual: Actual) -> Problem | None:
     """Why what left the repository may not be retired unasked; None where it may."""
     leaving = [identity for identity, _ in _leaving(desired, actual)]
+    if actual.moved and (problem := elsewhere(desired, leaving)):
+        return problem
     return over_the_cap(desired, leaving, actual.deployments)
 
 

@@ -41,6 +41,21 @@ def over_the_cap(desired: Desired, leaving: Collection[str], deployed: Collectio
     )
 
 
+def elsewhere(desired: Desired, leaving: Collection[str]) -> Problem | None:
+    """Why nothing may be retired unasked by a repository, ref or root that the home did not follow before."""
+    if not leaving:
+        return None
+    return Problem(
+        "repository",
+        0,
+        "error",
+        "prune-elsewhere",
+        f"the home follows another repository, ref or root than before, and {len(leaving)} of its detections are not "
+        f"there at {desired.revision[:12]}: they run on",
+        "if that is meant, run `trapline sync --confirm-prune` with the same --home; else name the one before",
+    )
+
+
 def _present(desired: Desired, statuses: Mapping[str, Status]) -> frozenset[str]:
     """Everything that is in the commit: by what it says of itself, and where it says nothing, by the path it had."""
     held_paths = {held.path for held in desired.held}

@@ -38,6 +38,8 @@ class Report:
     settings: Settings
     outcomes: tuple[Outcome, ...]
     problems: tuple[Problem, ...]
+    trouble: Problem | None = None
+    """Why git gave nothing new that can be read and trusted, so that the last good commit stood for it."""
     healed: frozenset[BuildDigest] = frozenset()
     """The builds that were made again because somebody had removed or altered them."""
 
@@ -65,17 +67,22 @@ class Reconciler:
     def reconcile(self, how: How = How()) -> Report:
         """Raises SourceError where git never gave a complete commit, and SettingsError where no trapline.yml was ever
         good; then nothing is changed and everything deployed runs on."""
-        tree, problems = self._tree(fetch=how.fetch)
+        tree, trouble = self._tree(fetch=how.fetch)
         survey = self.survey_of(tree)
         desired = survey.desired
         self.house.memory.keep_settings(tree.revision, desired.settings_text)  # only now they are known to work
-        changes, found = _allowed(survey, how)
+        changes, refused = _allowed(survey, how)
         outcomes = sorted(self._carry_out(survey, changes, how), key=lambda outcome: outcome.name)
         if how.only is None:
             self.house.ledger.forget(forgotten(desired, survey.actual.deployments, survey.actual.statuses))
             self._collect(survey)
+            if not (trouble or refused):
+                self.house.memory.keep_address(self.house.address)
+        problems = [*(desired.problems if how.only is None else ()), *(one for one in (refused, trouble) if one)]
         healed = (change.version.build for change in changes if change.action is Action.HEAL and change.version)
-        return Report(tree.revision, desired.settings, tuple(outcomes), (*problems, *found), healed=frozenset(healed))
+        return Report(
+            tree.revision, desired.settings, tuple(outcomes), tuple(problems), trouble=trouble, healed=frozenset(healed)
+        )
 
     def look_up(self) -> str:
         """The revision that git is at now. Raises SourceError where it cannot be reached or trusted."""
@@ -94,12 +101,12 @@ class Reconciler:
     def _files(self, revision: str) -> Tree:
         return self.house.mirror.read(revision, root=self.house.root).beneath(self.house.root)
 
-    def _tree(self, *, fetch: bool) -> tuple[Tree, list[Problem]]:
+    def _tree(self, *, fetch: bool) -> tuple[Tree, Problem | None]:
         """The commit to bring about: where git gives none that can be read and trusted, the last one that could."""
         house, now = self.house, self.house.now()
         last = house.memory.source().revision
         if last and not fetch:
-            return self._files(last), []
+            return self._files(last), None
         try:
             revision = self.look_up()
             tree = self._files(revision)
@@ -112,13 +119,13 @@ class Reconciler:
             except SourceError:
                 raise error from None  # the mirror is gone, too: that will come back with the repository
             message = f"{error.message}; what was deployed from {last[:12]} runs on"
-            return tree, [Problem("repository", 0, "error", error.code, message, error.remedy)]
+            return tree, Problem("repository", 0, "error", error.code, message, error.remedy)
         if last and revision != last and not house.mirror.follows(revision, last):
             message = f"the history was rewritten: {revision[:12]} does not follow {last[:12]}"
             house.ledger.say("", "force-pushed", revision=revision, message=message, now=now)
             house.on_progress(message)
         house.memory.reached(revision, now=now)
-        return tree, []
+        return tree, None
 
     def _carry_out(self, survey: Survey, changes: list[Change], how: How) -> list[Outcome]:
         """What needs no work first, then the deployments side by side, then what has to go."""
@@ -225,15 +232,14 @@ class Reconciler:
         builder.requirements.collect({lock for lock in locks if lock})
 
 
-def _allowed(survey: Survey, how: How) -> tuple[list[Change], list[Problem]]:
-    """The part of the plan that is to be carried out, and what there is to say about the rest and about the commit."""
+def _allowed(survey: Survey, how: How) -> tuple[list[Change], Problem | None]:
+    """The part of the plan that is to be carried out, and why that is not all of it."""
     changes = survey.plan()
+    staying = [change for change in changes if change.action is not Action.RETIRE]
     if how.only is not None:
-        return [c for c in changes if c.identity == how.only and c.action is not Action.RETIRE], []
-    problem = prune_problem(survey.desired, survey.actual)
-    if problem is None or how.confirm_prune:
-        return changes, [*survey.desired.problems]
-    return [c for c in changes if c.action is not Action.RETIRE], [*survey.desired.problems, problem]
+        return [change for change in staying if change.identity == how.only], None
+    refused = None if how.confirm_prune else prune_problem(survey.desired, survey.actual)
+    return (staying if refused else changes), refused
 
 
 def _standing(survey: Survey, change: Change) -> tuple[Sync, str]:

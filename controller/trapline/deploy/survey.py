@@ -36,6 +36,8 @@ class House:
     mirror: Mirror
     home: Path
     root: str
+    address: str
+    """Which repository, ref and root this is, without any secret."""
     backend_for: Callable[[Settings], Backend]
     limits_for: Callable[[Settings], Limits]
     now: Callable[[], datetime]
@@ -99,6 +101,7 @@ class Surveyor:
             pins=pins,
             suspended=house.overrides.all(Kind.SUSPENDED),
             whole={digest for digest, seal in built.items() if seals.get(digest) == seal},
+            moved=house.memory.address() not in ("", house.address),
             touched={digest for digest, seal in built.items() if seals.get(digest) != seal},
         )
         return Survey(with_pins(git, self._pinned_versions(pins)), actual, builder, self._versions[1])

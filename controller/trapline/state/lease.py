@@ -30,6 +30,7 @@ class Lease:
         self._holder = holder
         self._ttl = ttl
         self._now = now
+        self._held_until: datetime | None = None
 
     def acquire(self) -> bool:
         """Takes the lease where it is free or expired, renews it where it is ours. Its holder calls this often."""
@@ -45,7 +46,13 @@ class Lease:
                     taken = True
         except sa.exc.IntegrityError:  # where transactions overlap, somebody else was the first
             return False
-        return taken and self._now() < expires_at  # a commit that took longer than the lease gained nothing
+        self._held_until = expires_at if taken else None
+        return self.held  # a commit that took longer than the lease gained nothing
+
+    @property
+    def held(self) -> bool:
+        """Whether the lease is still ours as far as can be told without asking: for who slept, or waited long."""
+        return self._held_until is not None and self._now() < self._held_until
 
     def release(self) -> None:
         """Gives the lease back at once, where it is ours."""
