@@ -35,7 +35,7 @@ from trapline.source.remote import redact
 from trapline.source.tree import SourceError
 from trapline.state.database import Database
 from trapline.workers.choose import choose
-from trapline.workers.interface import Backend, BackendUnavailable, BuildDigest, Limits
+from trapline.workers.interface import Backend, BackendUnavailable, Limits
 from trapline.workers.pool import Pool
 
 log = logging.getLogger("trapline")
@@ -95,12 +95,11 @@ class Controller:
     def reconcile(self, how: How = How()) -> Report:  # noqa: B008  frozen
         """Brings the deployments to what git says. Raises TraplineError where git never said anything usable."""
         with self._turn("reconcile"):
-            before = self._live_builds()
+            before = self.ledger.live_builds()
             report = self._reconcile(how)
             self._write_status_file(report.revision)
         if self._backend:  # what no longer runs, or was built anew, need not be kept warm
-            healed = report.healed
-            self._backend[2].forget((before - self._live_builds()) | healed)
+            self._backend[2].forget((before - self.ledger.live_builds()) | report.healed)
         return report
 
     def _reconcile(self, how: How) -> Report:
@@ -221,9 +220,6 @@ class Controller:
         with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
-
-    def _live_builds(self) -> set[BuildDigest]:
-        return {deployment.build_digest for deployment in self.ledger.deployments().values()}
 
     def _context(self, settings: Settings) -> Context:
         return Context(

@@ -107,6 +107,11 @@ class Ledger:
             rows = connection.execute(sa.select(deployments).order_by(deployments.c.name)).mappings()
             return {row["identity"]: Deployment.from_row(dict(row)) for row in rows}
 
+    def live_builds(self) -> set[BuildDigest]:
+        """The builds of what is live."""
+        with self._database.reading() as connection:
+            return set(connection.execute(sa.select(deployments.c.build_digest)).scalars())
+
     def running(self) -> dict[str, Deployment]:
         """What is live and not suspended, by identity."""
         suspended = sa.select(overrides.c.identity).where(overrides.c.kind == "suspended")

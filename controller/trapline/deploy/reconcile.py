@@ -224,7 +224,7 @@ class Reconciler:
         """Removes what nothing needs any more: builds beyond the rollbacks, and the requirements of none of them."""
         builder, memory = survey.builder, self.house.memory
         keep = self.house.ledger.builds_to_keep(survey.desired.settings.prune.rollbacks)
-        unneeded = {*builder.backend.built(), *memory.seals()} - keep
+        unneeded = {*survey.actual.whole, *survey.actual.touched, *memory.seals()} - keep
         if unneeded:
             builder.backend.remove(unneeded)
             memory.drop_seals(unneeded)
