@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Lock
 
 from trapline.deploy.memory import Memory
 from trapline.deploy.plan import Version, version
@@ -30,6 +31,8 @@ class Builder:
     limits: Limits
     now: Callable[[], datetime]
     on_progress: Callable[[str], None] = lambda _: None
+    _made: set[BuildDigest] = field(default_factory=set)
+    _turns: dict[BuildDigest, Lock] = field(default_factory=dict)
 
     def known_lock(self, detection: Detection) -> str | None:
         """The locked requirements where nothing needs to be resolved: none, a committed lock, or a kept one."""
@@ -59,21 +62,17 @@ class Builder:
         self.memory.keep_lock(self._lock_key(detection), text, now=self.now())
         return text
 
-    def build(self, detection: Detection, digest: BuildDigest, lock: str) -> None:
-        """Builds it anew, in place of whatever has this digest. Raises RequirementsError and WorkerError."""
-        self.on_progress(f"building {detection.name}")
-        packages = self.requirements.fetch(
-            lock,
-            path=f"{detection.path}/{LOCK_FILE if LOCK_FILE in detection.files else REQUIREMENTS_FILE}",
-            allow_source_builds=detection.config.allow_source_builds,
-        )
-        files = {
-            path: (file.content, file.executable)
-            for path, file in detection.files.items()
-            if path != detection.config_file
-        }
-        seal = self.backend.build(Build(digest, detection.name, files, packages))
-        self.memory.keep_seal(digest, seal, now=self.now())
+    def build(self, detection: Detection, digest: BuildDigest, lock: str, *, instead: bool) -> None:
+        """Builds it, `instead` of something else that has this digest; once, however many detections share it.
+
+        Raises RequirementsError and WorkerError.
+        """
+        with self._turns.setdefault(digest, Lock()):
+            if digest not in self._made:
+                if instead:
+                    self.backend.remove([digest])
+                self._make(detection, digest, lock)
+                self._made.add(digest)
 
     def smoke(self, detection: Detection, digest: BuildDigest) -> None:
         """Starts what was built, even without tests: a script that cannot be imported is not promoted.
@@ -91,6 +90,21 @@ class Builder:
                 f"{detection.path}/{detection.config_file}: {'; '.join(failing)}",
                 remedy="correct the rule or the test",
             )
+
+    def _make(self, detection: Detection, digest: BuildDigest, lock: str) -> None:
+        self.on_progress(f"building {detection.name}")
+        packages = self.requirements.fetch(
+            lock,
+            path=f"{detection.path}/{LOCK_FILE if LOCK_FILE in detection.files else REQUIREMENTS_FILE}",
+            allow_source_builds=detection.config.allow_source_builds,
+        )
+        files = {
+            path: (file.content, file.executable)
+            for path, file in detection.files.items()
+            if path != detection.config_file
+        }
+        seal = self.backend.build(Build(digest, detection.name, files, packages))
+        self.memory.keep_seal(digest, seal, now=self.now())
 
     def _lock_key(self, detection: Detection) -> str:
         return self.requirements.lock_key(

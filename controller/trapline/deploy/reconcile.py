@@ -184,9 +184,7 @@ class Reconciler:
         assert version is not None  # it is locked now
         present = version.build in actual.whole
         if not present:
-            if version.build in actual.touched:
-                builder.backend.remove([version.build])
-            builder.build(detection, version.build, lock)
+            builder.build(detection, version.build, lock, instead=version.build in actual.touched)
         builder.smoke(detection, version.build)
         live, pin = actual.deployments.get(change.identity), actual.pins.get(change.identity)
         if live is None:

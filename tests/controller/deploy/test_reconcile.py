@@ -267,6 +267,20 @@ def test_a_build_that_was_altered_by_hand_is_healed(ground: Playground, controll
     assert actions(controller.reconcile())["one"] == "unchanged"
 
 
+def test_a_build_that_several_share_is_healed_once(tmp_path: Path) -> None:
+    ground = Playground(tmp_path)
+    names = [f"same_{number}" for number in range(6)]
+    for name in names:
+        ground.detection(name, MATCH_BAD)
+    ground.commit()
+    with ground.controller() as controller:
+        controller.reconcile()
+        [build] = (ground.home / "builds").iterdir()
+        for _ in range(3):
+            (build / "detection" / "detect.py").write_text("")
+            assert actions(controller.reconcile()) == dict.fromkeys(names, "healed")
+
+
 def test_a_warm_worker_of_an_altered_build_is_not_used_any_more(ground: Playground, controller: Controller) -> None:
     controller.reconcile()
     build = ground.home / "builds" / live(controller)["one"].build_digest
