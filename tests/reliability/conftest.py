@@ -43,11 +43,11 @@ def environment(**more: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("TRAPLINE_")} | more
 
 
-def eventually(condition: Callable[[], Any], *, within: float = 60) -> Any:
-    """Waits for something that somebody else does, and returns what came of it."""
+def eventually(condition: Callable[[], Any], *, within: float = 60, why: Callable[[], str] = str) -> Any:
+    """Waits for something that somebody else does, and returns what came of it. Where nothing does, `why` may tell."""
     deadline = time.monotonic() + within
     while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, f"it did not happen within {within:g} s\n{why()}"
         time.sleep(0.05)
     return value
 
