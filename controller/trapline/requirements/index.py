@@ -90,10 +90,17 @@ def _parse(path: str, text: str) -> RawConfigParser:
     try:
         parser.read_string(text, source=path)
     except ConfigError as error:
-        raise TraplineError(
-            f"pip's settings cannot be read: {error}", remedy="correct the file, or name another in PIP_CONFIG_FILE"
-        ) from error
+        place = f"{path}:{number}" if (number := _line(error)) else path
+        remedy = "correct the file, or name another in PIP_CONFIG_FILE"
+        # Without what the line says, here and in the traceback: it may be an address with a password.
+        raise TraplineError(f"pip's settings cannot be read: there is a mistake at {place}", remedy=remedy) from None
     return parser
+
+
+def _line(error: ConfigError) -> int:
+    """The first line that a parser did not take; 0 where it names none."""
+    lines = [number for number, _ in getattr(error, "errors", ())]  # of a ParsingError; others have one number
+    return int(getattr(error, "lineno", None) or next(iter(lines), 0))
 
 
 def _keys(texts: Iterable[str]) -> set[str]:

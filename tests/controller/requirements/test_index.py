@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from pathlib import Path
 
 import pytest
@@ -101,9 +102,19 @@ def test_no_index_is_a_flag() -> None:
     assert uv_settings({"PIP_NO_INDEX": "1", "UV_INDEX": "https://uv"}, pip={}, uv={}).flags == ()
 
 
-def test_files_that_cannot_be_read_are_named() -> None:
-    with pytest.raises(TraplineError, match=r"/etc/pip\.conf"):
-        uv_settings({}, pip={"/etc/pip.conf": "index-url = no section\n"}, uv={})
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("index-url = https://user:hidden@host\n", 1),
+        ("[global]\n\nhidden\n", 3),
+        ("[global]\nhidden = 1\nhidden = 2\n", 3),
+        ("[hidden]\n[hidden]\n", 2),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_the_line_and_nothing_of_it(text: str, line: int) -> None:
+    with pytest.raises(TraplineError, match=rf"/etc/pip\.conf:{line} \(correct") as caught:
+        uv_settings({}, pip={"/etc/pip.conf": text}, uv={})
+    assert "hidden" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_files_are_found_where_pip_and_uv_look_for_them(tmp_path: Path) -> None:
