@@ -35,7 +35,7 @@ from trapline.source.remote import redact
 from trapline.source.tree import SourceError
 from trapline.state.database import Database
 from trapline.workers.choose import choose
-from trapline.workers.interface import Backend, BackendUnavailable, Limits
+from trapline.workers.interface import Backend, BackendUnavailable, BuildDigest, Limits
 from trapline.workers.pool import Pool
 
 log = logging.getLogger("trapline")
@@ -94,28 +94,36 @@ class Controller:
 
     def reconcile(self, how: How = How()) -> Report:  # noqa: B008  frozen
         """Brings the deployments to what git says. Raises TraplineError where git never said anything usable."""
+        if how.fetch:
+            self.reconciler().look_ahead()
         with self._turn("reconcile"):
             before = self.ledger.live_builds()
-            report = self._reconcile(how)
-            self._write_status_file(report.revision)
-        if self._backend:  # what no longer runs, or was built anew, need not be kept warm
-            self._backend[2].forget((before - self.ledger.live_builds()) | report.healed)
+            try:
+                report = self._reconcile(how)
+            finally:
+                if self._backend:  # what no longer runs need not be kept warm
+                    self._backend[2].forget(before - self.ledger.live_builds())
         return report
 
     def _reconcile(self, how: How) -> Report:
-        """Reconciles, and remembers the options where they led to the repository. That commits are to be verified is
-        remembered also where one was not."""
-        trouble = ""
+        """Reconciles, and remembers how it went; and the options, where they led to the repository. That commits are to
+        be verified is remembered also where one was not."""
+        reached = False
         try:
             report = self.reconciler().reconcile(how)
-            trouble = report.trouble.code if report.trouble else ""
-            return report
-        except SourceError as error:
-            trouble = error.code
+            reached = how.fetch and (report.trouble is None or report.trouble.code == "unverified")
+            self.memory.keep_problems([str(one) for one in report.problems if one.severity == "error"])
+        except TraplineError as error:
+            reached = isinstance(error, SourceError) and error.code == "unverified"
+            self.memory.keep_problems([str(error)])
             raise
         finally:
-            if trouble in ("", "unverified"):
+            if reached:
                 self.memory.keep_machine(remembered(self.options))
+        if self._backend:
+            self.memory.keep_backend(self._backend[1].name)
+        self._write_status_file(report.revision)
+        return report
 
     def reconciler(self) -> Reconciler:
         """The reconciler of this home. Raises TraplineError where nobody ever said which repository it follows."""
@@ -142,10 +150,12 @@ class Controller:
                 home=options.home,
                 root=options.root,
                 address=f"{redact(options.repository)} {options.ref} {options.root}".strip(),
+                verifies=options.trust is not None,
                 backend_for=lambda settings: self._chosen(settings)[0],
                 limits_for=limits_of,
                 now=self._now,
                 on_progress=self._getting_on,
+                on_healed=self._forget_warm,
                 stopping=self.halt.is_set,
             )
             self._reconciler = Reconciler(house)
@@ -199,8 +209,18 @@ class Controller:
         result = current_result(self.database, revision=revision, now=self._now())
         told = replace(result, at=datetime.min)
         if told != self._written:
-            write_status_file(self.options.home / STATUS_FILE, result)
-            self._written = told
+            path = self.options.home / STATUS_FILE
+            try:
+                write_status_file(path, result)
+            except OSError as error:
+                log.warning("%s cannot be written: %s", path, error.strerror)
+            else:
+                self._written = told
+
+    def _forget_warm(self, digest: BuildDigest) -> None:
+        """A warm worker of what was altered by hand would go on with it."""
+        if self._backend:
+            self._backend[2].forget([digest])
 
     def _getting_on(self, message: str) -> None:
         self.beat("reconcile")
@@ -218,7 +238,11 @@ class Controller:
                 remedy="look whether its disk has room, and whether this user may write there",
             ) from error
         with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._on_progress(f"waiting for another process that is at its {step} in this home")
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def _context(self, settings: Settings) -> Context:
@@ -259,7 +283,6 @@ class Controller:
                 f"this home runs on {known}, which does not answer now ({why.rpartition('because ')[2]})",
                 remedy=f"bring {known} back, or say --sandbox {backend.name} to go on with that",
             )
-        self.memory.keep_backend(backend.name)
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -79,5 +79,5 @@ def recalled(options: Options, flags: Mapping[str, str]) -> Options:
 def _may_hold_a_secret(options: Options) -> bool:
     """A password in the URL, or a lone user, which some forges take a token for."""
     url = urlsplit(options.repository if "://" in options.repository else "")
-    lone = url.scheme in ("http", "https") and url.username and not options.access.token_file
+    lone = url.scheme in ("http", "https") and url.username and not (options.access.token_file or options.access.token)
     return bool(url.password or lone)

@@ -44,7 +44,7 @@ class Serving:
     hook_secret: bytes = b""
     on_deploy: str | None = None
     lease: timedelta = timedelta(seconds=10)
-    stall: timedelta = timedelta(minutes=10)
+    stall: timedelta = timedelta(minutes=15)  # a first clone may take eleven
 
 
 class Service:
@@ -138,13 +138,16 @@ class Service:
         self._loops = self._make_loops()
         for loop in self._loops:
             loop.start()
-        renewal = self._serving.lease.total_seconds() / 4
-        hints = self._controller.memory.hints()
+        renewal, renewed = self._serving.lease.total_seconds() / 4, monotonic()
+        hints = guarded("hint", self._controller.memory.hints)
         while not stop.wait(min(1.0, renewal)):  # a signal that another thread took is seen only on waking
-            if guarded("lease", self._lease.acquire) is False:
-                log.error("another controller leads this home now; standing by")
-                break
-            if (left := self._controller.memory.hints()) != hints:
+            if monotonic() - renewed >= renewal:
+                renewed = monotonic()
+                if guarded("lease", self._lease.acquire) is False:
+                    log.error("another controller leads this home now; standing by")
+                    break
+            left = guarded("hint", self._controller.memory.hints)
+            if left not in (None, hints):
                 hints = left
                 self._hurry("reconcile")
         self._end_loops(GRACE_SECONDS if stop.is_set() else None)

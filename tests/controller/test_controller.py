@@ -104,5 +104,6 @@ def test_auto_never_puts_a_home_outside_its_walls(ground: Playground, monkeypatc
         with pytest.raises(BackendUnavailable, match="runs on docker, which does not answer") as caught:
             controller.reconcile()
         assert "--sandbox process" in caught.value.remedy
-    with Controller(Options(ground.home, sandbox="process"), now=lambda: NOON) as controller:
+    said = Options(ground.home, str(ground.repository), sandbox="process")
+    with Controller(said, now=lambda: NOON) as controller:
         assert controller.reconcile().count("deployed") == 1  # said is said

@@ -1,6 +1,7 @@
 """The command line: one file per command, each thin.
 
-Exit codes: 0 the command did its job and found nothing wrong; 1 something needs a person, and is said; 2 wrong usage.
+Exit codes: 0 the command did its job and found nothing wrong; 1 something needs a person, and is said; 2 wrong usage;
+3 `plan` found something to change.
 """
 
 from __future__ import annotations

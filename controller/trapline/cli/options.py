@@ -107,7 +107,7 @@ def controller_options(command: Callable[..., Any]) -> Callable[..., Any]:
         from trapline.source.access import Access
         from trapline.source.verify import Trust
 
-        if (verify in ("ssh", "gpg")) != bool(trusted_keys):
+        if verify != "off" and bool(verify) != bool(trusted_keys):
             raise click.UsageError("--verify ssh or gpg and --trusted-keys go together")
         options = Options(
             home,
@@ -117,7 +117,7 @@ def controller_options(command: Callable[..., Any]) -> Callable[..., Any]:
             sandbox,
             base_image,
             Access(os.environ.get("TRAPLINE_GIT_TOKEN", ""), git_token_file, ssh_key, known_hosts),
-            Trust("gpg" if verify == "gpg" else "ssh", trusted_keys) if trusted_keys else None,
+            Trust("gpg" if verify == "gpg" else "ssh", trusted_keys) if trusted_keys and verify != "off" else None,
             verify_off=verify == "off",
         )
         return command(options=options, **others)

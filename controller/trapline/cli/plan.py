@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -35,7 +36,8 @@ def plan(options: Options, path: Path | None, as_json: bool) -> None:
     with progress("planning") as show, Controller(in_use(options), on_progress=show) as controller:
         reconciler = controller.reconciler()
         if path:
-            survey = reconciler.survey_of(read_directory(path.resolve()))
+            root = reconciler.house.root
+            survey = reconciler.survey_of(read_directory(path.resolve(), root=root).beneath(root))
         else:
             survey = reconciler.survey(reconciler.look_up())
         changes = survey.plan(before=files_before(reconciler.house))
@@ -43,7 +45,13 @@ def plan(options: Options, path: Path | None, as_json: bool) -> None:
     problems = [*survey.desired.problems, *([problem] if problem else [])]
     revision = str(path) if path else short(survey.desired.revision)
     if as_json:
-        print_json({"revision": survey.desired.revision, "changes": [_json(change) for change in changes]})
+        print_json(
+            {
+                "revision": survey.desired.revision,
+                "changes": [_json(change) for change in changes],
+                "problems": [asdict(problem) for problem in problems],
+            }
+        )
     else:
         _print(changes, problems, revision)
     held = any(change.action is Action.HOLD for change in changes)

@@ -28,4 +28,5 @@ def resume(options: Options, name: str, as_json: bool) -> None:
     if not as_json:
         told = " and ".join(f"no longer {kind.value}" for kind in released)
         say(f"{found.name} is {told}" if told else f"{found.name} was neither suspended nor pinned")
-    sys.exit(reconcile_and_print(options, How(fetch=False, retry_now=True, only=found.identity), as_json=as_json))
+    how = How(fetch=False, retry_now=True, only=found.identity)
+    sys.exit(reconcile_and_print(options, how, as_json=as_json, released=[kind.value for kind in released]))

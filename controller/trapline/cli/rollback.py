@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import dropwhile
 
 import click
 
@@ -11,9 +12,10 @@ from trapline.cli.output import as_json, say, short
 from trapline.cli.sync import reconcile_and_print
 from trapline.clock import system_clock
 from trapline.controller import Controller
-from trapline.deploy.ledger import Event, Ledger, find
+from trapline.deploy.ledger import Event, Ledger, Sync, find
 from trapline.deploy.overrides import Kind, Override
 from trapline.deploy.reconcile import How
+from trapline.deploy.survey import detection_at
 from trapline.errors import TraplineError
 from trapline.options import Options
 
@@ -32,6 +34,7 @@ def rollback(options: Options, name: str, digest: str, reason: str, as_json: boo
     with Controller(in_use(options)) as controller:
         identity = find(controller.ledger, name).identity
         version = _version(controller.ledger, identity, name, digest)
+        _check_possible(controller, identity, name, version)
         override = Override(
             identity,
             Kind.PINNED,
@@ -44,14 +47,28 @@ def rollback(options: Options, name: str, digest: str, reason: str, as_json: boo
         controller.overrides.decide(override)
     if not as_json:
         say(f"{name} is pinned to {short(version.deploy_digest)} of revision {short(version.revision)}")
-    sys.exit(reconcile_and_print(options, How(fetch=False, retry_now=True, only=identity), as_json=as_json))
+    how = How(fetch=False, retry_now=True, only=identity)
+    sys.exit(reconcile_and_print(options, how, as_json=as_json, pinned=version.deploy_digest))
+
+
+def _check_possible(controller: Controller, identity: str, name: str, version: Event) -> None:
+    """A pin that could not be carried out would be no rollback. Raises TraplineError."""
+    if controller.ledger.statuses()[identity].sync in (Sync.RETIRED, Sync.DISABLED):
+        raise TraplineError(f"git no longer has {name} on", remedy="turn it on in the repository, and merge")
+    if detection_at(controller.reconciler().house, version.revision, version.path) is None:
+        raise TraplineError(
+            f"version {short(version.deploy_digest)} of {name} cannot be read any more: its commit "
+            f"{short(version.revision)} is not in the mirror",
+            remedy=f"choose another one of `trapline history {name}`, or bring it back in git",
+        )
 
 
 def _version(ledger: Ledger, identity: str, name: str, digest: str) -> Event:
     versions = ledger.versions(identity)
     live = ledger.deployments().get(identity)
     if not digest:
-        earlier = [version for version in versions if live is None or version.deploy_digest != live.deploy_digest]
+        older = list(dropwhile(lambda version: live and version.deploy_digest != live.deploy_digest, versions))
+        earlier = older[1:] if live else older
         if not earlier:
             raise TraplineError(f"{name} has no earlier version", remedy=f"see `trapline history {name}`")
         return earlier[0]

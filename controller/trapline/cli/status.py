@@ -29,7 +29,8 @@ from trapline.state.schema import alerts, checkpoints, deliveries, failures, mat
 def status(home: Path, name: str | None, as_json: bool) -> None:
     """Show the repository and every detection, or the detection NAME in full: sync with git, health, version, age."""
     database = existing_database(home)
-    ledger, source = Ledger(database), Memory(database).source()
+    ledger, memory = Ledger(database), Memory(database)
+    source = memory.source()
     live = ledger.deployments()
     figures = _figures(database)
     decided = [one for kind in Kind for one in Overrides(database).all(kind).values()]
@@ -48,12 +49,16 @@ def status(home: Path, name: str | None, as_json: bool) -> None:
                 "home": str(home),
                 "revision": source.revision or None,
                 "source": asdict(source),
+                "problems": memory.problems(),
                 "detections": rows,
                 "deliveries": figures["deliveries"],
             }
         )
         return
     _print_source(source, home)
+    for problem in memory.problems():
+        if not source.error or source.error not in problem:
+            say(f"the last reconcile: {problem}", to=errors)
     if name:
         _print_one(rows[0])
     else:

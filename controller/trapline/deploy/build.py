@@ -37,7 +37,7 @@ class Builder:
     def known_lock(self, detection: Detection) -> str | None:
         """The locked requirements where nothing needs to be resolved: none, a committed lock, or a kept one."""
         if committed := detection.files.get(LOCK_FILE):
-            return committed.content.decode()
+            return committed.content.decode("utf-8", "replace")
         return self.memory.lock(self._lock_key(detection)) if detection.requirements.strip() else ""
 
     def version(self, detection: Detection) -> Version | None:

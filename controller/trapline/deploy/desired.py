@@ -79,8 +79,10 @@ def read_desired(
 
 
 def with_pins(desired: Desired, pinned: Mapping[str, Detection]) -> Desired:
-    """The desired state with these versions in place of those in git. What is not in git at all stays away."""
-    pins = {identity: detection for identity, detection in pinned.items() if identity in desired.identities}
+    """The desired state with these versions in place of those in git. What is not in git, or turned off, stays so."""
+    off = {one.identity for one in desired.detections if not one.config.enabled}
+    wanted = desired.identities - off
+    pins = {identity: detection for identity, detection in pinned.items() if identity in wanted}
     if not pins:
         return desired
     return replace(
@@ -100,10 +102,15 @@ def read_one(files: Mapping[str, File], path: str) -> Detection | None:
 def _requirement_problems(detection: Detection) -> Iterator[Problem]:
     for name in (REQUIREMENTS_FILE, LOCK_FILE):
         if file := detection.files.get(name):
+            path = f"{detection.path}/{name}"
             try:
-                check_requirements(file.content.decode("utf-8", "replace"), path=f"{detection.path}/{name}")
+                check_requirements(file.content.decode(), path=path)
             except RequirementsError as error:
                 yield error.problem
+            except UnicodeDecodeError as error:
+                line = file.content.count(b"\n", 0, error.start) + 1
+                message = f"byte {error.start} is not UTF-8"
+                yield Problem(path, line, "error", "not-utf8", message, "save it as UTF-8")
 
 
 def _not_read(skipped: Sequence[str], files: Mapping[str, File]) -> Iterator[Problem]:

@@ -71,11 +71,6 @@ class Status:
     retry_at: datetime | None = None
 
     @classmethod
-    def of(cls, detection: Detection, sync: Sync, *, revision: str, now: datetime) -> Status:
-        """The status of a detection with which all is well."""
-        return cls(detection.identity, detection.name, detection.path, sync, revision, now)
-
-    @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Status:
         return cls(**{**row, "sync": Sync(row["sync"])})
 
@@ -184,14 +179,12 @@ class Ledger:
                 sa.select(detections.c.sync, detections.c.message).where(detections.c.identity == status.identity)
             ).one_or_none()
             _set_status(connection, status)
-            if status.message and (before is None or tuple(before) != (status.sync.value, status.message)):
+            news = before is None or tuple(before) != (status.sync.value, status.message)
+            mended = before is not None and before.sync in (Sync.STALLED, Sync.WAITING)
+            if news and (status.message or mended):
+                told = status.message
                 _add_event(
-                    connection,
-                    status.identity,
-                    status.sync.value,
-                    status.revision,
-                    status.updated_at,
-                    message=status.message,
+                    connection, status.identity, status.sync.value, status.revision, status.updated_at, message=told
                 )
 
     def set_health(self, identity: str, message: str, *, now: datetime) -> None:
@@ -205,10 +198,12 @@ class Ledger:
             )
 
     def forget(self, identities: Iterable[str]) -> None:
-        """Drops statuses; events stay."""
-        with self._database.transaction() as connection:
-            for identity in identities:
-                connection.execute(detections.delete().where(detections.c.identity == identity))
+        """Drops statuses, and what was decided by hand; events stay."""
+        gone = list(identities)
+        if gone:
+            with self._database.transaction() as connection:
+                connection.execute(detections.delete().where(detections.c.identity.in_(gone)))
+                connection.execute(overrides.delete().where(overrides.c.identity.in_(gone)))
 
     def say(self, identity: str, kind: str, *, revision: str, message: str, now: datetime) -> None:
         """Adds an event that changes no detection; `identity` is empty where it concerns the whole repository."""
@@ -224,13 +219,15 @@ class Ledger:
             return [Event(**row) for row in connection.execute(query).mappings()]
 
     def versions(self, identity: str) -> list[Event]:
-        """The versions of a detection that were live, each once, as they were last promoted; newest first."""
-        last = (
-            sa.select(sa.func.max(events.c.id))
+        """The versions of a detection that were live, each as it was last promoted; the one that was new last first."""
+        first, last = sa.func.min(events.c.id).label("first"), sa.func.max(events.c.id).label("last")
+        each = (
+            sa.select(first, last)
             .where(events.c.identity == identity, events.c.kind.in_(PROMOTIONS), events.c.deploy_digest != "")
             .group_by(events.c.deploy_digest)
+            .subquery()
         )
-        query = sa.select(events).where(events.c.id.in_(last)).order_by(events.c.id.desc())
+        query = sa.select(events).join(each, each.c.last == events.c.id).order_by(each.c.first.desc())
         with self._database.reading() as connection:
             return [Event(**row) for row in connection.execute(query).mappings()]
 

@@ -36,7 +36,8 @@ class Memory:
         return (value["revision"], value["text"].encode()) if value else None
 
     def keep_settings(self, revision: str, text: bytes) -> None:
-        self._keep("settings", {"revision": revision, "text": text.decode()})
+        if self.settings() != (revision, text):
+            self._keep("settings", {"revision": revision, "text": text.decode()})
 
     def source(self) -> Source:
         """The state of the repository as it was last seen; all empty where nobody ever looked."""
@@ -56,6 +57,14 @@ class Memory:
         """The repository could not be read, or not be trusted; the revision before stays."""
         known = self.source()
         self._keep_source(replace(known, error=error, failing_since=known.failing_since or now))
+
+    def problems(self) -> list[str]:
+        """What the last reconcile had to say that somebody must know, or what it failed of as a whole."""
+        return list(self._value("problems") or [])
+
+    def keep_problems(self, problems: list[str]) -> None:
+        if self.problems() != problems:
+            self._keep("problems", problems)
 
     def lock(self, key: str) -> str | None:
         """A kept lock's text."""

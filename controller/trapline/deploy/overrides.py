@@ -34,7 +34,7 @@ class Override:
 
     def __str__(self) -> str:
         what = f"pinned to {self.deploy_digest[:12]}" if self.kind is Kind.PINNED else "suspended"
-        since = f"{what} by hand since {self.at:%Y-%m-%d %H:%M}"
+        since = f"{what} by hand since {self.at:%Y-%m-%d %H:%M} UTC"
         return f"{since}: {self.reason}" if self.reason else since
 
 
@@ -85,4 +85,5 @@ class Overrides:
 def _say(connection: sa.Connection, identity: str, sync: str, message: str) -> None:
     """What the detection's status says until the next reconcile."""
     where = detections.c.identity == identity
-    connection.execute(detections.update().where(where).values(sync=sync, message=message))
+    values = {"sync": sync, "message": message, "tried": "", "attempts": 0, "retry_at": None}
+    connection.execute(detections.update().where(where).values(**values))

@@ -78,24 +78,31 @@ def plan(
     *,
     version_of: Callable[[Detection], Version | None],
     before: Before = lambda _: None,
+    confirm_prune: bool = False,
 ) -> list[Change]:
     """Every detection of the commit and every live one, with what is to be done about it, by name.
 
-    `version_of` is None where the requirements are not locked yet; then something has certainly changed.
+    `version_of` is None where the requirements are not locked yet; then something has certainly changed. What left the
+    repository is held where it may not be retired unasked, and nobody confirmed it.
     """
     changes = [_held(held, actual) for held in desired.held]
     for detection in desired.detections:
-        if detection.identity in actual.pins and detection.identity not in desired.pinned:
+        lost = detection.identity in actual.pins and detection.identity not in desired.pinned
+        if lost and detection.config.enabled:
             reason = "the commit that it is pinned to is gone, so what is live stays as it is"
             changes.append(
                 Change(detection.identity, detection.name, detection.path, Action.NOTHING, reason, (), detection)
             )
         else:
             changes.append(_wanted(detection, actual, version_of, before))
-    changes += [
-        Change(identity, live.name, "", Action.RETIRE, "no longer in the repository")
-        for identity, live in _leaving(desired, actual)
-    ]
+    refused = None if confirm_prune else prune_problem(desired, actual)
+    for identity, live in _leaving(desired, actual):
+        known = actual.statuses.get(identity)
+        path, reason = known.path if known else "", "no longer in the repository"
+        if refused:
+            changes.append(Change(identity, live.name, path, Action.HOLD, f"{reason}: {refused.remedy}"))
+        else:
+            changes.append(Change(identity, live.name, path, Action.RETIRE, reason))
     return sorted(changes, key=lambda change: (change.name, change.identity))
 
 

@@ -16,12 +16,13 @@ def gone(desired: Desired, deployed: Collection[str], statuses: Mapping[str, Sta
 
 
 def forgotten(desired: Desired, deployed: Collection[str], statuses: Mapping[str, Status]) -> list[str]:
-    """The identities that never were live and left the commit, such as a broken folder that was mended."""
+    """The identities that left the commit and are not live, such as a broken folder that was mended. What was live and
+    was retired is remembered."""
     present = _present(desired, statuses)
     return [
         identity
         for identity, status in statuses.items()
-        if status.sync in (Sync.STALLED, Sync.WAITING) and identity not in present and identity not in deployed
+        if status.sync is not Sync.RETIRED and identity not in present and identity not in deployed
     ]
 
 

@@ -18,7 +18,9 @@ from trapline.detection.model import Detection
 from trapline.errors import Problem, TraplineError
 from trapline.settings import Settings
 from trapline.source.tree import SourceError, Tree
-from trapline.workers.interface import BuildDigest
+from trapline_plugins.text import cut
+
+LONGEST_MESSAGE = 2_000  # characters; a rule's own words can be longer than anybody reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,6 @@ class Report:
     problems: tuple[Problem, ...]
     trouble: Problem | None = None
     """Why git gave nothing new that can be read and trusted, so that the last good commit stood for it."""
-    healed: frozenset[BuildDigest] = frozenset()
-    """The builds that were made again because somebody had removed or altered them."""
 
     def count(self, *actions: str) -> int:
         return sum(outcome.action in actions for outcome in self.outcomes)
@@ -49,9 +49,14 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How to reconcile. `fetch` false: no look at the remote; `only`: this identity alone, and nothing is retired."""
+    """How to reconcile. `fetch` false: no look at the remote; `only`: this identity alone, and nothing is retired.
+
+    `confirm_prune`: whatever left is retired; `confirm_rewrite`: a rewritten history is followed though commits are
+    verified.
+    """
 
     confirm_prune: bool = False
+    confirm_rewrite: bool = False
     fetch: bool = True
     retry_now: bool = False
     only: str | None = None
@@ -63,32 +68,52 @@ class Reconciler:
     def __init__(self, house: House) -> None:
         self.house = house
         self._surveyor = Surveyor(house)
+        self._ahead: tuple[str, str | SourceError] | None = None
 
     def reconcile(self, how: How = How()) -> Report:
         """Raises SourceError where git never gave a complete commit, and SettingsError where no trapline.yml was ever
         good; then nothing is changed and everything deployed runs on."""
-        tree, trouble = self._tree(fetch=how.fetch)
+        tree, trouble = self._tree(how)
         survey = self.survey_of(tree)
         desired = survey.desired
         self.house.memory.keep_settings(tree.revision, desired.settings_text)  # only now they are known to work
-        changes, refused = _allowed(survey, how)
-        outcomes = sorted(self._carry_out(survey, changes, how), key=lambda outcome: outcome.name)
-        if how.only is None:
+        changes = survey.plan(confirm_prune=how.confirm_prune)
+        if how.only is not None:
+            changes = [one for one in changes if one.identity == how.only and one.action is not Action.RETIRE]
+            outcomes, problems = self._carry_out(survey, changes, how), [trouble]
+        else:
+            refused = None if how.confirm_prune else prune_problem(desired, survey.actual)
+            outcomes, problems = self._carry_out(survey, changes, how), [*desired.problems, refused, trouble]
             self.house.ledger.forget(forgotten(desired, survey.actual.deployments, survey.actual.statuses))
             self._collect(survey)
             if not (trouble or refused):
                 self.house.memory.keep_address(self.house.address)
-        problems = [*(desired.problems if how.only is None else ()), *(one for one in (refused, trouble) if one)]
-        healed = (change.version.build for change in changes if change.action is Action.HEAL and change.version)
-        return Report(
-            tree.revision, desired.settings, tuple(outcomes), tuple(problems), trouble=trouble, healed=frozenset(healed)
-        )
+        outcomes.sort(key=lambda outcome: outcome.name)
+        found = tuple(problem for problem in problems if problem)
+        return Report(tree.revision, desired.settings, tuple(outcomes), found, trouble=trouble)
 
     def look_up(self) -> str:
         """The revision that git is at now. Raises SourceError where it cannot be reached or trusted."""
         revision = self.house.mirror.fetch()
         self.house.mirror.verify(revision)
         return revision
+
+    def look_ahead(self) -> None:
+        """Asks the repository before it is this process's turn: a remote that hangs must hold up nobody else."""
+        last = self.house.memory.source().revision
+        try:
+            self._ahead = (last, self.look_up())
+        except SourceError as error:
+            self._ahead = (last, error)
+
+    def _looked_up(self, last: str) -> str:
+        """What was seen ahead, unless somebody else has reconciled since then."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or ahead[0] != last:
+            return self.look_up()
+        if isinstance(ahead[1], SourceError):
+            raise ahead[1]
+        return ahead[1]
 
     def survey(self, revision: str) -> Survey:
         """A commit beside what there is. Raises SourceError."""
@@ -101,31 +126,42 @@ class Reconciler:
     def _files(self, revision: str) -> Tree:
         return self.house.mirror.read(revision, root=self.house.root).beneath(self.house.root)
 
-    def _tree(self, *, fetch: bool) -> tuple[Tree, Problem | None]:
+    def _tree(self, how: How) -> tuple[Tree, Problem | None]:
         """The commit to bring about: where git gives none that can be read and trusted, the last one that could."""
-        house, now = self.house, self.house.now()
+        house = self.house
         last = house.memory.source().revision
-        if last and not fetch:
+        if last and not how.fetch:
             return self._files(last), None
         try:
-            revision = self.look_up()
+            revision = self._looked_up(last)
             tree = self._files(revision)
+            self._follow(revision, last, how)
         except SourceError as error:
-            house.memory.not_reached(str(error), now=now)
+            house.memory.not_reached(str(error), now=house.now())
             if not last:
                 raise
             try:
+                house.mirror.verify(last)  # verification may be newer than this commit
                 tree = self._files(last)
             except SourceError:
-                raise error from None  # the mirror is gone, too: that will come back with the repository
+                raise error from None  # nothing is left that can be read and trusted
             message = f"{error.message}; what was deployed from {last[:12]} runs on"
             return tree, Problem("repository", 0, "error", error.code, message, error.remedy)
-        if last and revision != last and not house.mirror.follows(revision, last):
-            message = f"the history was rewritten: {revision[:12]} does not follow {last[:12]}"
-            house.ledger.say("", "force-pushed", revision=revision, message=message, now=now)
-            house.on_progress(message)
-        house.memory.reached(revision, now=now)
+        house.memory.reached(revision, now=house.now())
         return tree, None
+
+    def _follow(self, revision: str, last: str, how: How) -> None:
+        """Tells of a rewritten history. Where commits are verified it is not followed unasked: whoever may move the
+        branch could otherwise bring back any commit that was ever signed."""
+        house = self.house
+        moved = house.memory.address() not in ("", house.address)
+        if not last or moved or revision == last or house.mirror.follows(revision, last):
+            return
+        message = f"the history was rewritten: {revision[:12]} does not follow {last[:12]}"
+        if house.verifies and not how.confirm_rewrite:
+            raise SourceError("unverified", message, remedy="if that is meant, run `trapline sync --confirm-rewrite`")
+        house.ledger.say("", "force-pushed", revision=revision, message=message, now=house.now())
+        house.on_progress(message)
 
     def _carry_out(self, survey: Survey, changes: list[Change], how: How) -> list[Outcome]:
         """What needs no work first, then the deployments side by side, then what has to go."""
@@ -141,16 +177,14 @@ class Reconciler:
 
     def _hold(self, survey: Survey, change: Change) -> Outcome:
         """A detection that cannot be deployed as it stands: reported, and its last good version left alone."""
-        return self._failed(survey, _status(survey, change, Sync.STALLED, self.house.now(), change.reason))
+        return self._failed(
+            survey, _status(survey, change, Sync.STALLED, self.house.now(), cut(change.reason, LONGEST_MESSAGE))
+        )
 
     def _settle(self, survey: Survey, change: Change) -> Outcome:
         """A detection with nothing to do: its status is written where it is news."""
         sync, message = _standing(survey, change)
-        known = survey.actual.statuses.get(change.identity)
-        status = _status(survey, change, sync, self.house.now(), message)
-        told = (status.sync, status.name, status.path, status.message)
-        if known is None or (known.sync, known.name, known.path, known.message) != told:
-            self.house.ledger.note(status)
+        self._note(survey, _status(survey, change, sync, self.house.now(), message))
         return Outcome(change.name, "unchanged" if sync is Sync.SYNCED else sync.value, message)
 
     def _bring(self, survey: Survey, change: Change, how: How) -> Outcome:
@@ -158,9 +192,7 @@ class Reconciler:
         detection, now = change.detection, self.house.now()
         assert detection is not None
         known = survey.actual.statuses.get(change.identity)
-        lock = survey.builder.known_lock(detection)
-        tried = attempt_digest(detection, lock=lock, platform=survey.builder.platform)
-        again = known is not None and known.tried == tried
+        again = known is not None and known.tried == self._attempt(survey, detection)
         if again and known and known.retry_at and now < known.retry_at and not how.retry_now:
             return Outcome(change.name, known.sync.value, known.message)
         if self.house.stopping():
@@ -171,10 +203,16 @@ class Reconciler:
             sync, message = (Sync.STALLED if needs_a_person(error) else Sync.WAITING), str(error)
         except Exception as error:  # the boundary between one detection and the others
             sync, message = Sync.WAITING, f"deploying failed in Trapline itself: {error!r}"
-        attempts = (known.attempts if again and known else 0) + 1
+        failures = known.attempts if again and known else 0
         now = self.house.now()
-        status = _status(survey, change, sync, now, message)
-        return self._failed(survey, replace(status, tried=tried, attempts=attempts, retry_at=now + backoff(attempts)))
+        status = _status(survey, change, sync, now, cut(message, LONGEST_MESSAGE))
+        tried = self._attempt(survey, detection)  # it may be locked by now
+        status = replace(status, tried=tried, attempts=failures + 1, retry_at=now + backoff(failures))
+        return self._failed(survey, status)
+
+    def _attempt(self, survey: Survey, detection: Detection) -> str:
+        lock = survey.builder.known_lock(detection)
+        return attempt_digest(detection, lock=lock, platform=survey.builder.platform)
 
     def _deploy(self, survey: Survey, change: Change, detection: Detection) -> Outcome:
         """Lock, build where it is not there as it was made, test, promote."""
@@ -185,6 +223,7 @@ class Reconciler:
         present = version.build in actual.whole
         if not present:
             builder.build(detection, version.build, lock, instead=version.build in actual.touched)
+            self.house.on_healed(version.build)
         builder.smoke(detection, version.build)
         live, pin = actual.deployments.get(change.identity), actual.pins.get(change.identity)
         if live is None:
@@ -215,8 +254,16 @@ class Reconciler:
         """A version that is not live, and why."""
         if status.identity in survey.actual.deployments:
             status = replace(status, message=f"{status.message}; the last good version stays live")
-        self.house.ledger.note(status)
+        self._note(survey, status)
         return Outcome(status.name, status.sync.value, status.message)
+
+    def _note(self, survey: Survey, status: Status) -> None:
+        """Writes a status where it is news; since when it stands so is kept for as long as it says the same."""
+        known = survey.actual.statuses.get(status.identity)
+        if known and (known.sync, known.message) == (status.sync, status.message):
+            status = replace(status, updated_at=known.updated_at)
+        if known is None or replace(known, revision=status.revision) != status:
+            self.house.ledger.note(status)
 
     def _collect(self, survey: Survey) -> None:
         """Removes what nothing needs any more: builds beyond the rollbacks, and the requirements of none of them."""
@@ -226,18 +273,9 @@ class Reconciler:
         if unneeded:
             builder.backend.remove(unneeded)
             memory.drop_seals(unneeded)
-        locks = (builder.known_lock(detection) for detection in survey.desired.detections)
+        enabled = (detection for detection in survey.desired.detections if detection.config.enabled)
+        locks = (builder.known_lock(detection) for detection in enabled)
         builder.requirements.collect({lock for lock in locks if lock})
-
-
-def _allowed(survey: Survey, how: How) -> tuple[list[Change], Problem | None]:
-    """The part of the plan that is to be carried out, and why that is not all of it."""
-    changes = survey.plan()
-    staying = [change for change in changes if change.action is not Action.RETIRE]
-    if how.only is not None:
-        return [change for change in staying if change.identity == how.only], None
-    refused = None if how.confirm_prune else prune_problem(survey.desired, survey.actual)
-    return (staying if refused else changes), refused
 
 
 def _standing(survey: Survey, change: Change) -> tuple[Sync, str]:
@@ -258,7 +296,7 @@ def _drift(survey: Survey, change: Change, pin: Override) -> str:
     version = survey.version(wanted) if wanted else None
     if version and version.deploy == pin.deploy_digest:
         return "git has the same version now"
-    return f"git has {version.deploy[:12] if version else 'another version'} at {survey.desired.revision[:12]}"
+    return f"git has {version.deploy[:12] if version else 'another version'}"
 
 
 def _status(survey: Survey, change: Change, sync: Sync, now: datetime, message: str) -> Status:

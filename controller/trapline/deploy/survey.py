@@ -20,7 +20,7 @@ from trapline.requirements.lock import Requirements
 from trapline.settings import Settings
 from trapline.source.git import Mirror
 from trapline.source.tree import SourceError, Tree
-from trapline.workers.interface import Backend, Limits
+from trapline.workers.interface import Backend, BuildDigest, Limits
 
 Versions = dict[str, tuple[Detection, str | None, Version | None]]
 """By its path: a detection, its lock as far as it is known, and the version that these make."""
@@ -38,10 +38,14 @@ class House:
     root: str
     address: str
     """Which repository, ref and root this is, without any secret."""
+    verifies: bool
+    """Whether only commits with a good signature are deployed."""
     backend_for: Callable[[Settings], Backend]
     limits_for: Callable[[Settings], Limits]
     now: Callable[[], datetime]
     on_progress: Callable[[str], None] = lambda _: None
+    on_healed: Callable[[BuildDigest], None] = lambda _: None
+    """Called for a build that was made again: whatever runs of the one before must end."""
     stopping: Callable[[], bool] = lambda: False
 
 
@@ -54,9 +58,9 @@ class Survey:
     builder: Builder
     _versions: Versions
 
-    def plan(self, *, before: Before = lambda _: None) -> list[Change]:
+    def plan(self, *, before: Before = lambda _: None, confirm_prune: bool = False) -> list[Change]:
         """What bringing the commit about would change; `before` gives the files to name those that changed."""
-        return plan(self.desired, self.actual, version_of=self.version, before=before)
+        return plan(self.desired, self.actual, version_of=self.version, before=before, confirm_prune=confirm_prune)
 
     def version(self, detection: Detection) -> Version | None:
         """The digests of a detection, worked out once for as long as it and its lock stay as they are."""

@@ -16,7 +16,7 @@ from trapline.deploy.overrides import Kind, Override
 from trapline.deploy.plan import Action, Actual, Change, Version, changed_files, plan, version
 from trapline.detection.model import Detection, DetectionConfig, File, Mode
 from trapline.errors import Problem
-from trapline.settings import Settings
+from trapline.settings import PruneSettings, Settings
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -44,7 +44,8 @@ def deployment(one: Detection) -> Deployment:
 
 
 def desired(detections: Mapping[str, Detection], broken: Mapping[str, Held]) -> Desired:
-    return Desired("r", Settings(), b"", tuple(detections.values()), tuple(broken.values()), frozenset(broken), ())
+    settings = Settings(prune=PruneSettings(max_count=99, max_share=1))
+    return Desired("r", settings, b"", tuple(detections.values()), tuple(broken.values()), frozenset(broken), ())
 
 
 def suspension(name: str) -> Override:
@@ -116,6 +117,18 @@ def carried_out(actual: Actual, changes: list[Change]) -> Actual:
             deployments[change.identity] = deployment(change.detection)
             whole.add(change.version.build)
     return replace(actual, deployments=deployments, whole=whole, touched=set(actual.touched) - whole)
+
+
+def test_what_left_is_held_where_it_is_too_much_to_retire_unasked() -> None:
+    live = {name: deployment(detection(name, 0, "low")) for name in NAMES}
+    whole = {one.build_digest for one in live.values()}
+    actual = Actual(deployments=live, statuses={}, pins={}, suspended={}, whole=whole, touched=set())
+    left = replace(desired({"a": detection("a", 0, "low")}, {}), settings=Settings())
+    held = plan(left, actual, version_of=digests)
+    assert [change.action for change in held] == [Action.NOTHING, *([Action.HOLD] * 4)]
+    assert "trapline sync --confirm-prune" in held[1].reason
+    confirmed = plan(left, actual, version_of=digests, confirm_prune=True)
+    assert [change.action for change in confirmed] == [Action.NOTHING, *([Action.RETIRE] * 4)]
 
 
 @pytest.mark.parametrize(

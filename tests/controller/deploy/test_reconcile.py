@@ -17,6 +17,9 @@ from trapline.options import Options
 from trapline.settings import SettingsError
 from trapline.source.tree import SourceError
 from trapline.source.verify import Trust
+from trapline.state.schema import detections, events
+from trapline.workers.interface import WorkerError
+from trapline.workers.process import ProcessBackend
 
 
 @pytest.fixture
@@ -289,7 +292,7 @@ def test_a_warm_worker_of_an_altered_build_is_not_used_any_more(ground: Playgrou
         ground.records(1)
         ground.at(5)
         controller.tick()  # a worker is warm now
-        assert controller.reconcile().healed == {build.name}
+        assert actions(controller.reconcile())["one"] == "healed"
         assert not extra.exists()
 
 
@@ -325,6 +328,86 @@ def test_a_repository_that_never_answered_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(SourceError):
             controller.reconcile()
         assert "no git repository" in controller.memory.source().error
+
+
+def test_what_may_not_be_retired_unasked_says_so_in_its_status(ground: Playground, controller: Controller) -> None:
+    controller.reconcile()
+    ground.remove("detections/two")
+    ground.remove("detections/three")
+    ground.commit()
+    controller.reconcile()
+    assert (status(controller, "two").sync, "--confirm-prune" in status(controller, "two").message) == ("stalled", True)
+    [problem] = controller.memory.problems()
+    assert "more than may be retired unasked" in problem
+    controller.reconcile(How(confirm_prune=True))
+    assert (status(controller, "two").sync, controller.memory.problems()) == ("retired", [])
+
+
+def test_a_reconcile_that_finds_nothing_new_writes_nothing(ground: Playground, controller: Controller) -> None:
+    ground.detection("two", "def detect(record)\n")  # one that is broken is no news every time
+    ground.detection("three", tests=[{"name": "no", "records": [{"a": 1}], "match": True}])
+    ground.commit()
+    controller.reconcile()
+    before = {row["identity"]: row for row in ground.rows(detections)}
+    ground.at(0.1)
+    told = len(ground.rows(events))
+    controller.reconcile()
+    assert {row["identity"]: row for row in ground.rows(detections)} == before
+    ground.commit("Another commit")
+    controller.reconcile()
+    since = {row["identity"]: row["updated_at"] for row in ground.rows(detections)}
+    assert since == {identity: row["updated_at"] for identity, row in before.items()}
+    assert len(ground.rows(events)) == told
+
+
+def test_one_that_is_well_again_is_an_event(ground: Playground, controller: Controller) -> None:
+    controller.reconcile()
+    was = (ground.repository / "detections/two/detect.py").read_text()
+    ground.detection("two", "def detect(record)\n")
+    ground.commit()
+    controller.reconcile()
+    ground.detection("two", was)
+    ground.commit()
+    controller.reconcile()
+    assert [event.kind for event in controller.ledger.history("two")] == ["synced", "stalled", "deployed"]
+
+
+def test_a_lock_that_is_no_text_holds_up_nobody_but_its_detection(ground: Playground, controller: Controller) -> None:
+    for name, enabled in (("two", True), ("three", False)):
+        ground.detection(name, enabled=enabled)
+        ground.write(f"detections/{name}/requirements.txt", "idna\n")
+        (ground.repository / f"detections/{name}/requirements.lock").write_bytes(b"idna==3.10\n\xff\n")
+    ground.commit()
+    report = controller.reconcile()
+    assert actions(report) == {"one": "deployed", "two": "stalled", "three": "disabled"}
+    assert "detections/two/requirements.lock:2" in status(controller, "two").message
+
+
+def test_what_left_without_ever_having_been_live_is_forgotten(ground: Playground, controller: Controller) -> None:
+    ground.detection("two", enabled=False)
+    ground.commit()
+    controller.reconcile()
+    ground.remove("detections/two")
+    ground.commit()
+    controller.reconcile()
+    assert "two" not in controller.ledger.statuses()
+
+
+def test_a_failure_of_the_whole_is_kept_for_the_status(
+    ground: Playground, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller.reconcile()
+    with monkeypatch.context() as patch:
+        patch.setattr(ProcessBackend, "built", _away)
+        with pytest.raises(WorkerError):
+            controller.reconcile()
+    assert controller.memory.problems() == ["the engine is away"]
+    controller.reconcile()
+    assert controller.memory.problems() == []
+
+
+def _away(_: object) -> None:
+    raise WorkerError("unavailable", "the engine is away")
 
 
 def test_a_folder_of_the_repository_is_all_there_is(tmp_path: Path) -> None:
@@ -373,6 +456,25 @@ def test_an_unverified_commit_is_not_deployed_and_says_so(tmp_path: Path) -> Non
         report = controller.reconcile()
         assert (report.count("updated"), report.count("deployed"), report.problems) == (1, 1, ())
         assert controller.memory.source().error == ""
+
+
+def test_an_old_signed_commit_is_not_brought_back_unasked(tmp_path: Path) -> None:
+    ground, key, trusted = Playground(tmp_path), tmp_path / "key", tmp_path / "allowed_signers"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "k", "-f", key], check=True)
+    trusted.write_text(f"test@example.com {key.with_suffix('.pub').read_text()}")
+    ground.detection("one")
+    old = ground.commit(sign=key)
+    ground.detection("one", MATCH_BAD + "  # safer\n")
+    new = ground.commit(sign=key)
+    options = Options(ground.home, str(ground.repository), sandbox="process", trust=Trust("ssh", trusted))
+    with Controller(options, now=lambda: ground.now) as controller:
+        controller.reconcile()
+        subprocess.run(["git", "-C", ground.repository, "reset", "-q", "--hard", old], check=True)
+        report = controller.reconcile()
+        [problem] = report.problems
+        assert (report.revision, problem.code, "--confirm-rewrite" in problem.remedy) == (new, "unverified", True)
+        assert controller.reconcile(How(confirm_rewrite=True)).revision == old
+        assert controller.reconcile().problems == ()
 
 
 def test_a_force_push_is_followed(ground: Playground, controller: Controller) -> None:
