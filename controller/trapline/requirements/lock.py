@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 from trapline.errors import Problem, TraplineError
 from trapline.fingerprint import fingerprint
 from trapline.requirements.resolver import OUR_OWN, Resolver, ResolverError
+from trapline_plugins.text import cut
 
 REQUIREMENTS_FILE = "requirements.txt"
 LOCK_FILE = "requirements.lock"
@@ -26,6 +27,7 @@ STALE = timedelta(hours=1)
 """When what a killed fetch left is nobody's any more: no fetch takes that long."""
 
 _TEMPORARY = ".fetching-"
+_QUOTED = 200  # characters of a line that a message repeats, at most
 _HASH_OPTION = re.compile(r"\s--hash=\S+")
 _NO_WHEEL = re.compile(r"no (usable |compatible )?wheels?\b")
 _ANOTHER_INDEX = "on a subsequent index"
@@ -185,19 +187,17 @@ def pins(lock: str) -> frozenset[str]:
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Lines with continuations joined and comments dropped, each with the number of its first line."""
-    number, held = 0, ""
-    for index, line in enumerate(text.splitlines(), start=1):
+    number, held = 0, list[str]()
+    for index, line in enumerate([*text.splitlines(), ""], start=1):  # the empty one ends the last, whatever that says
         if not held:
             number = index
-        held += re.sub(r"(^|\s)#.*", "", line)
-        if held.endswith("\\"):
-            held = held[:-1] + " "
+        content = re.sub(r"(^|\s)#.*", "", line)
+        held.append(content.removesuffix("\\"))
+        if content.endswith("\\"):
             continue
-        if held.strip():
-            yield number, held.strip()
-        held = ""
-    if held.strip():
-        yield number, held.strip()
+        if joined := " ".join(held).strip():
+            yield number, joined
+        held.clear()
 
 
 def _requirement(line: str) -> Requirement:
@@ -212,16 +212,18 @@ def _problem(line: str, *, path: str, number: int) -> Problem | None:
 
     if line.startswith("-"):
         return refused(
-            f"the option {line.split()[0]!r} is not taken from a detection",
+            f"the option {cut(line.split()[0], _QUOTED)!r} is not taken from a detection",
             "name packages only; indexes are set for the controller, with uv's or pip's own settings",
         )
     try:
         requirement = _requirement(line)
-    except InvalidRequirement as error:
-        reason = str(error).split("\n", 1)[0]
-        return refused(f"{line!r} is not a requirement: {reason}", "write it as `name==version`")
+    except (InvalidRequirement, RecursionError) as error:
+        reason = cut(str(error).split("\n", 1)[0], _QUOTED)
+        return refused(f"{cut(line, _QUOTED)!r} is not a requirement: {reason}", "write it as `name==version`")
     if requirement.url:
-        return refused(f"{requirement.name} is asked for by an address", "name a released version: `name==version`")
+        return refused(
+            f"{cut(requirement.name, _QUOTED)} is asked for by an address", "name a released version: `name==version`"
+        )
     if canonicalize_name(requirement.name) in OUR_OWN:
         return refused(
             f"{requirement.name} is Trapline's own package and is never fetched",
@@ -232,11 +234,12 @@ def _problem(line: str, *, path: str, number: int) -> Problem | None:
 
 def _lock_problem(line: str, *, path: str, number: int) -> Problem | None:
     requirement = _requirement(line)
+    name = cut(requirement.name, _QUOTED)
     (specifier,) = requirement.specifier if len(requirement.specifier) == 1 else (None,)
     if specifier is None or specifier.operator not in ("==", "===") or specifier.version.endswith("*"):
-        message = f"{requirement.name} is not pinned to one version with `==`"
+        message = f"{name} is not pinned to one version with `==`"
     elif not _HASH_OPTION.search(line):
-        message = f"{requirement.name} has no hash"
+        message = f"{name} has no hash"
     else:
         return None
     return Problem(path, number, "error", "lock", message, "write the lock with `trapline lock NAME`")

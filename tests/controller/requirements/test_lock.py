@@ -71,6 +71,31 @@ def test_a_file_that_is_not_utf_8_names_the_line() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "a \\\n" * 250_000,  # as one line
+        "--" + "a" * 10**6,
+        "a[" + "a" * 10**6,
+        "a==1;" + "(" * 10**6,
+        "a" * 10**6 + " @ file:///etc",
+        "a" * 10**6,
+    ],
+)
+def test_a_hostile_file_is_refused_at_once_and_in_few_words(text: str) -> None:
+    start = time.monotonic()
+    with pytest.raises(RequirementsError) as caught:
+        check(text, path=LOCK_FILE)
+    assert caught.value.problem.line == 1
+    assert len(str(caught.value)) < 1000
+    assert time.monotonic() - start < 10
+
+
+def test_lines_that_go_on() -> None:
+    lock = "\\\nidna==3.10 \\\n  --hash=sha256:00 # \\\nsix==1.0 --hash=sha256:00 \\\n# why\n\nleaf==1\\"
+    assert pins(lock) == {"idna==3.10", "six==1.0", "leaf==1"}
+
+
+@pytest.mark.parametrize(
     ("line", "said"),
     [
         ("six>=1.16 --hash=sha256:00", "six is not pinned"),
