@@ -80,7 +80,7 @@ class Service:
                 if self._wait_to_lead(stop):
                     self._lead(stop)
             log.info("stopping")
-            ends.callback(self._lease.release)
+            ends.callback(guarded, "lease", self._lease.release)
 
     def health(self) -> Health:
         """Whether every loop gets on: a loop that is at one thing for too long has failed, whatever it waits for."""

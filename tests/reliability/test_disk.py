@@ -168,18 +168,20 @@ def test_the_long_running_process_lives_through_it(
     ground.commit()
     witness, controller = ProcessWitness(ground), ground.controller()
     with caplog.at_level("WARNING", "trapline"), serving(controller, now=lambda: ground.now):
-        eventually(lambda: set(witness.live()) == set(NAMES))
+        eventually(lambda: set(witness.deployed()) == set(NAMES))
         ground.detection("two", f"{MATCH_BAD}  # two, changed\n")
         for key in KEYS:
-            ground.records(1, key=key, filler="x" * 20_000)
+            ground.records(1 / 60, key=key, filler="x" * 20_000)
         disk.fill()
         revision = ground.commit()
-        ground.at(5)
+        ground.at(5 / 60)  # within the lease, which cannot be renewed now
         eventually(lambda: {"reconcile", "tick"} <= {text.partition(":")[0] for text in caplog.messages})
         assert all(names_the_disk(text) for text in caplog.messages), caplog.messages
         disk.empty()
         ground.at(10)
         eventually(lambda: controller.memory.source().revision == revision)
-        eventually(lambda: witness.live() == witness.asked_for(revision))
+        eventually(lambda: witness.deployed() == witness.asked_for(revision))
+        witness.live()
         eventually(lambda: len(ground.said) == len(KEYS) + 2)
+        disk.fill()  # which must not keep it from ending cleanly
     assert len(set(ground.said)) == len(KEYS) + 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import closing
@@ -15,18 +14,21 @@ import docker
 
 from tests.playground import Playground
 from trapline.deploy.desired import read_desired
-from trapline.deploy.ledger import PROMOTIONS, Ledger
-from trapline.deploy.memory import Memory
+from trapline.deploy.ledger import PROMOTIONS
 from trapline.deploy.plan import Version, version
 from trapline.detection.model import Detection
 from trapline.source.git import Mirror
-from trapline.state.database import Database
+from trapline.state.schema import builds, deployments, events
 from trapline.workers import layout
 from trapline.workers.docker import SCOPE, DockerBackend
 from trapline.workers.interface import Backend, BuildDigest
 from trapline.workers.process import ProcessBackend
 
 _RUNTIME = {entry.path: entry.read() for entry in layout.runtime()}
+
+
+def _version(row: Mapping[str, Any]) -> Version:
+    return Version(row["build_digest"], row["deploy_digest"])
 
 
 class Witness(ABC):
@@ -36,25 +38,32 @@ class Witness(ABC):
         self.ground = ground
         self.enabled = cache(self._enabled)
 
+    def deployed(self) -> Mapping[str, Version]:
+        """What is live, without any proof: for a look while something runs."""
+        return {row["identity"]: _version(row) for row in self.ground.rows(deployments)}
+
     def live(self) -> Mapping[str, Version]:
-        """What is live, after proof that each deployment is whole, sealed, and an enabled version of its revision."""
+        """What is live, after proof that each deployment is whole, sealed, and an enabled version of its revision.
+
+        For a look while nothing runs, or nothing is left to do.
+        """
         home = self.ground.home
         if not (home / "trapline.db").exists():
             return {}
         with closing(sqlite3.connect(home / "trapline.db")) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        with closing(Database.in_home(home)) as database:
-            deployments, seals = Ledger(database).deployments(), Memory(database).seals()
-            history = Ledger(database).history(limit=sys.maxsize)
-        built = self.backend.built() if deployments else {}
-        for one in deployments.values():
-            told = next(event for event in history if event.identity == one.identity and event.kind in PROMOTIONS)
-            assert (told.build_digest, told.deploy_digest) == (one.build_digest, one.deploy_digest)
-            assert built[one.build_digest] == seals[one.build_digest], f"{one.name} is not as it was sealed"
-            asked = self.asked_for(one.revision)[one.identity]
-            assert Version(one.build_digest, one.deploy_digest) == asked, f"{one.name} never was so in git"
-            self.prove_whole(self.enabled(one.revision)[one.identity], one.build_digest)
-        return {identity: Version(one.build_digest, one.deploy_digest) for identity, one in deployments.items()}
+        live, sealed = self.ground.rows(deployments), self.ground.rows(builds)
+        seals = {row["digest"]: row["seal"] for row in sealed}
+        promoted = [row for row in self.ground.rows(events, "id") if row["kind"] in PROMOTIONS]
+        last = {row["identity"]: _version(row) for row in promoted}
+        built = self.backend.built() if live else {}
+        for row in live:
+            name, digest, asked = row["name"], row["build_digest"], self.asked_for(row["revision"])
+            assert built[digest] == seals[digest], f"{name} is not as it was sealed"
+            assert _version(row) == last[row["identity"]], f"{name} was never promoted as it is"
+            assert _version(row) == asked[row["identity"]], f"{name} was never in git as it is"
+            self.prove_whole(self.enabled(row["revision"])[row["identity"]], digest)
+        return {row["identity"]: _version(row) for row in live}
 
     @cached_property
     @abstractmethod
