@@ -110,6 +110,12 @@ def test_a_full_ref_is_followed_by_its_full_name() -> None:
         assert judged("github", shown("github", "x-hub-signature-256", body), body, ref="refs/tags/v1") == verdict
 
 
+def test_head_follows_any_branch() -> None:
+    body = b'{"ref": "refs/heads/trunk"}'
+    for forge, header in ONE_EACH:
+        assert judged(forge, shown(forge, header, body), body, ref="HEAD") == Accepted()
+
+
 def test_a_ping_is_believed_only_with_the_sign() -> None:
     headers = {"x-github-event": "ping"}
     assert isinstance(judged("github", headers, b"{}"), Refused)
