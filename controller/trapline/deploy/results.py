@@ -51,8 +51,9 @@ class DeployResult:
 
     @property
     def state(self) -> Literal["success", "failure"]:
-        """`failure` where any detection is not as git says and somebody, or some time, is needed."""
-        return "failure" if any(result.action in _FAILURES for result in self.detections) else "success"
+        """`failure` where any detection is in the end not as git says, and somebody, or some time, is needed."""
+        last = {result.identity: result.action for result in self.detections}
+        return "failure" if any(action in _FAILURES for action in last.values()) else "success"
 
     def as_json(self) -> str:
         document: dict[str, Any] = {

@@ -175,10 +175,23 @@ def test_a_new_way_of_telling_begins_with_what_the_revision_in_force_has_brought
     [
         (["deployed", "retired", "disabled"], "success"),
         (["deployed", "waiting"], "failure"),
+        (["stalled", "deployed"], "failure"),
         (["stalled"], "failure"),
     ],
 )
 def test_the_state_is_that_of_all_together(house: House, kinds: list[str], state: str) -> None:
+    with serving(answering(OK)) as server:
+        teller = house.webhook(server.url)
+        for number, kind in enumerate(kinds):
+            house.happen(f"d{number}", kind)
+        teller.tell()
+    assert body(server.requests[0])["state"] == state
+
+
+@pytest.mark.parametrize(
+    ("kinds", "state"), [(["stalled", "waiting", "deployed"], "success"), (["deployed", "stalled"], "failure")]
+)
+def test_of_each_detection_the_last_word_counts(house: House, kinds: list[str], state: str) -> None:
     with serving(answering(OK)) as server:
         teller = house.webhook(server.url)
         for kind in kinds:
