@@ -86,7 +86,7 @@ class Teller:
         failure = self._send(result) if result else None
         if failure:
             return self._failed(failure)
-        self._move(_Place(place.until, place.until))
+        self._move(place, _Place(place.until, place.until))
         self._attempts, self._next_attempt_at, self._reason = 0, None, ""
         return None
 
@@ -103,18 +103,23 @@ class Teller:
         if place.until > place.told:
             return place
         end = end_of_batch(self._database, place.told)
-        return self._move(_Place(place.told, end)) if end is not None else None
+        return self._move(place, _Place(place.told, end)) if end is not None else None
 
     def _place(self) -> _Place:
         with self._database.reading() as connection:
             value = connection.execute(sa.select(meta.c.value).where(meta.c.key == self._key)).scalar()
         if value is None:
             begin = where_to_begin(self._database)
-            return self._move(_Place(begin, begin))
+            return self._move(None, _Place(begin, begin)) or self._place()
         return _Place(**value)
 
-    def _move(self, place: _Place) -> _Place:
+    def _move(self, seen: _Place | None, place: _Place) -> _Place | None:
+        """Writes a place down; None where another controller has moved on from the one that was seen."""
+        ours = meta.c.key == self._key
         with self._database.transaction() as connection:
+            stored = connection.execute(sa.select(meta.c.value).where(ours).with_for_update()).scalar()
+            if stored != (asdict(seen) if seen else None):
+                return None
             upsert(connection, meta, {"key": self._key}, {"value": asdict(place)})
         return place
 
@@ -148,11 +153,13 @@ def make_tellers(
             tellers.append(Teller(WEBHOOK, _by_webhook(config, http, now), database=database, now=now))
     if command and command.strip():
         tellers.append(Teller(COMMAND, _by_command(_words(command), env), database=database, now=now))
+    else:
+        _forget(database, COMMAND)
     return tellers, problems
 
 
 def _forget(database: Database, name: str) -> None:
-    """Whoever takes `on_deploy` out and puts it back much later wants no old news."""
+    """Whoever takes a way of telling out and puts it back much later wants no old news."""
     ours = meta.c.key == f"told:{name}"
     with database.reading() as connection:
         known = connection.execute(sa.select(meta.c.key).where(ours)).first()

@@ -27,7 +27,7 @@ from trapline.deploy.memory import Memory
 from trapline.deploy.results import DeployResult, current_result, write_status_file
 from trapline.deploy.tell import Teller, make_tellers
 from trapline.errors import Problem, TraplineError
-from trapline.settings import parse
+from trapline.settings import Settings, parse
 from trapline.state.database import Database
 from trapline.state.schema import deployments, detections, events
 from trapline_plugins.fake_server import Answer, Request, serving
@@ -221,6 +221,39 @@ def test_what_happened_while_on_deploy_was_gone_is_old(house: House) -> None:
     assert told(server.requests) == ["after"]
 
 
+def test_nor_is_what_happened_while_no_command_was_given(house: House, tmp_path: Path) -> None:
+    words = ["cp", "/dev/stdin", str(tmp_path / "out")]
+    house.command(*words)
+    house.tellers()
+    house.happen("between")
+    assert house.command(*words).tell() is None
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_the_slower_of_two_controllers_sets_nothing_back(house: House, forgotten: bool) -> None:
+    other = Database.in_home(house.home)
+
+    def slow(result: DeployResult) -> None:
+        """Another controller tells the same, and more, before this one is done."""
+        said.append(result.id)
+        house.happen("d2")
+        for _ in range(2):
+            fast.tell()
+        if forgotten:
+            make_tellers(Settings(), database=other, command=None, env={}, http=house.http, now=house.clock)
+
+    said: list[str] = []
+    teller = Teller("on_deploy", slow, database=house.database, now=house.clock)
+    fast = Teller("on_deploy", lambda result: said.append(result.id), database=other, now=house.clock)
+    house.happen("d1")
+    teller.tell()
+    for each in (teller, fast):
+        assert each.tell() is None
+    assert said == ["deploy_1_1", "deploy_1_1", "deploy_2_2"]
+    other.close()
+
+
 def test_a_receiver_that_fails_is_asked_ever_more_rarely_until_it_answers(house: House) -> None:
     with serving(answering(*[Answer(500)] * 12, OK)) as server:
         teller = house.webhook(server.url)
@@ -313,7 +346,7 @@ from pathlib import Path
 import httpx
 from trapline.clock import system_clock
 from trapline.deploy import tell
-from trapline.settings import parse
+from trapline.settings import Settings, parse
 from trapline.state.database import Database
 
 def post_and_die(*arguments, **named):
