@@ -45,7 +45,7 @@ class Playground:
             "tables": {"logs": {"path": "lake/logs"}},
             "destinations": {"terminal": {"type": "console"}},
             "default_destinations": ["terminal"],
-            "schedule": {"start": NOON, "every": "5m"},
+            "schedule": {"start": NOON, "every": "5m", "longest_window": "400d"},
         }
         self.write("trapline.yml", yaml.safe_dump({**settings, **changes}, sort_keys=False))
 

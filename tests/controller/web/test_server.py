@@ -189,7 +189,7 @@ def test_nothing_is_left(run: Run) -> None:
         sleep(0.01)  # a thread that has done its work still needs a moment
     assert threading.active_count() == threads
     gc.collect()
-    assert open_files() == files
+    assert open_files() <= files  # fewer, where the litter of an earlier test was collected meanwhile
 
 
 def open_files() -> int:
