@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +24,7 @@ MOST_EVENTS = 500
 """The events of one batch, at most."""
 
 _LONGEST_MESSAGE = 500
+_STALE_SECONDS = 3600.0
 _FAILURES = (Sync.STALLED.value, Sync.WAITING.value)
 
 
@@ -128,6 +131,7 @@ def current_result(database: Database, *, revision: str, now: datetime) -> Deplo
 
 def write_status_file(path: Path, result: DeployResult) -> None:
     """Replaces the file atomically: whoever reads it sees the old one or the new one, after a power cut too."""
+    _sweep(path)
     number, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(number, "w", encoding="utf-8") as file:
@@ -139,6 +143,14 @@ def write_status_file(path: Path, result: DeployResult) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _sweep(path: Path) -> None:
+    """Removes what killed writers of this file left. A young one may be another's, who is writing now."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        with suppress(OSError):  # another was faster, or it is not ours
+            if left.stat().st_mtime < time.time() - _STALE_SECONDS:
+                left.unlink()
 
 
 def _result(row: Any, *, action: str, at: datetime) -> DetectionResult:

@@ -544,3 +544,13 @@ def test_the_status_file_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pyt
     assert json.loads(path.read_text())["revision"] == "r3"
     assert path.stat().st_mode & 0o777 == 0o644
     assert [each.name for each in tmp_path.iterdir()] == ["deploy.json"]
+
+
+def test_what_killed_writers_of_the_status_file_left_is_swept_once_it_is_old(tmp_path: Path) -> None:
+    old, young, other = (tmp_path / name for name in (".deploy.json.abc", ".deploy.json.def", ".deploy.jsonl"))
+    for path in (old, young, other):
+        path.touch()
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    write_status_file(tmp_path / "deploy.json", DeployResult("r1", datetime(2026, 1, 1, tzinfo=UTC), ()))
+    assert set(tmp_path.iterdir()) == {young, other, tmp_path / "deploy.json"}
