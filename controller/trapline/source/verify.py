@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from trapline.source.command import Done, TimedOut, run, run_git
 from trapline.source.tree import SourceError
+from trapline_plugins.text import one_line
 
 Mode = Literal["ssh", "gpg"]
 
@@ -39,6 +41,8 @@ _NOBODY = {  # the programs that vouch for signatures of the kinds that do not c
     "gpg.ssh.revocationFile": os.devnull,
     "gpg.minTrustLevel": "fully",
 }
+_HOME = "trapline-gnupg-"
+_STALE_SECONDS = 3600.0
 _GPG_OPTIONS = ("batch", "no-tty", "no-autostart", "trust-model always", "no-auto-key-retrieve")
 
 
@@ -76,7 +80,12 @@ class Trust:
                         environment=_NO_OWN_SETTINGS | environment,
                     )
 
-                content = git("cat-file", "commit", commit).out.decode(errors="replace")
+                read = git("cat-file", "commit", commit)
+                if read.status:
+                    said = one_line(read.said) or f"it ended with {read.status}"
+                    message = f"commit {commit[:12]} cannot be verified, since git cannot read it: {said}"
+                    raise _unverified(message, f"look who owns {repository}, and whether git fsck finds damage in it")
+                content = read.out.decode(errors="replace")
                 reason = self._other_kind(content) or self._reason(_judge(git, commit))
         except TimedOut:
             raise _unverified(f"checking commit {commit[:12]} took more than {timeout:g} s", "try again") from None
@@ -98,7 +107,8 @@ class Trust:
         if self.mode == "ssh":
             yield {"gpg.ssh.program": program, "gpg.ssh.allowedSignersFile": str(keys)}, {}
             return
-        with tempfile.TemporaryDirectory(prefix="trapline-gnupg-") as home:  # readable by nobody else
+        _sweep()
+        with tempfile.TemporaryDirectory(prefix=_HOME) as home:  # readable by nobody else
             environment = {"GNUPGHOME": home}
             (Path(home) / "gpg.conf").write_text("\n".join(_GPG_OPTIONS) + "\n")
             command = [program, "--status-fd", "1", "--import", str(keys)]
@@ -144,6 +154,15 @@ class Trust:
             case "U" | "E" if verdict.key:
                 return f"the key {verdict.key} that signed it is not in {self.keys}"
         return f"git does not accept its signature: {' / '.join(verdict.said) or 'no reason given'}"
+
+
+def _sweep() -> None:
+    """Removes the keyrings that killed verifications of ours left."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_HOME}*"):
+        with suppress(OSError):  # another was faster
+            status = left.lstat()
+            if status.st_uid == os.getuid() and status.st_mtime < time.time() - _STALE_SECONDS:
+                shutil.rmtree(left)
 
 
 def _judge(git: Callable[..., Done], commit: str) -> Verdict:

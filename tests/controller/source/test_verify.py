@@ -336,6 +336,18 @@ def test_a_program_that_is_missing(
     assert caught.value.code == "unverified"
 
 
+def test_a_commit_that_git_cannot_read(origin: Origin, ssh_keys: Keys) -> None:
+    commit = signed(origin, ssh_keys.sign_with_ssh("good"))
+    damaged = origin.path / ".git" / "objects" / commit[:2] / commit[2:]
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"")
+    with pytest.raises(
+        SourceError, match=rf"{commit[:12]} cannot be verified, since git .* is corrupt .look"
+    ) as caught:
+        Trust("ssh", ssh_keys.allowed("good")).check(origin.path / ".git", commit)
+    assert caught.value.code == "unverified"
+
+
 def test_a_hostile_subject_is_safe_to_print(origin: Origin, verified: Verified, ssh_keys: Keys) -> None:
     origin.git("commit", "-q", "--allow-empty", "-m", "\x1b[2Jcleared" + "x" * 500)
     refusal = verified.refusal("ssh", ssh_keys.allowed("good"))
@@ -354,3 +366,18 @@ def test_nothing_is_left_behind(
     verified("gpg", keys)
     verified.refusal("gpg", gpg_keys.ring("other"))
     assert list(folder.iterdir()) == []
+
+
+def test_what_killed_verifications_left_is_swept_once_it_is_old(
+    origin: Origin, verified: Verified, gpg_keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed(origin, gpg_keys.sign_with_gpg("good"))
+    folder = tmp_path / "tmp"
+    old, young = folder / "trapline-gnupg-old", folder / "trapline-gnupg-young"
+    for left in (old, young):
+        left.mkdir(parents=True)
+        (left / "pubring.kbx").touch()
+    os.utime(old, (0, 0))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    verified("gpg", gpg_keys.ring("good"))
+    assert list(folder.iterdir()) == [young]
