@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +44,7 @@ _ELSEWHERE = {
     "GIT_NAMESPACE",
     "GIT_SHALLOW_FILE",
 }
+_PIECE = 65536
 _NOT_FOUND = 127  # the exit status of `env` where there is no such command
 
 
@@ -66,13 +69,16 @@ def run_git(
     config: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
     feed: bytes = b"",
+    most: int | None = None,
 ) -> Done:
     """Runs git with `feed` as its input; whatever its exit status, what it left is returned.
 
+    With `most`, and then without `feed`, it is ended once its output is longer than that many bytes.
     Raises TimedOut, and SourceError where there is no git.
     """
     options = [part for key, value in (_CONFIG | dict(config or {})).items() for part in ("-c", f"{key}={value}")]
-    return run(["git", *options, *arguments], cwd=cwd, timeout=timeout, environment=environment, feed=feed)
+    command = ["git", *options, *arguments]
+    return run(command, cwd=cwd, timeout=timeout, environment=environment, feed=feed, most=most)
 
 
 def run(
@@ -82,6 +88,7 @@ def run(
     timeout: float,
     environment: Mapping[str, str] | None = None,
     feed: bytes = b"",
+    most: int | None = None,
 ) -> Done:
     """Runs git, or one of the programs that it works with, as run_git does."""
     elsewhere = [name for name in _ELSEWHERE if name in os.environ]
@@ -102,7 +109,7 @@ def run(
     assert process is not None
     with process:
         try:
-            out, said = process.communicate(feed, timeout)
+            out, said = process.communicate(feed, timeout) if most is None else _read(process, timeout, most)
         except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, subprocess.TimeoutExpired):
@@ -111,6 +118,30 @@ def run(
     if elsewhere and process.returncode == _NOT_FOUND:
         raise _not_found(command[1 + len(elsewhere)])
     return Done(process.returncode, out, said.decode(errors="replace"))
+
+
+def _read(process: subprocess.Popen[bytes], timeout: float, most: int) -> tuple[bytes, bytes]:
+    """What `communicate` returns and raises, of a process that is ended once its output is longer than `most`."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    deadline = time.monotonic() + timeout
+    out, said = bytearray(), bytearray()
+    with selectors.DefaultSelector() as pipes:
+        pipes.register(process.stdout, selectors.EVENT_READ, out)
+        pipes.register(process.stderr, selectors.EVENT_READ, said)
+        while pipes.get_map() and len(out) <= most:
+            ready = pipes.select(deadline - time.monotonic())
+            if not ready:
+                raise subprocess.TimeoutExpired(process.args, timeout)
+            for pipe, _ in ready:
+                if piece := os.read(pipe.fd, _PIECE):
+                    pipe.data.extend(piece)
+                else:
+                    pipes.unregister(pipe.fileobj)
+    if len(out) > most:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(deadline - time.monotonic())
+    return bytes(out), bytes(said)
 
 
 def _not_found(name: str) -> SourceError:

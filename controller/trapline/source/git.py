@@ -15,7 +15,7 @@ from trapline.source.access import Access, Login
 from trapline.source.command import Done, TimedOut, run_git
 from trapline.source.objects import Blobs, Damaged, list_entries, read_entries
 from trapline.source.remote import check_ref, check_url, explain_failure, redact
-from trapline.source.tree import MAX_FILES, SourceError, Tree, clean_root, no_such_root, too_many
+from trapline.source.tree import SourceError, Tree, clean_root, no_such_root
 from trapline.source.verify import Trust
 
 _TRACKED = "refs/trapline/tracked"  # the one ref of every mirror, whatever it is called at the other side
@@ -122,8 +122,6 @@ class Mirror:
         commit = self.resolve(revision)
         try:
             entries = list_entries(self._git, commit, root)
-            if len(entries) > MAX_FILES:
-                raise too_many(f"{redact(self._url)} at {commit}")
             if root and not entries:
                 raise no_such_root(root, commit, [entry.path for entry in list_entries(self._git, commit, "")])
             tree, blobs = read_entries(self._git, commit, entries, last.blobs if last else {})
@@ -247,13 +245,13 @@ class Mirror:
             raise explain_failure(self._url, redact(done.said, self._url, *login.secrets))
         return done
 
-    def _git(self, *arguments: str, feed: bytes = b"") -> Done:
+    def _git(self, *arguments: str, feed: bytes = b"", most: int | None = None) -> Done:
         """Runs git in the mirror."""
-        return self._run([f"--git-dir={self._path}", *arguments], feed=feed)
+        return self._run([f"--git-dir={self._path}", *arguments], feed=feed, most=most)
 
-    def _run(self, arguments: Sequence[str], *, feed: bytes = b"") -> Done:
+    def _run(self, arguments: Sequence[str], *, feed: bytes = b"", most: int | None = None) -> Done:
         try:
-            return run_git(arguments, cwd=self._path.parent, timeout=self._timeout, feed=feed)
+            return run_git(arguments, cwd=self._path.parent, timeout=self._timeout, feed=feed, most=most)
         except TimedOut:
             message = f"git did not finish with the mirror {self._path} within {self._timeout:g} s"
             raise SourceError("unreachable", message, remedy="check the disk that it is on") from None

@@ -9,10 +9,13 @@ from typing import Protocol
 
 from trapline.config.files import File
 from trapline.source.command import Done
-from trapline.source.tree import Tree, too_large, tree_of
+from trapline.source.tree import MAX_FILES, MAX_TREE_BYTES, Tree, too_large, too_many, too_much, tree_of
 
 Blobs = Mapping[str, File]
 """Files by object id: what one reading hands to the next, which then reads only what is new."""
+
+MAX_LISTING_BYTES = MAX_FILES * 1024
+"""A few trees that name each other over and over make a listing without an end; nobody's paths are this long."""
 
 _EXECUTABLE, _LINK, _SUBMODULE = "100755", "120000", "160000"
 _UNSAFE_PARTS = {"", ".", "..", ".git"}
@@ -26,7 +29,7 @@ class Damaged(Exception):
 class Run(Protocol):
     """Runs git in the repository that is read."""
 
-    def __call__(self, *arguments: str, feed: bytes = b"") -> Done: ...
+    def __call__(self, *arguments: str, feed: bytes = b"", most: int | None = None) -> Done: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +51,32 @@ class Entry:
 
 
 def list_entries(run: Run, commit: str, folder: str) -> list[Entry]:
-    """Everything beneath a folder of a commit, `` for all of it. Raises Damaged."""
-    done = run("ls-tree", "-r", "-z", "--full-tree", commit, *(["--", folder] if folder else []))
+    """Everything beneath a folder of a commit, `` for all of it. Raises Damaged, and SourceError for too many files."""
+    within = ["--", folder] if folder else []
+    done = run("ls-tree", "-r", "-z", "--full-tree", commit, *within, most=MAX_LISTING_BYTES)
+    if len(done.out) > MAX_LISTING_BYTES or done.out.count(b"\0") > MAX_FILES:
+        raise too_many(f"revision {commit[:12]}")
     if done.status:
         raise Damaged(done.said)
     return [_entry(line) for line in done.out.split(b"\0") if line]
 
 
 def read_entries(run: Run, commit: str, entries: Collection[Entry], known: Blobs) -> tuple[Tree, Blobs]:
-    """The entries as a Tree, and the blobs that it took. Raises Damaged."""
+    """The entries as a Tree, and the blobs that it took. Raises Damaged, and SourceError where they are too large."""
     others, usable = [], []
     for entry in entries:
         if reason := entry.left_out:
             others.append(reason)
         else:
             usable.append(entry)
-    needed = {entry.oid for entry in usable if entry.mode != _LINK}
-    blobs = {oid: known[oid] for oid in needed & known.keys()} | _read_blobs(run, needed - known.keys())
+    wanted = [entry.oid for entry in usable if entry.mode != _LINK]
+    held = {oid: known[oid] for oid in wanted if oid in known}
+    sizes = _sizes(run, set(wanted) - held.keys())
+    lengths = sizes | {oid: len(file.content) for oid, file in held.items()}
+    total = sum(lengths[oid] for oid in wanted if not too_large(lengths[oid]))
+    if total > MAX_TREE_BYTES:
+        raise too_much(f"revision {commit[:12]}", total)
+    blobs = held | _read_blobs(run, sizes)
     return tree_of(commit, {entry.path: _file(entry, blobs) for entry in usable}, tuple(others)), blobs
 
 
@@ -81,27 +93,27 @@ def _file(entry: Entry, blobs: Blobs) -> File:
     return file.model_copy(update={"executable": True}) if entry.mode == _EXECUTABLE else file
 
 
-def _read_blobs(run: Run, oids: Collection[str]) -> dict[str, File]:
-    """Two commands for however many blobs: the first tells those that are too large to be read at all."""
-    if not oids:
-        return {}
-    blobs: dict[str, File] = {}
-    for oid, size in _sizes(run, oids):
-        blobs[oid] = File(content=b"", absent=too_large(size))
+def _read_blobs(run: Run, sizes: Mapping[str, int]) -> dict[str, File]:
+    """The blobs with these sizes, without those that are too large to be read at all."""
+    blobs = {oid: File(content=b"", absent=too_large(size)) for oid, size in sizes.items()}
     small = [oid for oid, file in blobs.items() if not file.absent]
     return blobs | {oid: File(content=content) for oid, content in _contents(run, small)}
 
 
-def _sizes(run: Run, oids: Collection[str]) -> Iterator[tuple[str, int]]:
+def _sizes(run: Run, oids: Collection[str]) -> dict[str, int]:
+    if not oids:
+        return {}
     done = run("cat-file", "--batch-check=%(objectname) %(objectsize)", feed=_lines(oids))
     found = [line.split() for line in done.out.decode().splitlines()]
     missing = [oid for oid, size in found if not size.isdigit()]
     if done.status or missing or len(found) != len(oids):
         raise Damaged(done.said or f"{len(missing)} objects are missing, {', '.join(missing[:3])} among them")
-    return ((oid, int(size)) for oid, size in found)
+    return {oid: int(size) for oid, size in found}
 
 
 def _contents(run: Run, oids: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    if not oids:
+        return
     done = run("cat-file", "--batch=%(objectname) %(objectsize)", feed=_lines(oids))
     at = 0
     for _ in oids:

@@ -12,6 +12,8 @@ from trapline.errors import TraplineError
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_FILES = 50_000
+MAX_TREE_BYTES = 256 * 1024 * 1024
+_NARROW = "keep only detections in this repository, or name the folder that has them with --root"
 
 Code = Literal[
     "unreachable",
@@ -23,6 +25,7 @@ Code = Literal[
     "corrupt",
     "unwritable",
     "too-many-files",
+    "too-large",
     "unverified",
 ]
 
@@ -105,5 +108,10 @@ def tree_of(revision: str, files: Mapping[str, File], others: tuple[str, ...] = 
 
 def too_many(where: str) -> SourceError:
     """The error for more files than anybody wrote by hand."""
-    remedy = "keep only detections in this repository, or point at the folder that has them"
-    return SourceError("too-many-files", f"{where} has more than {MAX_FILES:,} files", remedy=remedy)
+    return SourceError("too-many-files", f"{where} has more than {MAX_FILES:,} files", remedy=_NARROW)
+
+
+def too_much(where: str, size: int) -> SourceError:
+    """The error for more content than anybody wrote by hand."""
+    message = f"the files of {where} have {size:,} bytes together, and {MAX_TREE_BYTES:,} are the most"
+    return SourceError("too-large", message, remedy=_NARROW)

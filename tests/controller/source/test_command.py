@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,19 @@ def test_a_timeout_ends_what_the_command_started_too(tmp_path: Path) -> None:
             break
         time.sleep(0.02)
     assert not _runs(child)
+
+
+def test_output_without_an_end_is_cut(tmp_path: Path) -> None:
+    done = run(["sh", "-c", "echo told >&2; exec yes"], cwd=tmp_path, timeout=10, most=100_000)
+    assert (len(done.out) > 100_000, done.status, done.said) == (True, -signal.SIGKILL, "told\n")
+
+
+def test_output_within_its_bound_is_whole(tmp_path: Path) -> None:
+    command = ["sh", "-c", "head -c 200000 /dev/zero >&2; head -c 100000 /dev/zero; exit 3"]
+    done = run(command, cwd=tmp_path, timeout=10, most=100_000)
+    assert (len(done.out), len(done.said), done.status) == (100_000, 200_000, 3)
+    with pytest.raises(TimedOut):
+        run(["sh", "-c", "echo some; sleep 600"], cwd=tmp_path, timeout=0.3, most=100)
 
 
 def _runs(pid: int) -> bool:

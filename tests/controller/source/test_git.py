@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from trapline.source import git as module
+from trapline.source import objects
 from trapline.source.command import Done, run_git
 from trapline.source.git import Mirror
 from trapline.source.tree import MAX_FILE_BYTES, SourceError
@@ -171,9 +172,9 @@ def test_only_what_is_new_is_read(origin: Origin, mirror: Mirror, monkeypatch: p
     read: list[bytes] = []
     original = module.Mirror._git
 
-    def spy(self: Mirror, *arguments: str, feed: bytes = b"") -> Done:
+    def spy(self: Mirror, *arguments: str, feed: bytes = b"", most: int | None = None) -> Done:
         read.append(feed)
-        return original(self, *arguments, feed=feed)
+        return original(self, *arguments, feed=feed, most=most)
 
     monkeypatch.setattr(module.Mirror, "_git", spy)
     origin.git("mv", "b", "moved")
@@ -239,10 +240,40 @@ def test_links_submodules_large_files_and_bad_names_are_told(origin: Origin, mir
 def test_more_files_than_the_cap_is_an_error(origin: Origin, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     origin.commit(a="1", b="2", c="3")
     commit = mirror.fetch()
-    monkeypatch.setattr(module, "MAX_FILES", 2)
-    with pytest.raises(SourceError, match="more than") as caught:
+    monkeypatch.setattr(objects, "MAX_FILES", 2)
+    with pytest.raises(SourceError, match=r"more than .*--root") as caught:
         mirror.read(commit)
     assert caught.value.code == "too-many-files"
+
+
+def test_a_listing_without_an_end_is_not_read_to_it(origin: Origin, tmp_path: Path) -> None:
+    oid, kind = origin.git("hash-object", "-w", "--stdin", feed="x"), "100644 blob"
+    for _ in range(9):  # a billion files
+        oid = origin.git("mktree", feed="".join(f"{kind} {oid}\t{name}\n" for name in "0123456789"))
+        kind = "040000 tree"
+    bomb = origin.git("commit-tree", oid, "-m", "a bomb")
+    origin.git("update-ref", "refs/heads/main", bomb)
+    mirror = Mirror(origin.url, tmp_path / "m", timeout=10)
+    with pytest.raises(SourceError, match=r"more than .*--root") as caught:
+        mirror.read(mirror.fetch())
+    assert caught.value.code == "too-many-files"
+
+
+def test_more_content_than_the_cap_is_not_read(
+    origin: Origin, mirror: Mirror, commands: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin.commit(a="x" * 40, d__same="x" * 40, big="x" * (MAX_FILE_BYTES + 1))
+    monkeypatch.setattr(objects, "MAX_TREE_BYTES", 80)
+    tree = mirror.read(mirror.fetch())  # what is too large by itself is not read, and does not count
+    assert tree.skipped
+    origin.commit(b="y")
+    commit = mirror.fetch()
+    commands.clear()
+    with pytest.raises(SourceError, match=r"have 81 bytes together.* are the most .*--root") as caught:
+        mirror.read(commit)
+    assert caught.value.code == "too-large"
+    assert commands == ["rev-parse", "ls-tree", "cat-file"]  # sizes, and no content
+    assert mirror.read(commit, root="d").files
 
 
 def test_an_unreachable_remote_leaves_the_mirror_alone(origin: Origin, mirror: Mirror) -> None:
