@@ -26,7 +26,7 @@ test: lint $(READY)  ## Lint, type-check and run every test this machine can run
 	$(BIN)/pytest -n 2
 
 unit: $(READY)  ## The quick tests only, without Docker and without a package index
-	$(BIN)/pytest -q -n 2 -m "not docker and not network" --ignore tests/e2e
+	$(BIN)/pytest -q -n 2 -m "not docker and not network" --ignore tests/e2e --ignore tests/reliability --ignore tests/bench
 
 lint: $(READY)  ## ruff, mypy --strict and the floors of the house
 	$(BIN)/ruff check .
