@@ -6,14 +6,15 @@ import fcntl
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from trapline.source.access import Access, Login
 from trapline.source.command import Done, TimedOut, run_git
-from trapline.source.objects import Blobs, Damaged, list_entries, read_entries
+from trapline.source.objects import Blobs, Unreadable, list_entries, read_entries, shows_damage
 from trapline.source.remote import check_ref, check_url, explain_failure, redact
 from trapline.source.tree import SourceError, Tree, clean_root, no_such_root
 from trapline.source.verify import Trust
@@ -30,8 +31,11 @@ _LITTER = (
     "objects/tmp_*",
     "objects/info/**/*.lock",
 )
+_NO_SUCH_OBJECT = 1  # the exit status of rev-parse; where it cannot look, it has another one
 _PLAIN = Access()
 _CLONE_PATIENCE = 10  # the first fetch brings the whole history, and has this many times as long
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class Mirror:
                 try:
                     return self._fetch_into(self._path, name, login, timeout=self._timeout)
                 except SourceError as error:
-                    if error.code != "corrupt" and self._is_whole():
+                    if error.code != "corrupt" and not self._is_damaged():
                         raise
             return self._clone(name, login)
 
@@ -96,14 +100,11 @@ class Mirror:
 
     def resolve(self, revision: str) -> str:
         """The full commit id of a revision that the mirror has: an id, or the mirrored ref's name, or `HEAD~2`."""
-        if commit := self._find(revision):
-            return commit
-        message = f"{redact(self._url)} has no commit {revision} in {self._ref}"
-        raise SourceError("no-such-ref", message, remedy="name a commit of that branch; fetch if it is new")
+        return self._steadily(lambda: self._known(revision))
 
     def follows(self, revision: str, earlier: str) -> bool:
         """Whether a commit is `earlier` or came after it: False after a force push, and where nobody knows."""
-        commit, before = self.resolve(revision), self._find(earlier)
+        commit, before = self.resolve(revision), self._steadily(lambda: self._find(earlier))
         return bool(before) and not self._git("merge-base", "--is-ancestor", before, commit).status
 
     def verify(self, revision: str) -> None:
@@ -119,27 +120,47 @@ class Mirror:
         root, last = clean_root(root), self._last
         if last and (last.tree.revision, last.root) == (revision, root):
             return last.tree
-        commit = self.resolve(revision)
-        try:
-            entries = list_entries(self._git, commit, root)
-            if root and not entries:
-                raise no_such_root(root, commit, [entry.path for entry in list_entries(self._git, commit, "")])
-            tree, blobs = read_entries(self._git, commit, entries, last.blobs if last else {})
-        except Damaged as error:
-            raise self._corrupt(str(error)) from None
+        tree, blobs = self._steadily(lambda: self._read(revision, root, last.blobs if last else {}))
         if not last or not _is_inside(root, last.root):  # a look into one folder leaves the memory of the whole alone
             self._last = _Reading(root, tree, blobs)
         return tree
 
+    def _steadily(self, look: Callable[[], _Found]) -> _Found:
+        """What a look at the mirror finds. Where it fails, a second one decides, which no fetch can come between."""
+        with suppress(Unreadable):  # a fetch may have put another mirror in this one's place meanwhile
+            return look()
+        with self._locked():
+            try:
+                return look()
+            except Unreadable as error:
+                if error.damaged and self._path.is_dir():
+                    (self._path / _DAMAGED).touch()  # so that the next fetch builds it anew
+                raise self._explained(error) from None
+
+    def _read(self, revision: str, root: str, known: Blobs) -> tuple[Tree, Blobs]:
+        commit = self._known(revision)
+        entries = list_entries(self._git, commit, root)
+        if root and not entries:
+            raise no_such_root(root, commit, [entry.path for entry in list_entries(self._git, commit, "")])
+        return read_entries(self._git, commit, entries, known)
+
+    def _known(self, revision: str) -> str:
+        if commit := self._find(revision):
+            return commit
+        message = f"{redact(self._url)} has no commit {revision} in {self._ref}"
+        raise SourceError("no-such-ref", message, remedy="name a commit of that branch; fetch if it is new")
+
     def _find(self, revision: str) -> str:
-        """The full commit id of a revision; empty where the mirror does not have it."""
+        """The full commit id of a revision; empty where the mirror does not have it. Raises Unreadable."""
         check_ref(revision)
         wanted = revision
         for name in ("HEAD", self._ref):
             if revision == name or revision.startswith((f"{name}~", f"{name}^")):
                 wanted = _TRACKED + revision.removeprefix(name)
         done = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}")
-        return "" if done.status else done.out.decode().strip()
+        if done.status not in (0, _NO_SUCH_OBJECT):
+            raise Unreadable(done)
+        return done.out.decode().strip()
 
     def _look_up(self, login: Login) -> tuple[str, str]:
         """The full name and the object id of the ref at the other side."""
@@ -184,7 +205,10 @@ class Mirror:
             shutil.rmtree(replaced, ignore_errors=True)
 
     def _held(self, path: Path | None = None) -> _Held | None:
-        """What the mirror has, in one look; None where its ref, the commit or the commit's tree cannot be read."""
+        """What the mirror has, in one look; None where its ref, the commit or the commit's tree is gone or damaged.
+
+        Raises SourceError where nobody can say that now.
+        """
         path = path or self._path
         if not path.is_dir() or (path / _DAMAGED).exists():
             return None
@@ -194,11 +218,16 @@ class Mirror:
         )
         found = [line.split() for line in done.out.decode().splitlines()]
         if done.status or [kind for _, kind in found[1:]] != ["commit", "tree"]:
-            return None
+            if shows_damage(done):
+                return None
+            raise self._explained(Unreadable(done))
         return _Held(tip=found[0][0], commit=found[1][0])
 
-    def _is_whole(self) -> bool:
-        return self._held() is not None and not self._git("fsck", "--connectivity-only").status
+    def _is_damaged(self) -> bool:
+        if self._held() is None:
+            return True
+        done = self._git("fsck", "--connectivity-only")
+        return done.status != 0 and shows_damage(done)
 
     def _sweep(self) -> None:
         """Removes what killed processes left: git never takes over a lock, however old."""
@@ -221,11 +250,16 @@ class Mirror:
         except OSError as error:
             raise self._unwritable(str(error)) from error
 
+    def _explained(self, error: Unreadable) -> SourceError:
+        said = redact(str(error), self._url)
+        if error.damaged:
+            return self._corrupt(said)
+        message = f"git could not read the mirror {self._path} of {redact(self._url)}: {said}"
+        remedy = "look at this machine's memory, and at who owns the mirror; it is tried again by itself"
+        return SourceError("unreachable", message, remedy=remedy)
+
     def _corrupt(self, said: str) -> SourceError:
-        """The error for damage; leaves a mark on the mirror, so that the next fetch builds it anew."""
-        if self._path.is_dir():
-            (self._path / _DAMAGED).touch()
-        message = f"the mirror {self._path} of {redact(self._url)} is damaged: {redact(said.strip(), self._url)}"
+        message = f"the mirror {self._path} of {redact(self._url)} is damaged: {said}"
         return SourceError("corrupt", message, remedy="fetch again, which repairs it; else delete that directory")
 
     def _unwritable(self, said: str) -> SourceError:

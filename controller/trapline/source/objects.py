@@ -22,8 +22,29 @@ _UNSAFE_PARTS = {"", ".", "..", ".git"}
 _LINKED = File(content=b"", absent="is a symbolic link, and links are not followed")
 
 
-class Damaged(Exception):
-    """The object store lacks what it should have, or git cannot read it."""
+# What git says where the machine kept it from its work, which is no damage to what it worked on.
+_OF_THE_MACHINE = (
+    "out of memory",
+    "cannot allocate memory",
+    "resource temporarily unavailable",
+    "too many open files",
+    "no space left",
+    "permission denied",
+    "dubious ownership",
+)
+
+
+class Unreadable(Exception):
+    """git did not hand out what it should have. `damaged` says whether the object store is why."""
+
+    def __init__(self, done: Done, otherwise: str = "") -> None:
+        super().__init__(done.said.strip() or otherwise or f"git ended with {done.status}, and without a word")
+        self.damaged = shows_damage(done)
+
+
+def shows_damage(done: Done) -> bool:
+    """Whether git failed because of what it was to read: it was not killed, and the machine gave it what it needs."""
+    return done.status >= 0 and not any(words in done.said.lower() for words in _OF_THE_MACHINE)
 
 
 class Run(Protocol):
@@ -51,18 +72,18 @@ class Entry:
 
 
 def list_entries(run: Run, commit: str, folder: str) -> list[Entry]:
-    """Everything beneath a folder of a commit, `` for all of it. Raises Damaged, and SourceError for too many files."""
+    """Everything beneath a folder of a commit, `` for all of it. Raises Unreadable; SourceError for too many files."""
     within = ["--", folder] if folder else []
     done = run("ls-tree", "-r", "-z", "--full-tree", commit, *within, most=MAX_LISTING_BYTES)
     if len(done.out) > MAX_LISTING_BYTES or done.out.count(b"\0") > MAX_FILES:
         raise too_many(f"revision {commit[:12]}")
     if done.status:
-        raise Damaged(done.said)
+        raise Unreadable(done)
     return [_entry(line) for line in done.out.split(b"\0") if line]
 
 
 def read_entries(run: Run, commit: str, entries: Collection[Entry], known: Blobs) -> tuple[Tree, Blobs]:
-    """The entries as a Tree, and the blobs that it took. Raises Damaged, and SourceError where they are too large."""
+    """The entries as a Tree, and the blobs that it took. Raises Unreadable; SourceError where they are too large."""
     others, usable = [], []
     for entry in entries:
         if reason := entry.left_out:
@@ -107,7 +128,7 @@ def _sizes(run: Run, oids: Collection[str]) -> dict[str, int]:
     found = [line.split() for line in done.out.decode().splitlines()]
     missing = [oid for oid, size in found if not size.isdigit()]
     if done.status or missing or len(found) != len(oids):
-        raise Damaged(done.said or f"{len(missing)} objects are missing, {', '.join(missing[:3])} among them")
+        raise Unreadable(done, f"{len(missing)} objects are missing, {', '.join(missing[:3])} among them")
     return {oid: int(size) for oid, size in found}
 
 
@@ -120,11 +141,11 @@ def _contents(run: Run, oids: Collection[str]) -> Iterator[tuple[str, bytes]]:
         head, _, _ = done.out[at : at + 200].partition(b"\n")
         oid, _, size = head.decode().partition(" ")
         if not size.isdigit():
-            raise Damaged(done.said or f"the content of {oid} is missing")
+            raise Unreadable(done, f"the content of {oid} is missing")
         start = at + len(head) + 1
         at = start + int(size) + 1
         if at > len(done.out):
-            raise Damaged(done.said or f"the content of {oid} is cut short")
+            raise Unreadable(done, f"the content of {oid} is cut short")
         yield oid, done.out[start : at - 1]
 
 

@@ -149,10 +149,16 @@ _FAILURES: tuple[tuple[tuple[str, ...], Code, str, str], ...] = (
         "give the user that runs the controller the permission to read it",
     ),
     (
-        ("bad object", "corrupt", "loose object", "unable to read", "invalid sha1", "unpack", "index-pack"),
+        ("bad object", "corrupt", "loose object", "unable to read", "invalid sha1"),
         "corrupt",
         "git found damage while it fetched from {url}: {detail}",
         "run git fsck in that repository",
+    ),
+    (
+        ("unpack", "index-pack"),  # it was killed, or the other side stopped in the middle
+        "unreachable",
+        "git could not take in what came from {url}: {detail}",
+        "look at the network and this machine's memory; if it lasts, run git fsck in that repository",
     ),
     (("",), "unreachable", "cannot reach {url}: {detail}", "check the URL and the network"),
 )

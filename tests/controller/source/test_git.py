@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -401,6 +402,107 @@ def test_a_damaged_mirror_is_kept_while_the_remote_is_away(origin: Origin, mirro
     with pytest.raises(SourceError):
         mirror.fetch()
     assert (tmp_path / "mirrors" / "one.git" / "objects").is_dir()
+
+
+@dataclass
+class Failing:
+    """A git that fails at one of its commands, as long as `command` names it."""
+
+    program: Path
+    command: Path
+
+    def at(self, command: str, how: str) -> None:
+        self.command.write_text(command)
+        self.program.with_name("how").write_text(how)
+
+
+@pytest.fixture
+def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Failing:
+    folder = tmp_path / "failing"
+    folder.mkdir()
+    failing = Failing(folder / "git", folder / "command")
+    failing.at("nothing", "")
+    real = shutil.which("git")
+    failing.program.write_text(
+        f'#!/bin/sh\ncase "$*" in *" $(cat {failing.command}) "*) . {folder}/how;; esac\nexec {real} "$@"\n'
+    )
+    failing.program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    return failing
+
+
+KILLED = "kill -9 $$"
+NO_MEMORY = "echo 'fatal: Out of memory, malloc failed (tried to allocate 9 bytes)' >&2; exit 128"
+NO_INDEX = "echo 'fatal: fetch-pack: invalid index-pack output' >&2; exit 128"
+
+
+@pytest.mark.parametrize(
+    ("command", "how"),
+    [
+        ("rev-parse", KILLED),
+        ("ls-tree", KILLED),
+        ("ls-tree", NO_MEMORY),
+        ("cat-file --batch=%(objectname)", KILLED),
+        ("cat-file --batch-check=%(objectname)", KILLED),
+    ],
+)
+def test_a_git_that_is_killed_while_it_reads_shows_no_damage(
+    origin: Origin, mirror: Mirror, failing: Failing, command: str, how: str
+) -> None:
+    first = origin.commit(a="1")
+    mirror.fetch()
+    failing.at(command, how)
+    with pytest.raises(SourceError, match="could not read the mirror") as caught:
+        mirror.read(first)
+    assert caught.value.code == "unreachable"
+    failing.at("nothing", "")
+    assert mirror.read(first).files["a"].content == b"1"
+    assert mirror.current() == first
+
+
+@pytest.mark.parametrize(
+    ("command", "how"), [("cat-file", KILLED), ("cat-file", NO_MEMORY), ("fetch", NO_INDEX), ("fetch", KILLED)]
+)
+def test_nor_does_one_that_is_killed_while_it_fetches(
+    origin: Origin, mirror: Mirror, failing: Failing, command: str, how: str
+) -> None:
+    dropped = origin.commit(a="dropped")
+    mirror.fetch()
+    origin.git("commit", "-q", "--amend", "-m", "forced")
+    mirror.fetch()
+    newest = origin.commit(a="newest")
+    failing.at(command, how)
+    with pytest.raises(SourceError) as caught:
+        mirror.fetch()
+    assert caught.value.code == "unreachable"
+    failing.at("nothing", "")
+    assert mirror.fetch() == newest
+    assert mirror.read(dropped).files["a"].content == b"dropped"
+
+
+def test_a_reader_finds_the_mirror_that_was_put_in_the_place_of_its_own(
+    origin: Origin, mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = origin.commit(a="1")
+    mirror.fetch()
+    path, aside = tmp_path / "mirrors" / "one.git", tmp_path / "aside"
+    for missed in ("rev-parse", "ls-tree", "cat-file"):
+        left = [missed]
+
+        def run(arguments: Sequence[str], *, left: list[str] = left, **options: Any) -> Done:
+            between = bool(left) and left[0] in arguments and bool(left.pop())
+            if between:
+                path.rename(aside)
+            try:
+                return run_git(arguments, **options)
+            finally:
+                if between:
+                    aside.rename(path)
+
+        monkeypatch.setattr(module, "run_git", run)
+        assert Mirror(origin.url, path).read(commit).files["a"].content == b"1"
+        assert not left
+        assert Mirror(origin.url, path).current() == commit
 
 
 @pytest.mark.parametrize(
