@@ -19,9 +19,12 @@ import pytest
 from tests.playground import Playground
 from trapline.clock import Clock, system_clock
 from trapline.controller import Controller
+from trapline.deploy.reconcile import Report
+from trapline.errors import TraplineError
 from trapline.service import Service
 
 SEED = "TRAPLINE_TEST_SEED"
+KEYED = 'def detect(record):\n    return True\ndef dedupe(record):\n    return record["key"]\n'
 TRAPLINE = (sys.executable, "-m", "trapline")
 
 
@@ -36,6 +39,18 @@ def chance() -> random.Random:
     seed = os.environ.get(SEED) or str(random.SystemRandom().randrange(10**9))
     print(f"{SEED}={seed}")
     return random.Random(seed)
+
+
+def said(reconcile: Callable[[], Report]) -> list[str]:
+    """What a reconcile says that somebody must know: its error, or why detections are not as git has them."""
+    try:
+        report = reconcile()
+    except TraplineError as error:
+        assert error.remedy
+        return [str(error)]
+    wrong = [outcome for outcome in report.outcomes if outcome.action in ("waiting", "stalled")]
+    assert {outcome.action for outcome in wrong} <= {"waiting"}, "nobody who writes detections is at fault"
+    return [str(problem) for problem in report.problems] + [outcome.message for outcome in wrong]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -80,10 +95,9 @@ def ending(process: subprocess.Popen[Any]) -> Iterator[subprocess.Popen[Any]]:
                 pipe.close()
 
 
-def needs_root(what: str) -> None:
-    """Skips a test that cannot do what it must without root, which the full run must not."""
-    if os.geteuid() == 0:
-        return
-    if os.environ.get("TRAPLINE_REQUIRE_DOCKER") == "1":
-        pytest.fail(f"TRAPLINE_REQUIRE_DOCKER=1, but {what} needs root", pytrace=False)
-    pytest.skip(f"{what} needs root")
+def require(possible: bool, why: str) -> None:
+    """Skips a test where it is not possible, which the full run must not."""
+    if not possible and os.environ.get("TRAPLINE_REQUIRE_DOCKER") == "1":
+        pytest.fail(f"TRAPLINE_REQUIRE_DOCKER=1, but {why}", pytrace=False)
+    if not possible:
+        pytest.skip(why)

@@ -16,11 +16,10 @@ from pathlib import Path
 import pytest
 
 from tests.playground import NOON, Playground, column
-from tests.reliability.conftest import TRAPLINE, ending, environment, eventually, serving
+from tests.reliability.conftest import KEYED, TRAPLINE, ending, environment, eventually, serving
 from trapline.run.tick import TickReport
 from trapline.state.schema import alerts, deliveries, leases, matches, scans
 
-KEYED = 'def detect(record):\n    return True\ndef dedupe(record):\n    return record["key"]\n'
 LEASE_SECONDS = 10
 
 
