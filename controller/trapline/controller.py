@@ -47,7 +47,8 @@ class Controller:
     """One controller of one home. `reconcile`, `tick` and `deliver` are one step each.
 
     `beat` is called with a step's name whenever it gets on with something. While `halt` is set, the steps under way end
-    early; what they did not get to is done the next time.
+    early; what they did not get to is done the next time. With `remember` the home keeps how it is run for later
+    commands.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Controller:
         options: Options,
         *,
         now: Clock = system_clock,
+        remember: bool = False,
         write: Callable[[str], None] = print,
         on_progress: Callable[[str], None] = log.info,
     ) -> None:
@@ -65,6 +67,7 @@ class Controller:
         self.options = recalled(options, self.memory.machine())
         self.sandbox = ""
         self.tools = make_tools(now, write)
+        self._remember = remember
         self.beat: Callable[[str], None] = lambda _: None
         self._now = now
         self._on_progress = on_progress
@@ -111,19 +114,28 @@ class Controller:
         reached = False
         try:
             report = self.reconciler().reconcile(how)
-            reached = how.fetch and (report.trouble is None or report.trouble.code == "unverified")
+            reached = report.trouble is None or self._is_unverified(report.trouble.code)
             self.memory.keep_problems([str(one) for one in report.problems if one.severity == "error"])
         except TraplineError as error:
-            reached = isinstance(error, SourceError) and error.code == "unverified"
+            reached = isinstance(error, SourceError) and self._is_unverified(error.code)
             self.memory.keep_problems([str(error)])
             raise
         finally:
-            if reached:
+            if reached and self._remember:
                 self.memory.keep_machine(remembered(self.options))
         if self._backend:
             self.memory.keep_backend(self._backend[1].name)
         self._write_status_file(report.revision)
         return report
+
+    def _is_unverified(self, code: str) -> bool:
+        """Whether nothing but the commit was wrong; keys that cannot be read led nowhere."""
+        return code == "unverified" and self.options.trust is not None and self.options.trust.keys.is_file()
+
+    def name_of(self, identity: str) -> str:
+        """The name of a detection, for people."""
+        known = self.ledger.statuses().get(identity)
+        return known.name if known else identity
 
     def reconciler(self) -> Reconciler:
         """The reconciler of this home. Raises TraplineError where nobody ever said which repository it follows."""

@@ -63,6 +63,7 @@ class Service:
             now=now,
         )
         self._hinted = threading.Event()
+        self._settled = threading.Event()
         self._loops: list[Loop] = []
         self._reported: Report | None = None
         self._said: dict[str, Mapping[str, str]] = {}
@@ -189,21 +190,26 @@ class Service:
 
     def _reconcile(self) -> None:
         new = not self._controller.ledger.deployments()
-        report = self._controller.reconcile()
+        self._settled.clear()
+        try:
+            report = self._controller.reconcile()
+        finally:
+            self._settled.set()
         known, self._reported = self._reported, report
         for problem in report.problems:  # said once, not with every look at the repository
             if known is None or problem not in known.problems:
                 log.log(logging.ERROR if problem.severity == "error" else logging.WARNING, "%s", problem)
         for outcome in report.outcomes:
             if outcome.action not in ("unchanged", "disabled") and (known is None or outcome not in known.outcomes):
-                log.info("%s %s %s", outcome.action, outcome.name, outcome.message)
+                level = logging.WARNING if outcome.action in ("stalled", "waiting") else logging.INFO
+                log.log(level, "%s", " ".join(filter(None, (outcome.action, outcome.name, outcome.message))))
         if new:  # the first ones need not wait for the next tick
             self._hurry("tick")
 
     def _tick(self) -> None:
         report = self._controller.tick()
         for identity, message in {**report.failures, **report.errors}.items():
-            log.error("%s: %s", identity, message)
+            log.error("%s: %s", self._controller.name_of(identity), message)
         if report.matches:
             log.info("%d matches, %d alerts opened, %d updated", report.matches, report.opened, report.updated)
 
@@ -213,6 +219,8 @@ class Service:
         self._news("deliver", reasons)
 
     def _tell(self) -> None:
+        if not self._settled.is_set():  # half of a commit's results would say that all of it is well
+            return
         settings = self._controller.settings() or Settings()
         if self._tellers is None or self._tellers[0] is not settings:
             tellers, problems = make_tellers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def options_of(options: Options) -> Options:
 
 def test_what_is_not_said_is_as_the_home_was_last_run(ground: Playground, tmp_path: Path) -> None:
     keys = tmp_path / "keys"
+    keys.touch()
     said = Options(
         ground.home,
         str(ground.repository),
@@ -42,9 +44,12 @@ def test_what_is_not_said_is_as_the_home_was_last_run(ground: Playground, tmp_pa
         "process",
         None,
         Access(ssh_key=tmp_path / "key", known_hosts=tmp_path / "hosts", token_file=tmp_path / "token"),
-        Trust("gpg", keys),
+        Trust("ssh", keys),
     )
-    with Controller(said, now=lambda: NOON) as controller, pytest.raises(SourceError):  # nothing is signed
+    with (
+        Controller(said, now=lambda: NOON, remember=True) as controller,
+        pytest.raises(SourceError),
+    ):  # nothing is signed
         controller.reconcile()
     remembered = options_of(Options(ground.home))
     assert remembered == said
@@ -54,14 +59,26 @@ def test_what_is_not_said_is_as_the_home_was_last_run(ground: Playground, tmp_pa
     assert (other.access.token, other.access.token_file) == ("secret", None)  # the one that is given now
 
 
-def test_options_that_led_nowhere_are_not_remembered(ground: Playground) -> None:
+def test_options_that_led_nowhere_are_not_remembered(ground: Playground, tmp_path: Path) -> None:
     options = Options(ground.home, str(ground.repository), sandbox="process")
-    with Controller(options, now=lambda: NOON) as controller:
+    with Controller(options, now=lambda: NOON, remember=True) as controller:
         controller.reconcile()
-    with Controller(Options(ground.home, ref="mian"), now=lambda: NOON) as controller:
-        [problem] = controller.reconcile().problems
-        assert problem.code == "no-such-ref"
-    assert options_of(Options(ground.home)).ref == "main"
+    for wrong in (Options(ground.home, ref="mian"), Options(ground.home, trust=Trust("ssh", tmp_path / "no keys"))):
+        with Controller(wrong, now=lambda: NOON, remember=True) as controller, suppress(SourceError):
+            assert controller.reconcile().trouble
+    remembered = options_of(Options(ground.home))
+    assert (remembered.ref, remembered.trust) == ("main", None)
+
+
+def test_a_single_command_changes_nothing_for_the_next(ground: Playground, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.touch()
+    said = Options(ground.home, str(ground.repository), sandbox="process", trust=Trust("ssh", keys))
+    with Controller(said, now=lambda: NOON, remember=True) as controller, pytest.raises(SourceError):
+        controller.reconcile()
+    with Controller(Options(ground.home, verify_off=True), now=lambda: NOON) as controller:
+        controller.reconcile()
+    assert options_of(Options(ground.home)).trust == said.trust
 
 
 def test_another_repository_retires_nothing_unasked(ground: Playground, tmp_path: Path) -> None:
@@ -70,7 +87,7 @@ def test_another_repository_retires_nothing_unasked(ground: Playground, tmp_path
     other.commit()
     with Controller(Options(ground.home, str(ground.repository), sandbox="process"), now=lambda: NOON) as controller:
         controller.reconcile()
-    with Controller(Options(ground.home, str(other.repository)), now=lambda: NOON) as controller:
+    with Controller(Options(ground.home, str(other.repository), sandbox="process"), now=lambda: NOON) as controller:
         for _ in range(2):  # also when it is looked at again
             report = controller.reconcile()
             assert [problem.code for problem in report.problems] == ["prune-elsewhere"]
@@ -88,7 +105,7 @@ def test_another_repository_retires_nothing_unasked(ground: Playground, tmp_path
 def test_no_secret_is_remembered(tmp_path: Path, user: str) -> None:
     home = tmp_path / "home"
     options = Options(home, f"http://{user}@127.0.0.1:9/r.git", access=Access(token="t0ken"), git_seconds=5)
-    with Controller(options, now=lambda: NOON) as controller, pytest.raises(SourceError):
+    with Controller(options, now=lambda: NOON, remember=True) as controller, pytest.raises(SourceError):
         controller.reconcile()
     for file in home.glob("trapline.db*"):
         assert b"token" not in file.read_bytes()

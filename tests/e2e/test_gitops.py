@@ -113,6 +113,8 @@ def test_a_plan_says_what_a_merge_would_change_and_changes_nothing(trapline: Tra
     assert (held.code, "detections/four/detect.py:1" in held.err) == (1, True)
     assert trapline("sync", *home).code == 0
     assert trapline("plan", *home).code == 0
+    wrong = trapline("plan", deployed.repository / "detections", *home)
+    assert (wrong.code, "has no trapline.yml" in wrong.err) == (1, True)
     nowhere = trapline("plan", "--home", deployed.home.with_name("nowhere"))
     assert (nowhere.code, "--home" in nowhere.err) == (1, True)
 

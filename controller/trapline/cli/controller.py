@@ -67,6 +67,8 @@ def controller(
         sys.exit(_once(options, confirm_prune=confirm_prune, as_json=as_json))
     if as_json or confirm_prune:
         raise click.UsageError("--json and --confirm-prune go with --once")
+    if hook_secret_file and not listen:
+        raise click.UsageError("--hook-secret-file goes with --listen")
     secret = (
         hook_secret_file.read_bytes().strip()
         if hook_secret_file
@@ -86,7 +88,7 @@ def _loop(options: Options, listen: str, hook_secret: bytes, on_deploy: str | No
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    controller = Controller(options, write=click.echo)
+    controller = Controller(options, remember=True, write=click.echo)
     controller.reconciler()  # what cannot be run at all is said before anything starts
     Service(controller, Serving(listen, hook_secret, on_deploy)).run(stop)
 
@@ -99,7 +101,10 @@ class _Line(logging.Formatter):
 
 
 def _once(options: Options, *, confirm_prune: bool, as_json: bool) -> int:
-    with progress("reconciling") as show, Controller(options, write=_writer(as_json), on_progress=show) as running:
+    with (
+        progress("reconciling") as show,
+        Controller(options, remember=True, write=_writer(as_json), on_progress=show) as running,
+    ):
         report = running.reconcile(How(confirm_prune=confirm_prune))
         tick = running.tick()
         delivery, destination_problems = running.deliver()
@@ -116,8 +121,8 @@ def _once(options: Options, *, confirm_prune: bool, as_json: bool) -> int:
         "matches": tick.matches,
         "alerts_opened": tick.opened,
         "alerts_updated": tick.updated,
-        "errors": tick.errors,
-        "failures": tick.failures,
+        "errors": {running.name_of(identity): message for identity, message in tick.errors.items()},
+        "failures": {running.name_of(identity): message for identity, message in tick.failures.items()},
         "delivered": delivery.delivered,
         "undelivered": delivery.retrying + delivery.dead,
         "delivery_problems": dict(delivery.reasons),

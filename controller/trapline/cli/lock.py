@@ -93,7 +93,7 @@ def _usable(present: str, path: str) -> bool:
 def _report(path: str, present: str, resolved: str) -> int:
     """Says how the lock differs from what the requirements resolve to, keeping its versions; the exit code."""
     if not present:
-        say(f"{path} is missing: write it with `trapline lock NAME`", to=errors)
+        say(f"{path} is missing: write it with `trapline lock` and the detection's name", to=errors)
         return 1
     check(present, path=path)
     before, after = pins(present), pins(resolved)

@@ -15,8 +15,9 @@ from trapline.cli.output import as_json, console, errors, print_json, print_prob
 from trapline.controller import Controller
 from trapline.deploy.plan import Action, Change, prune_problem
 from trapline.deploy.survey import files_before
-from trapline.errors import Problem, has_errors
+from trapline.errors import Problem, TraplineError, has_errors
 from trapline.options import Options
+from trapline.settings import FILE_NAME
 from trapline.source.worktree import read_directory
 
 SIGNS = {Action.CREATE: "+", Action.RETIRE: "-", Action.DISABLE: "-", Action.HOLD: "!"}
@@ -30,14 +31,17 @@ CHANGES = 3  # the exit code; 2 is wrong usage
 def plan(options: Options, path: Path | None, as_json: bool) -> None:
     """Show what the head of the repository would change, and why; or what the local checkout PATH would, once merged.
 
-    Changes nothing. The exit code is 0 where nothing would change, 3 where something would, and 1 where something
-    cannot be deployed as it is.
+    Changes nothing, and builds and tests nothing. The exit code is 0 where nothing would change, 3 where something
+    would, and 1 where something cannot be deployed, as far as that can be seen.
     """
     with progress("planning") as show, Controller(in_use(options), on_progress=show) as controller:
         reconciler = controller.reconciler()
         if path:
             root = reconciler.house.root
-            survey = reconciler.survey_of(read_directory(path.resolve(), root=root).beneath(root))
+            tree = read_directory(path.resolve(), root=root).beneath(root)
+            if FILE_NAME not in tree.files:
+                raise TraplineError(f"{path / root} has no {FILE_NAME}", remedy="name the root of the checkout")
+            survey = reconciler.survey_of(tree)
         else:
             survey = reconciler.survey(reconciler.look_up())
         changes = survey.plan(before=files_before(reconciler.house))

@@ -70,7 +70,9 @@ def _version(ledger: Ledger, identity: str, name: str, digest: str) -> Event:
         older = list(dropwhile(lambda version: live and version.deploy_digest != live.deploy_digest, versions))
         earlier = older[1:] if live else older
         if not earlier:
-            raise TraplineError(f"{name} has no earlier version", remedy=f"see `trapline history {name}`")
+            raise TraplineError(
+                f"{name} has no earlier version than the one that is live", remedy=f"see `trapline history {name}`"
+            )
         return earlier[0]
     found = [
         version

@@ -66,21 +66,21 @@ def status(home: Path, name: str | None, as_json: bool) -> None:
 
 
 def _row(standing: Status, live: Deployment | None, figures: Mapping[str, Any]) -> dict[str, Any]:
-    identity = standing.identity
+    identity, seen_to = standing.identity, figures["seen_to"].get(standing.identity)
     return {
         "name": standing.name,
         "identity": identity,
         "path": standing.path,
         "sync": standing.sync.value,
         "message": standing.message,
-        "health": _health(live.health_message if live else None),
+        "health": _health(live, seen_to),
         "health_message": live.health_message if live else "",
         "failing_since": live.failing_since if live else None,
         "revision": live.revision if live else standing.revision,
         "version": live.deploy_digest if live else None,
         "digest": live.build_digest if live else None,
         "deployed_at": live.deployed_at if live else None,
-        "seen_to": figures["seen_to"].get(identity),
+        "seen_to": seen_to,
         "matches": figures["matches"].get(identity, 0),
         "alerts": figures["alerts"].get(identity, 0),
         "failures": figures["failures"].get(identity, 0),
@@ -135,10 +135,10 @@ def _ago(at: datetime | None) -> str:
     return age(system_clock() - at) if at else "-"
 
 
-def _health(message: str | None) -> str:
-    if message is None:
+def _health(live: Deployment | None, seen_to: datetime | None) -> str:
+    if live is None or not (seen_to or live.health_message):
         return "-"
-    return "failing" if message else "healthy"
+    return "failing" if live.health_message else "healthy"
 
 
 def _figures(database: Database) -> dict[str, dict[str, Any]]:

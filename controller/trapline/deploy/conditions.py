@@ -30,7 +30,8 @@ def _sync(status: Status) -> Iterator[Condition]:
     synced = status.sync in (Sync.SYNCED, Sync.DISABLED, Sync.RETIRED)
     yield Condition("Synced", synced, status.sync.value, status.updated_at, status.message)
     if status.retry_at:
-        message = f"tried {status.attempts} times; again at {status.retry_at:%Y-%m-%d %H:%M:%S} UTC"
+        often = "once" if status.attempts == 1 else f"{status.attempts} times"
+        message = f"tried {often}; again at {status.retry_at:%Y-%m-%d %H:%M:%S} UTC"
         yield Condition("Retrying", True, "backing-off", status.updated_at, message)
 
 

@@ -85,7 +85,7 @@ def plan(
     `version_of` is None where the requirements are not locked yet; then something has certainly changed. What left the
     repository is held where it may not be retired unasked, and nobody confirmed it.
     """
-    changes = [_held(held, actual) for held in desired.held]
+    changes = list({change.identity: change for change in (_held(held, actual) for held in desired.held)}.values())
     for detection in desired.detections:
         lost = detection.identity in actual.pins and detection.identity not in desired.pinned
         if lost and detection.config.enabled:

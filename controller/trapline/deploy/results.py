@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from trapline.deploy.ledger import Sync
+from trapline.deploy.ledger import PROMOTIONS, Sync
 from trapline.deploy.memory import Memory
 from trapline.state.database import Database
 from trapline.state.schema import deployments, detections, events
@@ -26,6 +26,8 @@ MOST_EVENTS = 500
 _LONGEST_MESSAGE = 500
 _STALE_SECONDS = 3600.0
 _FAILURES = (Sync.STALLED.value, Sync.WAITING.value)
+_STANDING = (*PROMOTIONS, *_FAILURES, Sync.SYNCED.value, Sync.DISABLED.value, Sync.RETIRED.value)
+"""The events that say how a detection stands against git; what people decide by hand changes nothing of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,12 @@ class DeployResult:
     """Events that concern no detection but the repository, such as a forced push."""
     id: str = ""
 
+    failing: bool = False
+    """Whether any detection of the repository is not as git says, so that somebody, or some time, is needed."""
+
     @property
     def state(self) -> Literal["success", "failure"]:
-        """`failure` where any detection is in the end not as git says, and somebody, or some time, is needed."""
-        last = {result.identity: result.action for result in self.detections}
-        return "failure" if any(action in _FAILURES for action in last.values()) else "success"
+        return "failure" if self.failing else "success"
 
     def as_json(self) -> str:
         document: dict[str, Any] = {
@@ -102,8 +105,14 @@ def result_of_events(database: Database, *, after: int, until: int) -> DeployRes
         .where(events.c.id > after, events.c.id <= until)
         .order_by(events.c.id)
     )
+    # A commit is as good as all of it: what stalled before this batch, and still does, is part of its state.
+    said = sa.select(sa.func.max(events.c.id)).where(events.c.id <= until, events.c.kind.in_(_STANDING))
+    there = sa.exists().where(detections.c.identity == events.c.identity) | (events.c.id > after)
+    last = said.where(there).group_by(events.c.identity)
+    failing = sa.select(events.c.id).where(events.c.id.in_(last), events.c.kind.in_(_FAILURES)).limit(1)
     with database.reading() as connection:
         rows = connection.execute(query).all()
+        is_failing = connection.execute(failing).first() is not None
     if not rows:
         return None
     results = [_result(row, action=row.kind, at=row.at) for row in rows]
@@ -113,6 +122,7 @@ def result_of_events(database: Database, *, after: int, until: int) -> DeployRes
         at=rows[-1].at,
         detections=tuple(result for result in results if result.identity),
         repository=tuple(result for result in results if not result.identity),
+        failing=is_failing,
     )
 
 
@@ -126,7 +136,8 @@ def current_result(database: Database, *, revision: str, now: datetime) -> Deplo
     )
     with database.reading() as connection:
         rows = connection.execute(query).all()
-    return DeployResult(revision, now, tuple(_result(row, action=row.sync, at=row.updated_at) for row in rows))
+    results = tuple(_result(row, action=row.sync, at=row.updated_at) for row in rows)
+    return DeployResult(revision, now, results, failing=any(one.action in _FAILURES for one in results))
 
 
 def write_status_file(path: Path, result: DeployResult) -> None:

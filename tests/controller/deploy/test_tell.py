@@ -159,6 +159,17 @@ def test_what_happened_is_told_signed_and_once(house: House) -> None:
     }
 
 
+def test_what_stalled_before_and_still_does_is_part_of_the_state(house: House) -> None:
+    for name in ("d1", "d2"):
+        house.know(name, name)
+    with serving(answering(OK)) as server:
+        teller = house.webhook(server.url)
+        for identity, kind in (("d1", "stalled"), ("d2", "deployed"), ("d1", "suspended"), ("d1", "synced")):
+            house.happen(identity, kind)
+            assert teller.tell() is None
+    assert [body(request)["state"] for request in server.requests] == ["failure", "failure", "failure", "success"]
+
+
 def test_a_new_way_of_telling_begins_with_what_the_revision_in_force_has_brought(house: House) -> None:
     house.happen("long ago", revision="before")
     Memory(house.database).reached(REVISION, now=house.clock())
