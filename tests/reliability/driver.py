@@ -33,6 +33,7 @@ from trapline.deploy.memory import Memory
 from trapline.deploy.survey import Survey
 from trapline.options import Options
 from trapline.source.git import Mirror
+from trapline.state.database import Database
 from trapline.workers.container import Container
 from trapline.workers.docker import DockerBackend
 from trapline.workers.process import ProcessBackend
@@ -50,6 +51,7 @@ STEPS: dict[str, tuple[tuple[type, str], ...]] = {
     "collect": ((ProcessBackend, "remove"), (DockerBackend, "remove")),
     "unseal": ((Memory, "drop_seals"),),
     "rename": ((Path, "rename"),),  # by which clones, builds and removals come about
+    "transaction": ((Database, "transaction"),),
 }
 """What a reconcile is made of. Each is a place to be killed at, and so is its end: `fetch` and `after fetch`."""
 
@@ -108,7 +110,8 @@ def attempt(options: Options, order: Order, step: Board, error: Board) -> None:
 
     def mark(name: str) -> None:
         nonlocal left
-        step.write(name)
+        if not name.endswith("transaction"):  # which are everywhere, and tell of no step
+            step.write(name)
         with lock:
             left -= name == order.at
             if not left:

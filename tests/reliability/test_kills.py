@@ -150,10 +150,13 @@ class Pack:
 
 
 def somewhere(chance: Random, whole: float) -> dict[str, Any]:
-    """Where to kill: at any moment of a whole reconcile, or at the very beginning or end of one of its steps."""
-    if chance.random() < 0.5:
-        return {"after": chance.uniform(0, whole), "family": chance.random() < 0.5}
-    return {"at": chance.choice(["", "after "]) + chance.choice(list(STEPS)), "nth": chance.choice([1, 1, 2])}
+    """Where to kill: at any moment of a whole reconcile, at the edge of one of its steps, or between transactions."""
+    match chance.choice(["moment", "moment", "edge", "transaction"]):
+        case "edge":
+            return {"at": chance.choice(["", "after "]) + chance.choice(list(STEPS)), "nth": chance.choice([1, 1, 2])}
+        case "transaction":
+            return {"at": "transaction", "nth": chance.randint(1, 8)}
+    return {"after": chance.uniform(0, whole), "family": chance.random() < 0.5}
 
 
 def leftovers(home: Path) -> list[Path]:
@@ -205,6 +208,9 @@ def test_killed_anywhere_it_converges_at_the_next_start(
     hit = killed_at_random(reconcile, Pack(ground, chance, size=20), witness, chance, kills=100)
     assert len(hit & {"fetch", "read", "build", "smoke", "promote", "collect"}) >= 4
 
+    ground.detection("one_more")
+    ground.commit()
+    assert reconcile(at="rename").killed  # a build that is made, and not in its place yet
     assert leftovers(ground.home)
     for path in leftovers(ground.home):
         os.utime(path, (0, 0))
