@@ -59,7 +59,8 @@ class Engine:
             "--shutdown-timeout=1",
         ]
         with (self._root / "log").open("ab") as log:
-            self._process = subprocess.Popen(["dockerd", *flags], stdout=log, stderr=log)
+            # A network of its own: an engine without a bridge removes that of the machine's engine.
+            self._process = subprocess.Popen(["unshare", "--net", "dockerd", *flags], stdout=log, stderr=log)
         eventually(self._answers, why=(self._root / "log").read_text)
 
     def end(self, number: signal.Signals) -> None:

@@ -226,7 +226,8 @@ def test_two_folders_with_one_name_change_nothing(ground: Playground, controller
     ground.detection("two", MATCH_BAD + "  # another\n", folder="copy")
     ground.commit()
     report = controller.reconcile()
-    assert sum(outcome.action == "stalled" for outcome in report.outcomes) == 2
+    assert actions(report) == {"one": "unchanged", "two": "stalled", "three": "unchanged"}
+    assert {problem.path.rpartition("/")[0] for problem in report.problems} == {"detections/two", "detections/copy"}
     assert live(controller) == good
 
 
