@@ -18,7 +18,6 @@ from trapline.deploy.ledger import PROMOTIONS
 from trapline.deploy.plan import Version, version
 from trapline.detection.model import Detection
 from trapline.source.git import Mirror
-from trapline.state.schema import builds, deployments, events
 from trapline.workers import layout
 from trapline.workers.docker import SCOPE, DockerBackend
 from trapline.workers.interface import Backend, BuildDigest
@@ -27,8 +26,14 @@ from trapline.workers.process import ProcessBackend
 _RUNTIME = {entry.path: entry.read() for entry in layout.runtime()}
 
 
-def _version(row: Mapping[str, Any]) -> Version:
+def _version(row: sqlite3.Row) -> Version:
     return Version(row["build_digest"], row["deploy_digest"])
+
+
+def _rows(database: sqlite3.Connection, table: str) -> list[sqlite3.Row]:
+    """All rows in the order in which they were written; none where a kill came before there was such a table."""
+    there = database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [table]).fetchone()
+    return database.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall() if there else []
 
 
 class Witness(ABC):
@@ -40,30 +45,33 @@ class Witness(ABC):
 
     def deployed(self) -> Mapping[str, Version]:
         """What is live, without any proof: for a look while something runs."""
-        return {row["identity"]: _version(row) for row in self.ground.rows(deployments)}
+        with closing(self._database()) as database:
+            return {row["identity"]: _version(row) for row in _rows(database, "deployments")}
 
     def live(self) -> Mapping[str, Version]:
         """What is live, after proof that each deployment is whole, sealed, and an enabled version of its revision.
 
         For a look while nothing runs, or nothing is left to do.
         """
-        home = self.ground.home
-        if not (home / "trapline.db").exists():
-            return {}
-        with closing(sqlite3.connect(home / "trapline.db")) as connection:
-            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        live, sealed = self.ground.rows(deployments), self.ground.rows(builds)
-        seals = {row["digest"]: row["seal"] for row in sealed}
-        promoted = [row for row in self.ground.rows(events, "id") if row["kind"] in PROMOTIONS]
-        last = {row["identity"]: _version(row) for row in promoted}
+        with closing(self._database()) as database:
+            assert [*map(tuple, database.execute("PRAGMA integrity_check"))] == [("ok",)]
+            live, events = _rows(database, "deployments"), _rows(database, "events")
+            seals = {row["digest"]: row["seal"] for row in _rows(database, "builds")}
+        promoted = {row["identity"]: _version(row) for row in events if row["kind"] in PROMOTIONS}  # the last ones
         built = self.backend.built() if live else {}
         for row in live:
             name, digest, asked = row["name"], row["build_digest"], self.asked_for(row["revision"])
             assert built[digest] == seals[digest], f"{name} is not as it was sealed"
-            assert _version(row) == last[row["identity"]], f"{name} was never promoted as it is"
+            assert _version(row) == promoted[row["identity"]], f"{name} was never promoted as it is"
             assert _version(row) == asked[row["identity"]], f"{name} was never in git as it is"
             self.prove_whole(self.enabled(row["revision"])[row["identity"]], digest)
         return {row["identity"]: _version(row) for row in live}
+
+    def _database(self) -> sqlite3.Connection:
+        file = self.ground.home / "trapline.db"
+        database = sqlite3.connect(file if file.exists() else ":memory:")
+        database.row_factory = sqlite3.Row
+        return database
 
     @cached_property
     @abstractmethod
