@@ -27,7 +27,7 @@ class Remote:
 
     def __init__(self, repository: Path) -> None:
         self.allowed: int | None = None
-        self.hanging = 0
+        self.hung = 0  # connections so far
         remote = self
 
         class Handler(BaseRequestHandler):
@@ -57,11 +57,10 @@ class Remote:
 
     def _hang(self, connection: socket.socket) -> None:
         """Says nothing more until the other side has had enough."""
-        self.hanging += 1
+        self.hung += 1
         with suppress(OSError):
             while connection.recv(4096):
                 pass
-        self.hanging -= 1
 
     def close(self) -> None:
         self._server.shutdown()
@@ -93,11 +92,11 @@ def test_everything_runs_on_while_the_remote_hangs(ground: Playground, remote: R
         ground.write("detections/one/large.bin", os.urandom(10 * MIDWAY).hex())
         ground.detection("one", f"{MATCH_BAD}  # changed\n")
         revision = ground.commit()
-        eventually(lambda: remote.hanging)
+        eventually(lambda: remote.hung)
         ground.records(1)
         ground.at(2)
         eventually(lambda: len(ground.said) == 1)
-        assert remote.hanging  # all the while
+        assert remote.hung == 1  # all that was while one look at the repository hung
         eventually(lambda: "did not answer within 6 s" in controller.memory.source().error)
         command = [*TRAPLINE, "status", "--home", str(ground.home)]
         status = subprocess.run(command, capture_output=True, text=True, env=environment())
