@@ -45,7 +45,7 @@ class Remote:
     def answer(self, connection: socket.socket) -> None:
         where = [f"--base-path={self._repository.parent}", "--export-all", "--inetd"]
         left = self.allowed
-        with subprocess.Popen(["git", "daemon", *where], stdin=connection, stdout=subprocess.PIPE) as daemon:
+        with subprocess.Popen(["git", "daemon", *where], stdin=connection.fileno(), stdout=subprocess.PIPE) as daemon:
             assert daemon.stdout
             with suppress(ConnectionError):
                 while piece := os.read(daemon.stdout.fileno(), 4096 if left is None else min(left, 4096)):

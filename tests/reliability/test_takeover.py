@@ -164,8 +164,13 @@ def test_no_step_is_begun_once_the_lease_has_passed(ground: Playground, monkeypa
     """Whichever thread of a leader that slept wakes first."""
     ground.settings(schedule={"start": NOON, "every": "1s", "poll": "1s"})
     ground.commit()
-    controller, begun = ground.controller(), []
-    monkeypatch.setattr(controller, "tick", lambda: begun.append(ground.now) or TickReport())
+    controller, begun = ground.controller(), list[datetime]()
+
+    def tick() -> TickReport:
+        begun.append(ground.now)
+        return TickReport()
+
+    monkeypatch.setattr(controller, "tick", tick)
     with serving(controller, now=lambda: ground.now):
         eventually(lambda: controller.settings() and len(begun) > 2)
         with closing(sqlite3.connect(ground.home / "trapline.db", isolation_level=None)) as another:
