@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,15 @@ class Playground:
             rows = [dict(row) for row in connection.execute(query).mappings()]
         database.close()
         return rows
+
+
+def eventually(condition: Callable[[], Any], *, within: float = 60, why: Callable[[], str] = str) -> Any:
+    """Waits for something that somebody else does, and returns what came of it. Where nothing does, `why` may tell."""
+    deadline = time.monotonic() + within
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"it did not happen within {within:g} s\n{why()}"
+        time.sleep(0.05)
+    return value
 
 
 def actions(report: Report) -> dict[str, str]:

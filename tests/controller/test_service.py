@@ -14,19 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.playground import Playground
+from tests.playground import Playground, eventually
 from trapline.controller import Controller
 from trapline.service import Service, Serving
 
 SECRET = b"the secret of the hooks"
-
-
-def eventually(condition: Callable[[], Any], *, within: float = 30) -> Any:
-    deadline = time.monotonic() + within
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return value
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.e2e.conftest import TRAPLINE, environment
-from tests.playground import NOON, Playground
+from tests.playground import NOON, Playground, eventually
 from trapline.state.schema import alerts, deliveries
 
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdGVzdHM="
@@ -51,15 +51,6 @@ def receiver() -> Iterator[Receiver]:
     yield receiver
     receiver.server.shutdown()
     receiver.server.server_close()
-
-
-def eventually(condition: Callable[[], Any], *, within: float = 60) -> Any:
-    """Waits for something that another process does."""
-    deadline = time.monotonic() + within
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
-    return value
 
 
 @contextmanager

@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import TRAPLINE, environment
-from tests.e2e.test_controller import ended, eventually, once
-from tests.playground import MATCH_BAD, Playground
+from tests.e2e.test_controller import ended, once
+from tests.playground import MATCH_BAD, Playground, eventually
 from trapline.deploy.ledger import Ledger
 from trapline.state.database import Database
 

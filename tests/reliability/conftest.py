@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -56,15 +55,6 @@ def said(reconcile: Callable[[], Report]) -> list[str]:
 def environment(**more: str) -> dict[str, str]:
     """The environment without this machine's TRAPLINE_* settings."""
     return {name: value for name, value in os.environ.items() if not name.startswith("TRAPLINE_")} | more
-
-
-def eventually(condition: Callable[[], Any], *, within: float = 60, why: Callable[[], str] = str) -> Any:
-    """Waits for something that somebody else does, and returns what came of it. Where nothing does, `why` may tell."""
-    deadline = time.monotonic() + within
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"it did not happen within {within:g} s\n{why()}"
-        time.sleep(0.05)
-    return value
 
 
 @contextmanager

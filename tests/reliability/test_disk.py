@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.playground import MATCH_BAD, NOON, Playground, column
-from tests.reliability.conftest import KEYED, eventually, require, said, serving
+from tests.playground import MATCH_BAD, NOON, Playground, column, eventually
+from tests.reliability.conftest import KEYED, require, said, serving
 from tests.reliability.witness import ProcessWitness
 from trapline.errors import TraplineError
 from trapline.state.schema import alerts

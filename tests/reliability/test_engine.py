@@ -17,8 +17,8 @@ from pathlib import Path
 import docker
 import pytest
 
-from tests.playground import Playground, column
-from tests.reliability.conftest import KEYED, eventually, require, said
+from tests.playground import Playground, column, eventually
+from tests.reliability.conftest import KEYED, require, said
 from tests.reliability.witness import DockerWitness
 from trapline.controller import Controller
 from trapline.errors import TraplineError

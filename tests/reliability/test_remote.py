@@ -13,8 +13,8 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import pytest
 
-from tests.playground import MATCH_BAD, NOON, Playground
-from tests.reliability.conftest import TRAPLINE, environment, eventually, serving
+from tests.playground import MATCH_BAD, NOON, Playground, eventually
+from tests.reliability.conftest import TRAPLINE, environment, serving
 from tests.reliability.witness import ProcessWitness
 from trapline.controller import Controller
 from trapline.options import Options

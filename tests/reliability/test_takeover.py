@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.playground import NOON, Playground, column
-from tests.reliability.conftest import KEYED, TRAPLINE, ending, environment, eventually, serving
+from tests.playground import NOON, Playground, column, eventually
+from tests.reliability.conftest import KEYED, TRAPLINE, ending, environment, serving
 from trapline.run.tick import TickReport
 from trapline.state.schema import alerts, deliveries, leases, matches, scans
 
