@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 from docker.errors import ImageNotFound
 
-from trapline.workers.docker import connect
+from trapline.workers.backends.docker import connect
 from trapline.workers.interface import BackendUnavailable
 
 BASE_IMAGE = os.environ.get("TRAPLINE_BASE_IMAGE") or "trapline-base:bookworm"

@@ -94,6 +94,10 @@ def _limit(limits: dict[str, Any], log: Log) -> None:
             resource.setrlimit(getattr(resource, name), (value, value))
         except (ValueError, OSError):
             continue  # a stricter limit holds already, or this system does not know the limit
+    if limits["user"] is not None:  # the last thing that takes a privilege, and the end of all of them
+        os.setgroups([])
+        os.setgid(limits["user"])
+        os.setuid(limits["user"])
 
 
 def _load(root: Path, rule: dict[str, str], pipe: Pipe, log: Log) -> Rule | None:

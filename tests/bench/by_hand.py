@@ -16,8 +16,8 @@ import docker
 
 from tests.bench.ground import BASE_IMAGE
 from tests.bench.measure import Skipped
-from trapline.workers import layout
-from trapline.workers.docker import SCOPE
+from trapline.workers.backends import layout
+from trapline.workers.backends.docker import SCOPE
 
 _DOCKERFILE = """\
 FROM {base}

@@ -22,8 +22,8 @@ from trapline.query.duckdb import DuckDBEngine
 from trapline.query.engine import ScanRequest
 from trapline.settings import TableSettings
 from trapline.window import Window
+from trapline.workers.backends.process import ProcessBackend
 from trapline.workers.interface import Build, BuildDigest, Limits, Rule, Worker
-from trapline.workers.process import ProcessBackend
 
 COUNT = 200_000
 _CHUNK = 20_000

@@ -34,9 +34,9 @@ from trapline.deploy.survey import Survey
 from trapline.options import Options
 from trapline.source.git import Mirror
 from trapline.state.database import Database
-from trapline.workers.container import Container
-from trapline.workers.docker import DockerBackend
-from trapline.workers.process import ProcessBackend
+from trapline.workers.backends.container import Container
+from trapline.workers.backends.docker import DockerBackend
+from trapline.workers.backends.process import ProcessBackend
 
 STEPS: dict[str, tuple[tuple[type, str], ...]] = {
     "fetch": ((Mirror, "fetch"),),

@@ -18,10 +18,10 @@ from trapline.deploy.ledger import PROMOTIONS
 from trapline.deploy.plan import Version, version
 from trapline.detection.model import Detection
 from trapline.source.git import Mirror
-from trapline.workers import layout
-from trapline.workers.docker import SCOPE, DockerBackend
+from trapline.workers.backends import layout
+from trapline.workers.backends.docker import SCOPE, DockerBackend
+from trapline.workers.backends.process import ProcessBackend
 from trapline.workers.interface import Backend, BuildDigest
-from trapline.workers.process import ProcessBackend
 
 _RUNTIME = {entry.path: entry.read() for entry in layout.runtime()}
 

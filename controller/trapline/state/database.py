@@ -14,7 +14,7 @@ from trapline.state.schema import meta, metadata
 
 
 def add_what_is_missing(connection: sa.Connection) -> None:
-    """New tables, and new columns of text, empty where they cannot be null: all that most versions bring."""
+    """New tables, indexes and columns of text, empty where they cannot be null: all that most versions bring."""
     metadata.create_all(connection)
     for table in metadata.sorted_tables:
         known = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
@@ -23,10 +23,16 @@ def add_what_is_missing(connection: sa.Connection) -> None:
                 name, type_ = column.name, column.type.compile(connection.dialect)
                 default = "" if column.nullable else " NOT NULL DEFAULT ''"
                 connection.exec_driver_sql(f'ALTER TABLE {table.name} ADD COLUMN "{name}" {type_}{default}')
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
 
 
 # One entry per schema version, in order; entry N brings version N to N + 1. Entries are never changed once released.
-MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (metadata.create_all, add_what_is_missing)
+MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (
+    metadata.create_all,
+    add_what_is_missing,
+    add_what_is_missing,
+)
 
 
 class StateError(TraplineError):

@@ -66,6 +66,7 @@ deployments = Table(
     Column("deployed_at", UTCDateTime, nullable=False),
     Column("failing_since", UTCDateTime, nullable=True),  # health: None while runs succeed
     Column("health_message", sa.Text, nullable=False, default=""),
+    Column("strikes", sa.Integer, nullable=True),  # windows in a row that this version could not get through
 )
 
 # What happened, for people: deployed, reconfigured, retired, stalled, ...
@@ -88,7 +89,7 @@ overrides = Table(
     "overrides",
     metadata,
     Column("identity", sa.String, primary_key=True),
-    Column("kind", sa.String, primary_key=True),  # pinned, suspended
+    Column("kind", sa.String, primary_key=True),  # pinned, suspended, quarantined
     Column("revision", sa.String, nullable=False, default=""),  # pinned: the version is this path at this revision
     Column("path", sa.String, nullable=False, default=""),
     Column("deploy_digest", sa.String, nullable=False, default=""),
@@ -213,19 +214,40 @@ deliveries = Table(
     Index("deliveries_due", "state", "destination", "next_attempt_at"),
 )
 
-# Records on which a rule failed: kept with the exception until they are replayed.
+# What a rule failed on, set aside until a replay settles it: with the reason, and the record where it was one.
 failures = Table(
     "failures",
     metadata,
-    Column("id", sa.String, primary_key=True),
+    Column("id", sa.String, primary_key=True),  # a digest of (detection, table, record or window, function)
     Column("identity", sa.String, nullable=False, index=True),
     Column("table_name", sa.String, nullable=False),
+    Column("revision", sa.String, nullable=False, default=""),
     Column("build_digest", sa.String, nullable=False),
+    Column("deploy_digest", sa.String, nullable=False, default=""),  # the version that failed on it last
+    Column("outcome", sa.String, nullable=False, default=""),  # raised, or the limit that it exceeded
     Column("function", sa.String, nullable=False),
     Column("error", sa.Text, nullable=False),
     Column("file", sa.String, nullable=False),
     Column("line", sa.Integer, nullable=False),
     Column("event_at", UTCDateTime, nullable=False),
+    Column("window_start", UTCDateTime, nullable=True),
+    Column("window_end", UTCDateTime, nullable=True),
     Column("failed_at", UTCDateTime, nullable=False),
-    Column("record", sa.JSON, nullable=True),
+    Column("settled_at", UTCDateTime, nullable=True),  # when a version got through it
+    Column("record", sa.JSON, nullable=True),  # for people; None where a whole window failed
+    Column("record_key", sa.String, nullable=False, default=""),  # what its matches are identified by
+    Column("payload", sa.LargeBinary, nullable=True),  # the record with its types, as one Arrow batch
+    Index("failures_open", "identity", "settled_at"),
+)
+
+# What a rule printed, newest kept; bounded for each detection.
+logs = Table(
+    "logs",
+    metadata,
+    Column("id", sa.Integer, primary_key=True),
+    Column("identity", sa.String, nullable=False, index=True),
+    Column("at", UTCDateTime, nullable=False),
+    Column("build_digest", sa.String, nullable=False),
+    Column("source", sa.String, nullable=False),  # where it ran: a table and window, or its own tests
+    Column("text", sa.Text, nullable=False),
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from trapline.errors import TraplineError
-from trapline.workers.docker import DockerBackend
+from trapline.workers.backends.docker import DockerBackend
+from trapline.workers.backends.process import ProcessBackend
 from trapline.workers.interface import Backend, BackendUnavailable
-from trapline.workers.process import ProcessBackend
 
 BACKENDS = ("auto", "docker", "process")
 

@@ -18,11 +18,19 @@ Seal = NewType("Seal", str)
 
 
 class WorkerError(TraplineError):
-    """A worker could not do its job as a whole. `outcome` is one of the names in docs/explanation/sandbox.md."""
+    """A worker could not do its job as a whole. `outcome` is one of the names in docs/reference/limits.md.
 
-    def __init__(self, outcome: str, message: str, *, remedy: str = "") -> None:
+    `file` and `line` say where in the detection's own files it was, where that is known; `log` is what it printed.
+    """
+
+    def __init__(
+        self, outcome: str, message: str, *, remedy: str = "", file: str = "", line: int = 0, log: str = ""
+    ) -> None:
         super().__init__(message, remedy=remedy)
         self.outcome = outcome
+        self.file = file
+        self.line = line
+        self.log = log
 
 
 class BackendUnavailable(TraplineError):
@@ -31,15 +39,17 @@ class BackendUnavailable(TraplineError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one worker may use."""
+    """What one worker may use; what happens beyond each is in docs/reference/limits.md."""
 
     memory_bytes: int = 512 * 1024 * 1024
     batch_seconds: float = 60.0
+    record_seconds: float = 5.0
     start_seconds: float = 30.0
     pids: int = 64
     cpus: float = 1.0
     reply_bytes: int = 64 * 1024 * 1024
     log_bytes: int = 64 * 1024
+    matches: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +90,10 @@ class MatchReply:
 
 @dataclass(frozen=True, slots=True)
 class FailureReply:
-    """An exception in the rule: in `function`, at `line` of the detection's own file `file` (0 where unknown).
+    """A record on which the rule failed: in `function`, at `line` of the detection's own file `file` (0 where unknown).
 
-    `row` is None where the exception concerns no single record. A failure outside `detect` loses only that function's
-    answer: the match itself is reported.
+    `row` is None where it concerns no single record. A failure outside `detect` loses only that function's answer: the
+    match itself is reported. `outcome` is `raised`, or the limit that the record exceeded.
     """
 
     row: int | None
@@ -91,6 +101,7 @@ class FailureReply:
     error: str
     file: str
     line: int
+    outcome: str = "raised"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +118,11 @@ class Worker(Protocol):
 
     @property
     def alive(self) -> bool: ...
+
+    @property
+    def memory_bytes(self) -> int:
+        """How much memory it said it used after its last batch; only its limit can be relied on."""
+        ...
 
     def run(self, batch: pa.RecordBatch) -> BatchReply:
         """Runs the rule over one batch. Raises WorkerError, after which the worker is dead."""
@@ -151,4 +167,8 @@ class Backend(Protocol):
 
     def remove(self, digests: Iterable[BuildDigest]) -> None:
         """Removes builds, ours only; those that are gone already are no error."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of what the backend itself holds; its workers have ended by then. Safe to call twice."""
         ...

@@ -24,13 +24,16 @@ _PLACE = re.compile(r'File "[^"\n]*/detection/([^"\n]+)", line (\d+)')
 class SandboxWorker:
     """A worker at the other end of a channel. Not thread-safe; after a WorkerError it is dead."""
 
-    def __init__(self, channel: Channel, rule: Rule, limits: Limits, *, rlimits: Mapping[str, int]) -> None:
+    def __init__(
+        self, channel: Channel, rule: Rule, limits: Limits, *, rlimits: Mapping[str, int], user: int | None = None
+    ) -> None:
+        """`rlimits` are what the worker sets for itself before it loads the rule; then it becomes the user `user`."""
         self._channel, self._rule, self._limits = channel, rule, limits
         self._seq = 0
         self._alive = True
-        """The functions that the script defines."""
+        self.memory_bytes = 0
         try:
-            self._handshake(rlimits)
+            self._handshake(rlimits, user)
         except BaseException:
             self.close()
             raise
@@ -57,13 +60,14 @@ class SandboxWorker:
         self._alive = False
         self._channel.close()
 
-    def _handshake(self, rlimits: Mapping[str, int]) -> None:
+    def _handshake(self, rlimits: Mapping[str, int], user: int | None) -> None:
         limits = self._limits
         start = {
             "type": "start",
             "rule": {"script": self._rule.script, "mode": self._rule.mode},
             "limits": {
                 "rlimits": dict(rlimits),
+                "user": user,
                 "batch_seconds": limits.batch_seconds,
                 "reply_bytes": limits.reply_bytes,
                 "log_bytes": limits.log_bytes,

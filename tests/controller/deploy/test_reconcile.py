@@ -18,8 +18,8 @@ from trapline.settings import SettingsError
 from trapline.source.tree import SourceError
 from trapline.source.verify import Trust
 from trapline.state.schema import detections, events
+from trapline.workers.backends.process import ProcessBackend
 from trapline.workers.interface import WorkerError
-from trapline.workers.process import ProcessBackend
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import docker
 import pyarrow as pa
 import pytest
 
-from trapline.workers.docker import SCOPE, DockerBackend
+from trapline.workers.backends.docker import SCOPE, DockerBackend
+from trapline.workers.backends.process import ProcessBackend
 from trapline.workers.interface import Backend, BatchReply, Build, BuildDigest, Limits, Rule, Worker
-from trapline.workers.process import ProcessBackend
 
 
 @pytest.fixture(scope="session")

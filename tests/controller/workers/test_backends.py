@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from trapline.errors import TraplineError
+from trapline.workers.backends.layout import runtime_digest
 from trapline.workers.interface import (
     Backend,
     BatchReply,
@@ -23,7 +24,6 @@ from trapline.workers.interface import (
     Worker,
     WorkerError,
 )
-from trapline.workers.layout import runtime_digest
 
 BATCH = pa.RecordBatch.from_pydict({"n": [0, 1, 2, 3]})
 Run = Callable[..., BatchReply]

@@ -17,8 +17,8 @@ import docker
 import pyarrow as pa
 import pytest
 
-from trapline.workers import docker as docker_module
-from trapline.workers.docker import DETECTION, DIGEST, SCOPE, DockerBackend
+from trapline.workers.backends import docker as docker_module
+from trapline.workers.backends.docker import DETECTION, DIGEST, SCOPE, DockerBackend
 from trapline.workers.interface import BackendUnavailable, Build, Limits, Rule, Seal, WorkerError
 
 pytestmark = pytest.mark.docker
@@ -28,7 +28,7 @@ BuildOf = Callable[..., Build]
 BUILD = """
 import sys
 from pathlib import Path
-from trapline.workers.docker import DockerBackend
+from trapline.workers.backends.docker import DockerBackend
 from trapline.workers.interface import Build, BuildDigest
 
 base, scope, packages = sys.argv[1:]

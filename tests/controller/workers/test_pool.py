@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from trapline.workers.backends.process import ProcessBackend
 from trapline.workers.interface import BatchReply, Build, BuildDigest, Limits, Rule, WorkerError
 from trapline.workers.pool import Pool
-from trapline.workers.process import ProcessBackend
 
 RULE, LIMITS = Rule("demo", "detect.py", "record"), Limits()
 A, B, C = (BuildDigest(name) for name in "abc")

@@ -15,9 +15,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from trapline.workers import process
+from trapline.workers.backends import process
+from trapline.workers.backends.process import ProcessBackend
 from trapline.workers.interface import Build, BuildDigest, Limits, Rule, Worker, WorkerError
-from trapline.workers.process import ProcessBackend
 
 BATCH = pa.RecordBatch.from_pydict({"n": [1]})
 BuildOf = Callable[..., Build]
@@ -25,7 +25,7 @@ BUILD = """
 import sys
 from pathlib import Path
 from trapline.workers.interface import Build, BuildDigest
-from trapline.workers.process import ProcessBackend
+from trapline.workers.backends.process import ProcessBackend
 
 files = {name: (b"def detect(r): ...", False) for name in ("detect.py", "detection.py")}
 build = Build(BuildDigest("1" * 40), "demo", files, Path(sys.argv[2]))

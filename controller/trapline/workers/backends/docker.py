@@ -24,8 +24,8 @@ import docker
 from docker.errors import APIError, BuildError, ContainerError, DockerException, ImageNotFound
 from docker.types import LogConfig, Ulimit
 
-from trapline.workers import layout
-from trapline.workers.container import Container
+from trapline.workers.backends import layout
+from trapline.workers.backends.container import Container
 from trapline.workers.interface import BackendUnavailable, Build, BuildDigest, Limits, Rule, Seal, WorkerError
 from trapline.workers.worker import SandboxWorker
 
@@ -134,6 +134,10 @@ class DockerBackend:
                 if self._seal(digest):
                     self._client.images.remove(self._tag(digest), force=True)
         self._sweep()  # what a running worker kept the engine from removing earlier
+
+    def close(self) -> None:
+        """Ends the connection to the engine."""
+        self._client.close()
 
     def _seal(self, digest: BuildDigest) -> Seal | None:
         """The id of the image of a build; None where there is none, or something else bears its tag."""

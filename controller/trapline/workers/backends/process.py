@@ -18,7 +18,8 @@ from itertools import chain
 from pathlib import Path
 
 from trapline.fingerprint import fingerprint
-from trapline.workers import channel, layout
+from trapline.workers import channel
+from trapline.workers.backends import layout
 from trapline.workers.channel import Death
 from trapline.workers.interface import BackendUnavailable, Build, BuildDigest, Limits, Rule, Seal, WorkerError
 from trapline.workers.worker import SandboxWorker
@@ -110,6 +111,9 @@ class ProcessBackend:
                 (self._home / digest).rename(doomed)  # gone at once for `built`, whatever becomes of the rest
             shutil.rmtree(doomed, ignore_errors=True)
         self._sweep()
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def _temporary(self) -> Path:
         return self._home / f"{_TEMPORARY}{uuid.uuid4().hex}"
