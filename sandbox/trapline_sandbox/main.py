@@ -15,7 +15,8 @@ from typing import Any
 
 from trapline_sandbox.columns import Fields
 from trapline_sandbox.frames import Frame, FrameError, Pipe
-from trapline_sandbox.rule import OUT_OF_MEMORY, Rule, RuleError
+from trapline_sandbox.rule import OUT_OF_MEMORY, Rule, RuleError, TooMuch
+from trapline_sandbox.watch import Watch
 
 
 class Log(io.TextIOBase):
@@ -63,10 +64,12 @@ def _work(root: Path, pipe: Pipe, log: Log) -> None:
     if start is None:
         return
     _limit(start.header["limits"], log)
-    rule = _load(root, start.header["rule"], pipe, log)
+    limits = start.header["limits"]
+    watch = Watch(limits["record_seconds"], limits["batch_seconds"])
+    rule = _load(root, start.header["rule"], watch, pipe, log)
     if rule is not None:
         gc.freeze()  # the runtime and the rule live as long as the worker: no collection need look at them
-        _serve(pipe, rule, log, start.header["limits"])
+        _serve(pipe, rule, log, limits)
 
 
 def _private_pipe() -> Pipe:
@@ -100,13 +103,13 @@ def _limit(limits: dict[str, Any], log: Log) -> None:
         os.setuid(limits["user"])
 
 
-def _load(root: Path, rule: dict[str, str], pipe: Pipe, log: Log) -> Rule | None:
+def _load(root: Path, rule: dict[str, str], watch: Watch, pipe: Pipe, log: Log) -> Rule | None:
     # Behind the standard library, so that nothing in them can stand in for a part of it or of this runtime.
     sys.path += [str(root / "requirements"), str(root / "detection")]
     try:
-        loaded = Rule(root / "detection", rule["script"], rule["mode"])
+        loaded = Rule(root / "detection", rule["script"], rule["mode"], watch=watch)
     except RuleError as error:
-        pipe.write({"type": "error", **error.reply, "log": log.take()})
+        pipe.write({"type": "error", "outcome": "import", **error.reply, "log": log.take()})
         return None
     pipe.write({"type": "ready", "python": platform.python_version(), "functions": sorted(loaded.functions)})
     return loaded
@@ -114,25 +117,40 @@ def _load(root: Path, rule: dict[str, str], pipe: Pipe, log: Log) -> Rule | None
 
 def _serve(pipe: Pipe, rule: Rule, log: Log, limits: dict[str, Any]) -> None:
     while (frame := pipe.read()) is not None:
-        # Ends a rule that hangs even where no host is left to do it, and says on stderr where it hung.
-        faulthandler.dump_traceback_later(limits["batch_seconds"], exit=True, file=2)
-        reply = _answer(frame, rule)
-        faulthandler.cancel_dump_traceback_later()
+        try:
+            reply = _answer(frame, rule, limits)
+        except TooMuch as error:
+            _refuse(pipe, error.outcome, str(error), log)
+            return
         reply["log"] = log.take()
         try:
             pipe.write(reply, limit=limits["reply_bytes"])
         except FrameError as error:
-            pipe.write({"type": "error", "error": str(error), "file": "", "line": 0, "log": reply["log"]})
+            _refuse(pipe, "output", str(error), log)
             return
         del frame, reply
         gc.collect()  # columns refer to each other in circles: without this, batches would pile up
 
 
-def _answer(frame: Frame, rule: Rule) -> dict[str, Any]:
-    verdicts = rule.run(Fields(frame.header["batch"], frame.buffers))
+def _answer(frame: Frame, rule: Rule, limits: dict[str, Any]) -> dict[str, Any]:
+    fields = Fields(frame.header["batch"], frame.buffers)
+    verdicts = rule.run(fields, max_matches=limits["matches"], max_failures=limits["failures"])
     return {
         "type": "result",
         "seq": frame.header["seq"],
         "matches": verdicts.matches,
         "failures": verdicts.failures,
+        "memory": _memory(),
     }
+
+
+def _refuse(pipe: Pipe, outcome: str, error: str, log: Log) -> None:
+    pipe.write({"type": "error", "outcome": outcome, "error": error, "file": "", "line": 0, "log": log.take()})
+
+
+def _memory() -> int:
+    """The memory that this process uses now, in bytes; on systems that do not tell, the most that it ever used."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS, where it is in bytes

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from json import dumps
+from operator import length_hint
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
 from trapline_sandbox.columns import Fields
 from trapline_sandbox.record import Record, clean, each_record, jsonable, records
+from trapline_sandbox.watch import RecordTimeout, Watch
 
 TITLE_LIMIT = 1_000
 PROSE_LIMIT = 20_000
@@ -31,23 +33,44 @@ class RuleError(Exception):
         self.reply = {"error": error, "file": file, "line": line}
 
 
+class TooMuch(BaseException):
+    """The rule said more than it may; `outcome` names the limit."""
+
+    def __init__(self, outcome: str, error: str) -> None:
+        super().__init__(error)
+        self.outcome = outcome
+
+
 class Unsuitable(Exception):
     """A function of the script answered something that is no answer."""
 
 
 @dataclass(slots=True)
 class Verdicts:
-    """What a rule said about one batch, as plain JSON values."""
+    """What a rule said about one batch, as plain JSON values. Raises TooMuch where that is more than it may."""
 
+    max_matches: int
+    max_failures: int
     matches: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
+
+    def match(self, match: dict[str, Any]) -> None:
+        if len(self.matches) == self.max_matches:
+            raise TooMuch("matches", f"it matches more than {self.max_matches} times in one batch")
+        self.matches.append(match)
+
+    def fail(self, failure: dict[str, Any]) -> None:
+        if len(self.failures) == self.max_failures:
+            raise TooMuch("failures", f"it fails on more than {self.max_failures} records of one batch")
+        self.failures.append(failure)
 
 
 class Rule:
     """A loaded script. Whatever it raises becomes a failure; only running out of memory ends the worker."""
 
-    def __init__(self, folder: Path, script: str, mode: str) -> None:
+    def __init__(self, folder: Path, script: str, mode: str, *, watch: Watch) -> None:
         self._folder = f"{folder}{os.sep}"
+        self._watch = watch
         module = self._load(folder / script)
         names = ("detect", *_ANSWERS)
         self.functions = {name: call for name in names if callable(call := getattr(module, name, None))}
@@ -56,9 +79,9 @@ class Rule:
         self._detect = self.functions["detect"]
         self._run = {"record": self._run_records, "batch": self._run_batch}[mode]
 
-    def run(self, fields: Fields) -> Verdicts:
-        """Runs `detect` over a batch, and the optional functions over its matches."""
-        verdicts = Verdicts()
+    def run(self, fields: Fields, *, max_matches: int, max_failures: int) -> Verdicts:
+        """Runs `detect` over a batch, and the optional functions over its matches. Raises TooMuch."""
+        verdicts = Verdicts(max_matches, max_failures)
         self._run(fields, verdicts)
         return verdicts
 
@@ -78,30 +101,35 @@ class Rule:
 
     def _run_records(self, fields: Fields, verdicts: Verdicts) -> None:
         detect = self._detect
-        for row, record in enumerate(each_record(fields)):
-            try:
-                verdict = detect(record)
-                if not verdict:
+        rows = iter(range(fields.length))
+        with self._watch.over(lambda: -length_hint(rows)):  # what is left of the rows tells where the rule is
+            for row, record in zip(rows, each_record(fields), strict=True):
+                try:
+                    verdict = detect(record)
+                    if not verdict:
+                        continue
+                    _check_verdict(verdict)
+                except BaseException as error:
+                    self._fail(verdicts, row, "detect", error)
                     continue
-                _check_verdict(verdict)
-            except BaseException as error:
-                self._fail(verdicts, row, "detect", error)
-                continue
-            self._match(verdicts, row, record, {}, {})
+                self._match(verdicts, row, record, {}, {})
 
     # All records of a batch at once
 
     def _run_batch(self, fields: Fields, verdicts: Verdicts) -> None:
         batch = records(fields, range(fields.length))
-        try:
-            found = self._detect(list(batch))
-            if found is None:
-                return
-            _check_iterable(found)
-            for yielded in found:
-                self._take(fields, yielded, verdicts)
-        except BaseException as error:
-            self._fail(verdicts, None, "detect", error)
+        with self._watch.over(None):
+            try:
+                found = self._detect(list(batch))
+                if found is None:
+                    return
+                _check_iterable(found)
+                for yielded in found:
+                    self._take(fields, yielded, verdicts)
+            except TooMuch:
+                raise
+            except BaseException as error:
+                self._fail(verdicts, None, "detect", error)
 
     def _take(self, fields: Fields, yielded: Any, verdicts: Verdicts) -> None:
         """One yielded value: a record of the batch, or a dictionary that may name one."""
@@ -134,7 +162,7 @@ class Rule:
             match["context"] = _bounded({**jsonable(extra), **context})
         except BaseException as error:
             self._fail(verdicts, row, "detect", error)
-        verdicts.matches.append(match)
+        verdicts.match(match)
 
     def _ask(self, name: str, subject: Any) -> Any:
         function = self.functions.get(name)
@@ -144,7 +172,8 @@ class Rule:
 
     def _fail(self, verdicts: Verdicts, row: int | None, function: str, error: BaseException) -> None:
         text, file, line = self._describe(error)
-        verdicts.failures.append({"row": row, "function": function, "error": text, "file": file, "line": line})
+        place = {"function": function, "file": file, "line": line}
+        verdicts.fail({"row": row, **place, "error": text, "outcome": _outcome(error)})
 
     def _describe(self, error: BaseException) -> tuple[str, str, int]:
         """The error as text, and the innermost place in the detection's own files."""
@@ -165,8 +194,19 @@ class Rule:
         return place
 
 
+def _outcome(error: BaseException) -> str:
+    """The limit that an exception comes from, or `raised`."""
+    if isinstance(error, RecordTimeout):
+        return "timeout"
+    # What `threading` says where no more may be started; it has no class of its own.
+    full = isinstance(error, RuntimeError) and error.args == ("can't start new thread",)
+    return "pids" if full else "raised"
+
+
 def _error_text(error: BaseException) -> str:
     try:
+        if isinstance(error, RecordTimeout):
+            return "it took longer than a record may"
         if isinstance(error, Unsuitable):
             return clean(str(error), ERROR_LIMIT)
         said = error.msg if isinstance(error, SyntaxError) else str(error)

@@ -16,6 +16,7 @@ from trapline_sandbox.columns import Fields
 from trapline_sandbox.frames import PREFIX_BYTES, header_length
 from trapline_sandbox.record import Record, records
 from trapline_sandbox.rule import Rule
+from trapline_sandbox.watch import Watch
 
 
 def _fields(batch: pa.RecordBatch) -> Fields:
@@ -54,7 +55,7 @@ def rule(tmp_path: Path) -> Iterator[Callable[..., Rule]]:
         (tmp_path / name).write_text(script)
         for helper, text in others.items():
             (tmp_path / f"{helper}.py").write_text(text)
-        return Rule(tmp_path, name, mode)
+        return Rule(tmp_path, name, mode, watch=Watch(60, 60))
 
     before = set(sys.modules)
     sys.path.append(str(tmp_path))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from trapline_sandbox.columns import Fields
-from trapline_sandbox.rule import CONTEXT_LIMIT, Rule, RuleError, Verdicts
+from trapline_sandbox.rule import CONTEXT_LIMIT, Rule, RuleError, TooMuch, Verdicts
 
 Load = Callable[..., Rule]
 Run = Callable[..., Verdicts]
@@ -19,9 +19,10 @@ Run = Callable[..., Verdicts]
 def run(rule: Load, fields_of: Callable[[pa.RecordBatch], Fields]) -> Run:
     """Runs a script over records with n = 0, 1, 2, ..."""
 
-    def run(script: str, mode: str = "record", *, count: int = 4, **others: str) -> Verdicts:
+    def run(script: str, mode: str = "record", *, count: int = 4, most: int = 100, **others: str) -> Verdicts:
         rows = [{"n": n, "user": {"name": f"u{n}"}} for n in range(count)]
-        return rule(script, mode, **others).run(fields_of(pa.RecordBatch.from_pylist(rows)))
+        fields = fields_of(pa.RecordBatch.from_pylist(rows))
+        return rule(script, mode, **others).run(fields, max_matches=most, max_failures=most)
 
     return run
 
@@ -71,6 +72,7 @@ def test_an_exception_costs_one_record_its_verdict(run: Run) -> None:
             "error": "ZeroDivisionError: division by zero",
             "file": "detect.py",
             "line": 2,
+            "outcome": "raised",
         }
     ]
 
@@ -97,6 +99,28 @@ def test_nothing_a_rule_raises_ends_the_worker(run: Run, end: str) -> None:
     )
     assert _rows(verdicts) == [0, 2, 3]
     assert verdicts.failures[0]["line"] == 5
+
+
+@pytest.mark.parametrize("mode", ["record", "batch"])
+def test_more_matches_than_allowed(run: Run, mode: str) -> None:
+    script = "def detect(r): return True" if mode == "record" else "def detect(rs): yield from rs"
+    assert len(run(script, mode, most=4).matches) == 4
+    with pytest.raises(TooMuch, match="more than 3 times") as raised:
+        run(script, mode, most=3)
+    assert raised.value.outcome == "matches"
+
+
+def test_more_failures_than_allowed(run: Run) -> None:
+    script = "def detect(r): return 1 / 0"
+    assert len(run(script, most=4).failures) == 4
+    with pytest.raises(TooMuch, match="fails on more than 3 records") as raised:
+        run(script, most=3)
+    assert raised.value.outcome == "failures"
+
+
+def test_threads_beyond_the_limit_are_told_apart(run: Run) -> None:
+    failures = run('def detect(r): raise RuntimeError("can\'t start new thread")', count=1).failures
+    assert failures[0]["outcome"] == "pids"
 
 
 @pytest.mark.parametrize(
@@ -187,9 +211,8 @@ def test_what_was_yielded_before_an_exception_is_kept(run: Run) -> None:
         "batch",
     )
     assert _rows(verdicts) == [3, 1]
-    assert verdicts.failures == [
-        {"row": None, "function": "detect", "error": "ValueError: x", "file": "detection.py", "line": 4}
-    ]
+    place = {"function": "detect", "file": "detection.py", "line": 4}
+    assert verdicts.failures == [{"row": None, "error": "ValueError: x", "outcome": "raised", **place}]
 
 
 def test_a_wrong_yield_is_a_failure_of_its_own(run: Run) -> None:
@@ -206,7 +229,8 @@ def test_a_wrong_return_is_explained(run: Run, found: str) -> None:
 
 
 def test_returning_nothing_matches_nothing(run: Run) -> None:
-    assert run("def detect(records): pass", "batch") == Verdicts()
+    verdicts = run("def detect(records): pass", "batch")
+    assert (verdicts.matches, verdicts.failures) == ([], [])
 
 
 # Loading

@@ -50,6 +50,7 @@ class Limits:
     reply_bytes: int = 64 * 1024 * 1024
     log_bytes: int = 64 * 1024
     matches: int = 10_000
+    failures: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,11 @@ class Worker(Protocol):
     @property
     def memory_bytes(self) -> int:
         """How much memory it said it used after its last batch; only its limit can be relied on."""
+        ...
+
+    @property
+    def worn(self) -> bool:
+        """Whether a fresh one should take its place: it ran many batches, has grown, or left threads running."""
         ...
 
     def run(self, batch: pa.RecordBatch) -> BatchReply:

@@ -36,6 +36,7 @@ class _Failure(_Part):
     error: Short
     file: Short
     line: Row
+    outcome: Literal["raised", "timeout", "pids"]
 
 
 class Result(_Part):
@@ -45,6 +46,7 @@ class Result(_Part):
     seq: int
     matches: list[_Match]
     failures: list[_Failure]
+    memory: Row
     log: str
 
 
@@ -57,9 +59,10 @@ class Ready(_Part):
 
 
 class Refusal(_Part):
-    """The worker gives up: the rule cannot be loaded, or its reply is too large."""
+    """The worker gives up: the rule cannot be loaded, or it says more than it may."""
 
     type: Literal["error"]
+    outcome: Literal["import", "output", "matches", "failures"]
     error: Short
     file: Short
     line: Row
@@ -82,10 +85,14 @@ def parse(text: bytes) -> Reply:
         raise protocol_error(str(error)) from error
 
 
-def verdicts(result: Result, *, seq: int, rows: int, each_once: bool) -> BatchReply:
-    """The verdicts on a batch of so many rows. Raises WorkerError("protocol") where they cannot be about it."""
+def verdicts(result: Result, *, seq: int, rows: int, each_once: bool, most: int) -> BatchReply:
+    """The verdicts on a batch of so many rows. Raises WorkerError("protocol") where they cannot be about it, or are
+    more than `most` matches, which a worker of ours would not send.
+    """
     if result.seq != seq:
         raise protocol_error(f"a reply to batch {result.seq}, where batch {seq} was asked about")
+    if len(result.matches) > most:
+        raise protocol_error(f"{len(result.matches)} matches, where {most} are the most")
     named = [match.row for match in result.matches if match.row is not None]
     for row in (*named, *(failure.row for failure in result.failures if failure.row is not None)):
         if row >= rows:
@@ -97,7 +104,7 @@ def verdicts(result: Result, *, seq: int, rows: int, each_once: bool) -> BatchRe
             raise protocol_error(f"a context larger than {CONTEXT_LIMIT} bytes")
     return BatchReply(
         matches=tuple(_match(match) for match in result.matches),
-        failures=tuple(FailureReply(f.row, f.function, f.error, f.file, f.line) for f in result.failures),
+        failures=tuple(FailureReply(f.row, f.function, f.error, f.file, f.line, f.outcome) for f in result.failures),
         log=result.log,
     )
 

@@ -16,7 +16,13 @@ from trapline_sandbox.frames import PREFIX_BYTES, FrameError, header_length
 
 # The worker ends itself at the limit, telling where the rule was; the host waits this much longer before it kills.
 GRACE_SECONDS = 1.0
+MOST_BATCHES = 1_000
 
+_REMEDIES = {
+    "output": "let it say less about each match",
+    "matches": "narrow the rule, or raise the limit",
+    "failures": "look at the failures that it had before: `trapline failures list` shows them",
+}
 _WATCHDOG = re.compile(r"^Timeout \(", re.MULTILINE)
 _PLACE = re.compile(r'File "[^"\n]*/detection/([^"\n]+)", line (\d+)')
 
@@ -49,11 +55,20 @@ class SandboxWorker:
         self._seq += 1
         parts = wire.batch_frame(batch, self._seq)
         try:
-            reply = self._exchange(parts, self._limits.batch_seconds)
-            return replies.verdicts(reply, seq=self._seq, rows=batch.num_rows, each_once=self._rule.mode == "record")
+            reply = self._exchange(parts)
+            self.memory_bytes = reply.memory
+            each_once = self._rule.mode == "record"
+            return replies.verdicts(
+                reply, seq=self._seq, rows=batch.num_rows, each_once=each_once, most=self._limits.matches
+            )
         except BaseException:
             self.close()
             raise
+
+    @property
+    def worn(self) -> bool:
+        """Whether a fresh one should take its place: it ran many batches, or has grown."""
+        return self._seq >= MOST_BATCHES or self.memory_bytes > self._limits.memory_bytes / 2
 
     def close(self) -> None:
         """Ends the worker and all it started; safe to call twice."""
@@ -69,6 +84,9 @@ class SandboxWorker:
                 "rlimits": dict(rlimits),
                 "user": user,
                 "batch_seconds": limits.batch_seconds,
+                "record_seconds": limits.record_seconds,
+                "matches": limits.matches,
+                "failures": limits.failures,
                 "reply_bytes": limits.reply_bytes,
                 "log_bytes": limits.log_bytes,
             },
@@ -80,24 +98,29 @@ class SandboxWorker:
                 "import",
                 f"detection {self._rule.detection}: {place}: {reply.error}",
                 remedy="the script must load without an error before it can run; correct it and commit",
+                file=reply.file,
+                line=reply.line,
+                log=reply.log,
             )
         if not isinstance(reply, replies.Ready):
             raise replies.protocol_error("a result before the rule was ready")
 
-    def _exchange(self, parts: list[memoryview], seconds: float) -> replies.Result:
-        reply = self._ask(parts, seconds + GRACE_SECONDS)
+    def _exchange(self, parts: list[memoryview]) -> replies.Result:
+        reply = self._ask(parts, self._limits.batch_seconds)
         if isinstance(reply, replies.Refusal):
             raise WorkerError(
-                "output",
+                reply.outcome,
                 f"detection {self._rule.detection}: {reply.error}",
-                remedy="it matches too much at once, or says too much about each match",
+                remedy=_REMEDIES.get(reply.outcome, ""),
+                log=reply.log,
             )
         if not isinstance(reply, replies.Result):
             raise replies.protocol_error("no result")
         return reply
 
     def _ask(self, parts: list[memoryview], seconds: float) -> replies.Reply:
-        deadline = monotonic() + seconds
+        asked = monotonic()
+        deadline = asked + seconds + GRACE_SECONDS
         try:
             self._channel.send(parts, deadline)
             start = self._channel.receive(PREFIX_BYTES, deadline)
@@ -106,14 +129,15 @@ class SandboxWorker:
         except FrameError as error:
             raise replies.protocol_error(str(error)) from error
         except TimeoutError as error:
-            raise self._timeout("", seconds) from error
+            raise self._timeout(seconds) from error
         except EOFError:
-            self._dead(self._channel.death())
+            self._dead(self._channel.death(), monotonic() - asked)
 
-    def _dead(self, death: Death) -> NoReturn:
-        name = self._rule.detection
+    def _dead(self, death: Death, after: float) -> NoReturn:
+        name, (file, line) = self._rule.detection, _place(death.stderr)
+        place = f", at {file} line {line}" if file else ""
         if _WATCHDOG.search(death.stderr):
-            raise self._timeout(_place(death.stderr), self._limits.batch_seconds)
+            raise self._timeout(self._limits.batch_seconds, file, line, early=after < self._limits.batch_seconds)
         if death.out_of_memory:
             raise WorkerError(
                 "memory",
@@ -121,23 +145,30 @@ class SandboxWorker:
                 remedy="let it keep less at a time, or raise the limit",
             )
         how = "hung up" if death.code is None else f"ended with exit code {death.code}"
-        place = _place(death.stderr)
         words = f"; its last words: {death.stderr.strip()[-500:]}" if death.stderr.strip() else ""
         raise WorkerError(
             "crashed",
             f"the worker of detection {name} {how}{place}{words}",
             remedy="a rule must not end its process; where it does not, one of its requirements has crashed",
+            file=file,
+            line=line,
         )
 
-    def _timeout(self, place: str, seconds: float) -> WorkerError:
+    def _timeout(self, seconds: float, file: str = "", line: int = 0, *, early: bool = False) -> WorkerError:
+        """`early`: the batch had time left, so it was one record that took too long, and would not be interrupted."""
+        what = "one record took" if early else "it ran"
+        place = f", at {file} line {line}" if file else ""
         return WorkerError(
             "timeout",
-            f"detection {self._rule.detection} ran longer than its limit of {seconds:g} s{place}",
+            f"detection {self._rule.detection}: {what} longer than the limit of "
+            f"{self._limits.record_seconds if early else seconds:g} s{place}",
             remedy="look for a loop that does not end, or a slow regular expression",
+            file=file,
+            line=line,
         )
 
 
-def _place(stderr: str) -> str:
+def _place(stderr: str) -> tuple[str, int]:
     """Where in the detection's own files the interpreter was, out of its last words (innermost call first)."""
     found = _PLACE.search(stderr)
-    return f", at {found[1]} line {found[2]}" if found else ""
+    return (found[1], int(found[2])) if found else ("", 0)

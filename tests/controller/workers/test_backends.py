@@ -151,7 +151,7 @@ def test_a_script_that_cannot_be_imported(start: Start, script: str, words: str)
 def test_a_loop_ends_at_the_limit_and_is_located(start: Start) -> None:
     worker = start("def detect(r):\n    while True:\n        pass\n", limits=Limits(batch_seconds=0.5))
     began = time.monotonic()
-    with pytest.raises(WorkerError, match=r"ran longer than its limit of 0\.5 s, at detect.py line [23]") as raised:
+    with pytest.raises(WorkerError, match=r"ran longer than the limit of 0\.5 s, at detect.py line [23]") as raised:
         worker.run(BATCH)
     assert raised.value.outcome == "timeout"
     assert time.monotonic() - began < 5
@@ -259,7 +259,7 @@ def test_a_forged_protocol(start: Start, data: str) -> None:
 
 
 def test_a_reply_sent_twice_is_found_out(start: Start) -> None:
-    reply = '{"type":"result","seq":1,"matches":[],"failures":[],"log":""}'
+    reply = '{"type":"result","seq":1,"matches":[],"failures":[],"memory":1,"log":""}'
     worker = start(FORGE.replace("{data}", f"prefix(b'{reply}') + b'{reply}'"))
     worker.run(BATCH.slice(0, 1))
     with pytest.raises(WorkerError, match="batch 1, where batch 2 was asked about"):

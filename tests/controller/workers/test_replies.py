@@ -13,25 +13,33 @@ from trapline.workers.interface import BatchReply, MatchReply, WorkerError
 from trapline.workers.replies import CONTEXT_LIMIT, Refusal, Result, parse, verdicts
 
 MATCH: dict[str, Any] = {"row": 0, "title": "t", "destinations": ["a"], "context": {"x": [1, None]}}
-FAILURE: dict[str, Any] = {"row": None, "function": "detect", "error": "E", "file": "detect.py", "line": 3}
+FAILURE: dict[str, Any] = {
+    "row": None,
+    "function": "detect",
+    "error": "E",
+    "file": "detect.py",
+    "line": 3,
+    "outcome": "raised",
+}
 
 
 def _result(**changes: Any) -> bytes:
-    reply = {"type": "result", "seq": 1, "matches": [MATCH], "failures": [FAILURE], "log": ""}
+    reply = {"type": "result", "seq": 1, "matches": [MATCH], "failures": [FAILURE], "memory": 1, "log": ""}
     return json.dumps({**reply, **changes}).encode()
 
 
-def _verdicts(text: bytes, *, rows: int = 3, each_once: bool = True) -> BatchReply:
+def _verdicts(text: bytes, *, rows: int = 3, each_once: bool = True, most: int = 3) -> BatchReply:
     result = parse(text)
     assert isinstance(result, Result)
-    return verdicts(result, seq=1, rows=rows, each_once=each_once)
+    return verdicts(result, seq=1, rows=rows, each_once=each_once, most=most)
 
 
 def test_a_good_reply() -> None:
     reply = _verdicts(_result())
     assert reply.matches == (MatchReply(row=0, title="t", destinations=("a",), context={"x": [1, None]}),)
     assert reply.failures[0].line == 3
-    assert isinstance(parse(b'{"type":"error","error":"e","file":"","line":0,"log":""}'), Refusal)
+    refusal = b'{"type":"error","outcome":"import","error":"e","file":"","line":0,"log":""}'
+    assert isinstance(parse(refusal), Refusal)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +72,9 @@ def test_a_good_reply() -> None:
         _result(matches=[{**MATCH, "context": {"x": float("nan")}}]),
         _result(failures=[{**FAILURE, "row": 3}]),
         _result(failures=[{**FAILURE, "line": -1}]),
+        _result(failures=[{**FAILURE, "outcome": "fine"}]),
+        _result(matches=[{**MATCH, "row": row} for row in (0, 1, 2, 1)]),
+        _result(memory=-1),
         _result(log=None),
     ],
 )
@@ -72,6 +83,11 @@ def test_what_no_worker_of_ours_says(text: bytes) -> None:
         _verdicts(text)
     assert raised.value.outcome == "protocol"
     assert raised.value.remedy
+
+
+def test_more_matches_than_a_worker_may_report() -> None:
+    with pytest.raises(WorkerError, match="2 matches, where 1 are the most"):
+        _verdicts(_result(matches=[MATCH, {**MATCH, "row": 1}]), most=1)
 
 
 def test_in_batch_mode_a_record_may_match_twice_or_be_none() -> None:
