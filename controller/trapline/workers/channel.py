@@ -35,6 +35,10 @@ class Channel(Protocol):
         """Whether the sandbox still runs."""
         ...
 
+    def threads(self) -> int | None:
+        """How many threads the worker's process has, as the kernel tells it; None where it cannot be told."""
+        ...
+
     def death(self) -> Death:
         """Waits a moment for the end of a sandbox that hung up, and says how it ended."""
         ...

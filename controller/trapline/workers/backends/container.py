@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterable
+from pathlib import Path
 from time import monotonic
 from typing import cast
 
@@ -12,6 +13,7 @@ from docker.errors import DockerException
 from docker.models.containers import Container as DockerContainer
 
 from trapline.workers import channel
+from trapline.workers.backends.child import count_threads
 from trapline.workers.channel import Death
 
 _STDOUT, _STDERR = 1, 2
@@ -33,6 +35,7 @@ class Container:
         except BaseException:
             self._remove()
             raise
+        self._pid = _local_pid(container)
         # Over a Unix socket the client wraps the socket in a file object of its own; over TLS it does not.
         self._socket: socket.socket = getattr(self._stream, "_sock", None) or cast("socket.socket", self._stream)
 
@@ -53,6 +56,9 @@ class Container:
         except (DockerException, OSError):
             return False
         return bool(self._container.status == "running")
+
+    def threads(self) -> int | None:
+        return count_threads(self._pid) if self._pid else None
 
     def death(self) -> Death:
         deadline = monotonic() + 2
@@ -86,3 +92,13 @@ class Container:
     def _remove(self) -> None:
         with contextlib.suppress(DockerException, OSError):  # gone already, or the engine is: nothing left to end
             self._container.remove(force=True, v=True)
+
+
+def _local_pid(container: DockerContainer) -> int | None:
+    """The container's first process, where it is one of this machine: its control group bears the container's id."""
+    try:
+        container.reload()
+        pid = int(container.attrs["State"]["Pid"])
+        return pid if str(container.id) in Path(f"/proc/{pid}/cgroup").read_text() else None
+    except (DockerException, OSError):
+        return None

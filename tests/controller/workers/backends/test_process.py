@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from trapline.workers.backends import process
+from trapline.workers.backends import folders
+from trapline.workers.backends.owner import Owner
 from trapline.workers.backends.process import ProcessBackend
 from trapline.workers.interface import Build, BuildDigest, Limits, Rule, Worker, WorkerError
 
@@ -50,7 +52,7 @@ def test_a_build_that_breaks_off_is_no_build(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(process, "_write", killed)
+        patch.setattr(folders, "_write", killed)
         with pytest.raises(KeyboardInterrupt):
             backend.build(build)
     assert backend.built() == {}
@@ -58,16 +60,28 @@ def test_a_build_that_breaks_off_is_no_build(
     assert backend.built().keys() == {build.digest}
 
 
-def test_what_a_crash_left_is_swept_once_it_is_old(tmp_path: Path) -> None:
-    old, young = tmp_path / ".tmp-old", tmp_path / ".tmp-young"
-    for folder in (old, young):
+def test_what_the_dead_left_is_swept_and_what_the_living_make_is_not(tmp_path: Path) -> None:
+    home, neighbour = tmp_path / "builds", Owner(tmp_path / "run")
+    backend = ProcessBackend(home)
+    dead, old = home / f".tmp-{uuid.uuid4().hex}-1", home / ".tmp-as-it-was-once-named"
+    making = home / f".tmp-{neighbour.id}-1"
+    for folder in (dead, old, making):
         (folder / "detection").mkdir(parents=True)
-    past = time.time() - 2 * process.STALE_SECONDS
-    os.utime(old, (past, past))
-    backend = ProcessBackend(tmp_path)
-    assert not old.exists()
-    assert young.exists()
     assert backend.built() == {}
+    ProcessBackend(home)
+    assert list(home.iterdir()) == [making]
+    neighbour.release()
+
+
+def test_builds_can_be_read_whatever_the_umask(tmp_path: Path, build_of: BuildOf) -> None:
+    build = build_of("def detect(r): ...", **{"a/b/c__py": ""})
+    backend, umask = ProcessBackend(tmp_path), os.umask(0o077)
+    try:
+        backend.build(build)
+    finally:
+        os.umask(umask)
+    folders = [path for path in (tmp_path / build.digest).rglob("*") if path.is_dir()]
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / build.digest, *folders)} == {0o755}
 
 
 @pytest.mark.parametrize(
@@ -116,8 +130,6 @@ def test_killed_builds_leave_nothing_half_made(tmp_path: Path, build_of: BuildOf
             child.kill()
         assert backend.built().get(build.digest, seal) == seal
         backend.remove([build.digest])
-    for left in home.iterdir():
-        os.utime(left, (0, 0))
     ProcessBackend(home)
     assert list(home.iterdir()) == []
 

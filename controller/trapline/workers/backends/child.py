@@ -1,0 +1,98 @@
+"""The channel to a child process: one socket pair that is both its stdin and its stdout."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from trapline.workers import channel
+from trapline.workers.backends.owner import Owner
+from trapline.workers.channel import Death
+from trapline.workers.interface import WorkerError
+
+ENVIRONMENT = {"LANG": "C.UTF-8"}
+
+
+class Child:
+    """Starts a command in an empty folder and a session of its own, without anything of ours but the socket."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        owner: Owner,
+        *,
+        pass_fds: Sequence[int] = (),
+        spawn: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen,
+    ) -> None:
+        self._owner = owner
+        self._scratch = owner.scratch()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in close()
+        self._socket, theirs = socket.socketpair()
+        try:
+            self._process = spawn(
+                command,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=self._stderr.fileno(),
+                cwd=self._scratch,
+                env=ENVIRONMENT,
+                close_fds=True,
+                pass_fds=pass_fds,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._release()
+            raise WorkerError("unavailable", f"{command[0]} cannot be started: {error}") from error
+        finally:
+            theirs.close()
+        owner.note(self._scratch, self._process.pid)  # before it gets a rule, without which it ends when we do
+
+    def send(self, parts: Iterable[memoryview], deadline: float) -> None:
+        channel.send(self._socket, parts, deadline)
+
+    def receive(self, count: int, deadline: float) -> bytes:
+        return channel.receive(self._socket, count, deadline)
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def threads(self) -> int | None:
+        return count_threads(self._process.pid)
+
+    def death(self) -> Death:
+        try:
+            status = self._process.wait(timeout=2)
+        except subprocess.TimeoutExpired:  # it closed its end, and goes on
+            return Death(None, out_of_memory=False, stderr=self._last_words())
+        code = 128 - status if status < 0 else status
+        return Death(code, out_of_memory=code == 128 + signal.SIGKILL, stderr=self._last_words())
+
+    def close(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says the latter of zombies
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._release()
+
+    def _release(self) -> None:
+        self._socket.close()
+        self._stderr.close()
+        self._owner.drop(self._scratch)
+
+    def _last_words(self) -> str:
+        file = self._stderr.fileno()
+        start = max(os.fstat(file).st_size - channel.LAST_WORDS, 0)
+        return os.pread(file, channel.LAST_WORDS, start).decode("utf-8", "replace")
+
+
+def count_threads(pid: int) -> int | None:
+    """How many threads a process has, as the kernel tells; None where it does not."""
+    try:
+        return sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return None
