@@ -142,6 +142,7 @@ class Settings(_Part):
         default_factory=dict, description="The destinations, by name."
     )
     default_destinations: tuple[str, ...] = Field(default=(), description="For detections that name none.")
+    operations: tuple[str, ...] = Field(default=(), description="For alerts about Trapline's own troubles.")
     schedule: ScheduleSettings = Field(default=ScheduleSettings(), description="When things happen.")
     sandbox: SandboxSettings = Field(default=SandboxSettings(), description="How detections are isolated.")
     prune: PruneSettings = Field(default=PruneSettings(), description="How many detections one revision may remove.")
@@ -203,11 +204,12 @@ def _misplaced(document: Document, data: Mapping[str, Any]) -> Iterator[Problem]
 
 def _unknown_destinations(settings: Settings) -> Iterator[Problem]:
     known: Collection[str] = settings.destinations
-    for index, name in enumerate(settings.default_destinations):
-        if name not in known:
-            remedy = f"{did_you_mean(name, known)} add it under destinations: or fix the name".strip()
-            message = f"there is no destination `{name}`"
-            yield settings.problem(("default_destinations", index), message, remedy, "unknown-destination")
+    for key in ("default_destinations", "operations"):
+        for index, name in enumerate(getattr(settings, key)):
+            if name not in known:
+                remedy = f"{did_you_mean(name, known)} add it under destinations: or fix the name".strip()
+                message = f"there is no destination `{name}`"
+                yield settings.problem((key, index), message, remedy, "unknown-destination")
 
 
 def _secrets(settings: Settings, document: Document, env: Mapping[str, str] | None) -> Iterator[Problem]:

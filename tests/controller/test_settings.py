@@ -30,6 +30,7 @@ destinations:
   console:
     type: console
 default_destinations: [console]
+operations: [slack_my_team]
 schedule:
   every: 30s
   start: 2024-01-01T00:00:00Z
@@ -71,7 +72,7 @@ def test_everything_that_can_be_said() -> None:
     assert slack.type == "webhook"
     assert slack.options == {"url": "${env:SLACK_URL}", "headers": {"X-Team": "red"}}
     assert settings.destinations["console"].options == {}
-    assert settings.default_destinations == ("console",)
+    assert (settings.default_destinations, settings.operations) == (("console",), ("slack_my_team",))
     schedule = settings.schedule
     assert (schedule.every, schedule.poll) == (timedelta(seconds=30), timedelta(seconds=90))
     assert (schedule.start, schedule.longest_window) == (datetime(2024, 1, 1, tzinfo=UTC), timedelta(hours=2))
@@ -130,6 +131,7 @@ def test_no_file_means_defaults_and_a_warning() -> None:
             "`slack`",
         ),
         ("default_destinations: [pager]", 1, "there is no destination `pager`", "add it under destinations:"),
+        ("destinations:\n  pager: {type: x}\noperations:\n- pager\n- pagr", 5, "`pagr`", "`pager`"),
         ("schedule:\n  every: 0s", 2, "longer than 0s", ""),
         ("schedule:\n  start: soon", 2, "should be a date", "2022-10-23"),
         ("sandbox:\n  backend: dokcer", 2, "should be one of", "did you mean `docker`?"),
@@ -167,7 +169,7 @@ def test_unknown_keys_warn_and_options_of_destinations_do_not() -> None:
 def test_a_secret_that_is_not_set_here_is_a_warning_where_an_environment_is_given() -> None:
     _, problems = parse(FULL, env={})
     said = [(problem.severity, problem.code, problem.line) for problem in problems]
-    assert said == [("warning", "secret-not-set", 12), ("warning", "secret-not-set", 33)]
+    assert said == [("warning", "secret-not-set", 12), ("warning", "secret-not-set", 34)]
     assert ["cannot deliver" in problems[0].message, "told of deployments" in problems[1].message] == [True, True]
     assert parse(FULL)[1] == []
 

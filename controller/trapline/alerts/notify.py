@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -27,15 +28,15 @@ def provenance_from_json(value: Mapping[str, Any]) -> Provenance:
 
 def notification_of(
     alert: Mapping[str, Any],
-    config: DetectionConfig,
+    config: DetectionConfig | None,
     *,
     kind: Kind,
     delivery_id: str,
     records: tuple[Mapping[str, Any], ...],
     now: datetime,
 ) -> Notification:
-    """`alert` is a row of the table `alerts`, `config` what the detection ran with."""
-    return Notification(
+    """`alert` is a row of the table `alerts`, `config` what the detection ran with; None where none did."""
+    said = Notification(
         delivery_id=delivery_id,
         kind=kind,
         alert_id=alert["id"],
@@ -50,10 +51,15 @@ def notification_of(
         provenance=provenance_from_json(alert["provenance"]),
         description=alert["description"],
         runbook=alert["runbook"],
+        context=alert["context"],
+        records=records,
+    )
+    if config is None:
+        return said
+    return replace(
+        said,
         references=config.references,
         false_positives=config.false_positives,
         attack=config.reports.attack,
         tags=config.tags,
-        context=alert["context"],
-        records=records,
     )

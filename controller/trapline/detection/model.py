@@ -14,6 +14,9 @@ from trapline.config.files import File as File
 
 DetectionName = NewType("DetectionName", str)
 
+OWN_IDENTITY = "trapline"
+"""Whose alerts are about Trapline itself: no detection is called so."""
+
 
 class Severity(StrEnum):
     """The severities of the documented format, least first; comparable by `rank`."""
@@ -70,12 +73,18 @@ _ID = re.compile(r"[!-.0-\[\]-~]{1,128}")
 def _plain_name(value: str) -> str:
     if not _NAME.fullmatch(value):
         raise ValueError("a name is 1 to 128 letters, digits, `_`, `-` and `.`, and begins with a letter or digit")
-    return value
+    return _not_ours(value)
 
 
 def _plain_id(value: str) -> str:
     if not _ID.fullmatch(value):
         raise ValueError("an id is 1 to 128 printable characters without spaces and slashes")
+    return _not_ours(value)
+
+
+def _not_ours(value: str) -> str:
+    if value.lower() == OWN_IDENTITY:
+        raise ValueError(f"`{value}` is kept for the alerts about Trapline itself: choose another")
     return value
 
 

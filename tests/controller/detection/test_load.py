@@ -218,6 +218,14 @@ def test_names_that_cannot_be(tree: Tree, name: str) -> None:
     assert "a name is 1 to 128 letters" in only(loaded).message
 
 
+@pytest.mark.parametrize("text", ["name: trapline", "name: Trapline", "name: a\nid: trapline"])
+def test_the_name_of_trapline_itself_is_taken(tree: Tree, text: str) -> None:
+    loaded = load(tree({"a/detection.yml": f"{text}\ntables: [t]", "a/detect.py": OK}))
+    assert "kept for the alerts about Trapline itself: choose another" in only(loaded).message
+    assert only(loaded).line == text.count("\n") + 1
+    assert loaded.detections == ()
+
+
 def test_what_must_be_there(tree: Tree) -> None:
     loaded = load(tree({"a/detection.yml": "description: x\ntables:\n", "a/detect.py": OK}))
     assert sorted(p.message for p in loaded.problems) == ["`name` is missing", "`tables` is missing"]
