@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from trapline.alerts.delivery import Router
-from trapline.alerts.operational import REMIND_AFTER, raise_alarm, settle_alarm
+from trapline.alerts.operational import REMIND_AFTER, open_alarms, raise_alarm, settle_alarm
 from trapline.alerts.store import deliveries_of, find_alert, list_alerts
 from trapline.detection.model import Severity
 from trapline.state.database import Database
@@ -136,6 +136,18 @@ def test_settled_it_is_resolved_and_the_next_one_is_a_new_alert(database: Databa
     assert settle(database) is None
     assert len(said(database, alert_id)) == 4
     assert sound(database) != alert_id, "even at the same moment"
+
+
+def test_what_is_open_can_be_asked_for_by_kind(database: Database) -> None:
+    sound(database, LATER, subject="late")
+    sound(database, subject="a:b%")
+    sound(database, subject="over")
+    settle(database, subject="over")
+    for kind in ("quarantine", "quarantineds", "QUARANTINED"):
+        sound(database, kind=kind)
+    with database.reading() as connection:
+        assert open_alarms(connection, kind="quarantined") == ["a:b%", "late"]
+        assert open_alarms(connection, kind="quarantine_") == []
 
 
 def test_what_was_never_raised_needs_no_settling(database: Database) -> None:
