@@ -110,6 +110,18 @@ def settle_alarm(connection: sa.Connection, *, kind: str, subject: str, now: dat
     return str(alert["id"])
 
 
+def open_alarms(connection: sa.Connection, *, kind: str) -> list[str]:
+    """The subjects of the alarms of a kind that are open, oldest first."""
+    prefix = _dedupe(kind, "")
+    query = sa.select(alerts.c.dedupe).where(
+        alerts.c.identity == OWN_IDENTITY,
+        sa.func.substr(alerts.c.dedupe, 1, len(prefix)) == prefix,  # LIKE would not mind the case
+        alerts.c.status == "open",
+    )
+    found = connection.execute(query.order_by(alerts.c.opened_at, alerts.c.id)).scalars()
+    return [dedupe.removeprefix(prefix) for dedupe in found]
+
+
 def _count(
     connection: sa.Connection, known: Mapping[str, Any], news: Mapping[str, Any], names: Sequence[str], now: datetime
 ) -> str:
