@@ -1,19 +1,22 @@
-"""What every room's tests share: whether Docker tests can run, and a loud word where they could not."""
+"""What every room's tests share: which sandboxes work here, and a loud word where tests could not run in one."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import tempfile
 from functools import cache
+from pathlib import Path
 
 import pytest
 from docker.errors import ImageNotFound
 
+from trapline.workers.backends.bubblewrap import BubblewrapBackend
 from trapline.workers.backends.docker import connect
 from trapline.workers.interface import BackendUnavailable
 
 BASE_IMAGE = os.environ.get("TRAPLINE_BASE_IMAGE") or "trapline-base:bookworm"
-REQUIRED = os.environ.get("TRAPLINE_REQUIRE_DOCKER") == "1"
+SANDBOXES = {"docker": "Docker", "bubblewrap": "bubblewrap"}
+"""By the marker of the tests that need it. TRAPLINE_REQUIRE_DOCKER=1 makes a skipped one fail, and so for the other."""
 
 
 @cache
@@ -32,20 +35,42 @@ def _docker_problem() -> str | None:
     return None
 
 
+@cache
+def _bubblewrap_problem() -> str | None:
+    """Why bubblewrap tests cannot run here; None where they can."""
+    with tempfile.TemporaryDirectory() as home:
+        try:
+            BubblewrapBackend(Path(home, "builds")).close()
+        except BackendUnavailable as error:
+            return error.message
+    return None
+
+
 @pytest.fixture(scope="session")
-def docker_base_image() -> Iterator[str]:
+def docker_base_image() -> str:
     """The base image for detections on a Docker engine that answers; skips the test where there is none."""
-    problem = _docker_problem()
+    _need("docker", _docker_problem())
+    return BASE_IMAGE
+
+
+@pytest.fixture(scope="session")
+def bubblewrap() -> None:
+    """Skips the test where bubblewrap makes no sandboxes."""
+    _need("bubblewrap", _bubblewrap_problem())
+
+
+def _need(marker: str, problem: str | None) -> None:
+    required = f"TRAPLINE_REQUIRE_{marker.upper()}"
+    if problem is not None and os.environ.get(required) == "1":
+        pytest.fail(f"{required}=1, but {problem}", pytrace=False)
     if problem is not None:
-        if REQUIRED:
-            pytest.fail(f"TRAPLINE_REQUIRE_DOCKER=1, but {problem}", pytrace=False)
-        pytest.skip(f"Docker: {problem}")
-    yield BASE_IMAGE
+        pytest.skip(f"{SANDBOXES[marker]}: {problem}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    skipped = [report for report in terminalreporter.stats.get("skipped", []) if "docker" in report.keywords]
-    if skipped:
-        why = skipped[0].longrepr[2] if isinstance(skipped[0].longrepr, tuple) else ""
-        terminalreporter.write_sep("!", "NOT TESTED WITH DOCKER", red=True, bold=True)
-        terminalreporter.write_line(f"{len(skipped)} Docker tests were skipped. {why}", red=True)
+    for marker, name in SANDBOXES.items():
+        skipped = [report for report in terminalreporter.stats.get("skipped", []) if marker in report.keywords]
+        if skipped:
+            why = skipped[0].longrepr[2] if isinstance(skipped[0].longrepr, tuple) else ""
+            terminalreporter.write_sep("!", f"NOT TESTED WITH {name.upper()}", red=True, bold=True)
+            terminalreporter.write_line(f"{len(skipped)} {name} tests were skipped. {why}", red=True)

@@ -12,6 +12,7 @@ import docker
 import pyarrow as pa
 import pytest
 
+from trapline.workers.backends.bubblewrap import BubblewrapBackend
 from trapline.workers.backends.docker import SCOPE, DockerBackend
 from trapline.workers.backends.process import ProcessBackend
 from trapline.workers.interface import Backend, BatchReply, Build, BuildDigest, Limits, Rule, Worker
@@ -32,11 +33,26 @@ def docker_backend(docker_base_image: str) -> Iterator[DockerBackend]:
 
 
 @pytest.fixture(scope="session")
-def process_backend(tmp_path_factory: pytest.TempPathFactory) -> ProcessBackend:
-    return ProcessBackend(tmp_path_factory.mktemp("builds"))
+def process_backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessBackend]:
+    backend = ProcessBackend(tmp_path_factory.mktemp("process") / "builds")
+    yield backend
+    backend.close()
 
 
-@pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
+@pytest.fixture(scope="session")
+def bubblewrap_backend(bubblewrap: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BubblewrapBackend]:
+    backend = BubblewrapBackend(tmp_path_factory.mktemp("bubblewrap") / "builds")
+    yield backend
+    backend.close()
+
+
+@pytest.fixture(
+    params=[
+        "process",
+        pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
+        pytest.param("docker", marks=pytest.mark.docker),
+    ]
+)
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Each backend in turn."""
     chosen: Backend = request.getfixturevalue(f"{request.param}_backend")

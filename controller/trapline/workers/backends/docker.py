@@ -24,7 +24,7 @@ import docker
 from docker.errors import APIError, BuildError, ContainerError, DockerException, ImageNotFound
 from docker.types import LogConfig, Ulimit
 
-from trapline.workers.backends import layout
+from trapline.workers.backends import layout, seccomp
 from trapline.workers.backends.container import Container
 from trapline.workers.interface import BackendUnavailable, Build, BuildDigest, Limits, Rule, Seal, WorkerError
 from trapline.workers.worker import SandboxWorker
@@ -262,7 +262,7 @@ def _hardening(limits: Limits) -> dict[str, Any]:
         "network_mode": "none",
         "read_only": True,
         "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
+        "security_opt": ["no-new-privileges", f"seccomp={seccomp.for_docker()}"],
         "user": NOBODY,
         "pids_limit": limits.pids,
         "mem_limit": limits.memory_bytes,
@@ -272,7 +272,7 @@ def _hardening(limits: Limits) -> dict[str, Any]:
         "working_dir": "/tmp",  # noqa: S108
         "ulimits": [Ulimit(name="core", soft=0, hard=0), Ulimit(name="nofile", soft=256, hard=256)],
         "log_config": LogConfig(type=LogConfig.types.NONE),
-        "ipc_mode": "private",
+        "ipc_mode": "none",  # nor a /dev/shm, which is writable otherwise
         "stdin_open": True,  # and closed for good when we hang up, by whatever end
     }
 

@@ -91,9 +91,11 @@ def test_nothing_of_the_controller_is_importable(run: Run) -> None:
 def test_the_environment_is_empty(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do not tell")
     reply = run(
-        "import os\nprint(dict(os.environ), os.popen('env').read().count('AWS'), os.listdir())\ndef detect(r): ..."
+        "import os\nfrom pathlib import Path\nprint(dict(os.environ), os.listdir())\ndef detect(r):\n"
+        "    for name in ('self', '1'):\n        try:\n            text = Path('/proc', name, 'environ').read_bytes()\n"
+        "        except OSError:\n            continue\n        print(text.count(b'do not tell'))\n"
     )
-    assert reply.log == "{} 0 []\n"
+    assert set(reply.log.splitlines()) <= {"{} []", "0"}
 
 
 def test_requirements_are_importable_and_shadow_nothing(run: Run, tmp_path: Path) -> None:
@@ -259,7 +261,7 @@ def test_a_forged_protocol(start: Start, data: str) -> None:
 
 
 def test_a_reply_sent_twice_is_found_out(start: Start) -> None:
-    reply = '{"type":"result","seq":1,"matches":[],"failures":[],"memory":1,"log":""}'
+    reply = '{"type":"result","seq":1,"matches":[],"failures":[],"complete":true,"memory":1,"log":""}'
     worker = start(FORGE.replace("{data}", f"prefix(b'{reply}') + b'{reply}'"))
     worker.run(BATCH.slice(0, 1))
     with pytest.raises(WorkerError, match="batch 1, where batch 2 was asked about"):

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pytest
 
 from trapline.workers.backends import docker as docker_module
+from trapline.workers.backends import seccomp
 from trapline.workers.backends.docker import DETECTION, DIGEST, SCOPE, DockerBackend
 from trapline.workers.interface import BackendUnavailable, Build, Limits, Rule, Seal, WorkerError
 
@@ -57,12 +58,12 @@ def test_a_container_can_reach_nothing(
     assert host["NetworkMode"] == "none"
     assert host["ReadonlyRootfs"] is True
     assert host["CapDrop"] == ["ALL"]
-    assert host["SecurityOpt"] == ["no-new-privileges"]
+    assert host["SecurityOpt"] == ["no-new-privileges", f"seccomp={seccomp.for_docker()}"]
     assert host["Privileged"] is False
     assert (host["Memory"], host["MemorySwap"]) == (2**28, 2**28)
     assert (host["PidsLimit"], host["NanoCpus"]) == (32, 500_000_000)
     assert host["Tmpfs"] == {"/tmp": "size=16m,noexec,nosuid,nodev"}
-    assert host["IpcMode"] == "private"
+    assert host["IpcMode"] == "none"
     assert host["LogConfig"]["Type"] == "none"
     assert (host["Binds"], container.attrs["Mounts"]) == (None, [])
     assert config["User"] == "65534:65534"
