@@ -22,6 +22,7 @@ COMMANDS = (
     "demo",
     "history",
     "lock",
+    "logs",
     "plan",
     "plugins",
     "resume",
