@@ -24,6 +24,8 @@ from trapline.cli.output import (
     severity_text,
     short,
 )
+from trapline.detection.model import OWN_IDENTITY
+from trapline.errors import TraplineError
 
 
 @click.group()
@@ -43,10 +45,11 @@ def list_(home: Path, detection: str | None, limit: int, as_json: bool) -> None:
         print_json(rows)
         return
     print_table(
-        ("ALERT", "SEVERITY", "DETECTION", "TITLE", "MATCHES", "FIRST (UTC)", "LAST (UTC)"),
+        ("ALERT", "STATUS", "SEVERITY", "DETECTION", "TITLE", "MATCHES", "FIRST (UTC)", "LAST (UTC)"),
         (
             (
                 short(row["id"]),
+                row["status"],
                 severity_text(row["severity"]),
                 row["detection"],
                 row["title"],
@@ -89,6 +92,11 @@ def replay(home: Path, sandbox: str | None, base_image: str | None, alert_id: st
     from trapline.options import Options
 
     alert = find_alert(existing_database(home), alert_id)
+    if alert["identity"] == OWN_IDENTITY:
+        raise TraplineError(
+            f"alert {alert['id']} is about Trapline itself: no detection raised it, so that there is nothing to replay",
+            remedy=f"`{alert['provenance']['replay']}` shows more of it",
+        )
     options = Options(home, sandbox=sandbox, base_image=base_image)
     with progress("replaying") as on_progress, Controller(options, on_progress=on_progress) as running:
         result = running.replay(alert)
@@ -112,35 +120,54 @@ def _without_content(delivery: Mapping[str, Any]) -> dict[str, Any]:
 def _print_alert(
     alert: Mapping[str, Any], matches: Sequence[Mapping[str, Any]], deliveries: Sequence[Mapping[str, Any]]
 ) -> None:
-    def line(name: str, value: object) -> None:
-        if value:
-            console.print(f"{name + ':':<13}", end="", style="bold")
-            say(str(value))
-
+    ours = alert["identity"] == OWN_IDENTITY
     console.print(severity_text(alert["severity"]), end=" ")
     say(alert["title"], style="bold")
-    line("alert", f"{alert['id']} ({alert['status']})")
-    line("detection", alert["detection"])
-    line("dedupe", alert["dedupe"])
-    line(
-        "matches", f"{alert['match_count']}, {moment(alert['first_match_at'])} to {moment(alert['last_match_at'])} UTC"
-    )
-    line("description", alert["description"])
-    line("runbook", alert["runbook"])
-    line("context", json.dumps(alert["context"]) if alert["context"] else "")
-    provenance = alert["provenance"]
-    line("revision", provenance["revision"])
-    line("build", provenance["digest"])
-    line("scan", f"{provenance['query_id']} of {provenance['table']}, {provenance['bytes_scanned']:,} bytes")
-    line("window", f"{provenance['window_start']} to {provenance['window_end']}")
-    line("replay", provenance["replay"])
+    _line("alert", f"{alert['id']} ({alert['status']})")
+    _line("detection", alert["detection"])
+    _line("dedupe", alert["dedupe"])
+    times = f"{alert['match_count']}, {moment(alert['first_match_at'])} to {moment(alert['last_match_at'])} UTC"
+    _line("raised" if ours else "matches", times)
+    _line("description", alert["description"])
+    _line("runbook", alert["runbook"])
+    _line("context", json.dumps(alert["context"]) if alert["context"] else "")
+    _print_provenance(alert["provenance"], ours=ours)
     console.print()
+    if not ours:
+        _print_matches(matches)
+        console.print()
+    _print_deliveries(deliveries, ours=ours)
+
+
+def _line(name: str, value: object) -> None:
+    if value:
+        console.print(f"{name + ':':<13}", end="", style="bold")
+        say(str(value))
+
+
+def _print_provenance(provenance: Mapping[str, Any], *, ours: bool) -> None:
+    _line("revision", provenance["revision"])
+    _line("build", provenance["digest"])
+    if ours:
+        _line("more", provenance["replay"])
+        return
+    _line("scan", f"{provenance['query_id']} of {provenance['table']}, {provenance['bytes_scanned']:,} bytes")
+    _line("window", f"{provenance['window_start']} to {provenance['window_end']}")
+    _line("replay", provenance["replay"])
+
+
+def _print_matches(matches: Sequence[Mapping[str, Any]]) -> None:
     print_table(
         ("MATCH", "TIME (UTC)", "SEVERITY", "TITLE"),
         ((short(m["id"]), moment(m["event_at"]), severity_text(m["severity"]), m["title"]) for m in matches),
         empty="no matches",
     )
-    console.print()
+
+
+def _print_deliveries(deliveries: Sequence[Mapping[str, Any]], *, ours: bool) -> None:
+    why = "`operations` in trapline.yml names no destination"
+    if not ours:
+        why = "the detection names no destination and trapline.yml has no default"
     print_table(
         ("DELIVERY", "DESTINATION", "KIND", "STATE", "ATTEMPTS", "SETTLED (UTC)", "REASON"),
         (
@@ -155,5 +182,5 @@ def _print_alert(
             )
             for d in deliveries
         ),
-        empty="it was delivered nowhere: the detection names no destination and trapline.yml has no default",
+        empty=f"it was delivered nowhere: {why}",
     )
