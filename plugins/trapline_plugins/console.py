@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 from pydantic import Field
 
-from trapline_plugins.api import Delivered, Destination, DestinationConfig, Notification, Outcome, Retry
+from trapline_plugins.api import Delivered, Destination, DestinationConfig, Kind, Notification, Outcome, Retry
 from trapline_plugins.text import lines, one_line
 
 _LABEL_WIDTH = 11
 _MAX_COMMAND = 4000  # a replay command that is cut is worse than a long line
 _COLOURS = {"critical": "1;31", "high": "31", "medium": "33", "low": "36", "notice": "34", "info": "37"}
+_GREEN = "32"
 
 
 class ConsoleConfig(DestinationConfig):
@@ -28,7 +29,7 @@ class Console(Destination[ConsoleConfig]):
 
     def render(self, notification: Notification) -> str:
         n = notification
-        headline = f"{self._severity(n.severity)}  {one_line(n.title, 200) or '(no title)'}"
+        headline = f"{self._headword(n)}  {one_line(n.title, 200) or '(no title)'}"
         facts = [
             ("alert", f"{n.kind.value}, {one_line(n.alert_id, 100)}"),
             ("detection", one_line(n.detection, 200)),
@@ -46,9 +47,11 @@ class Console(Destination[ConsoleConfig]):
             return Retry(f"the terminal cannot be written to: {error.strerror or type(error).__name__}")
         return Delivered()
 
-    def _severity(self, severity: str) -> str:
-        shown = severity.upper()
-        return f"\x1b[{_COLOURS[severity]}m{shown}\x1b[0m" if self.config.color else shown
+    def _headword(self, notification: Notification) -> str:
+        """The severity; of an alert that is over, that it is: at a glance it must not look like a new one."""
+        over = notification.kind is Kind.RESOLVED
+        word, colour = ("resolved", _GREEN) if over else (notification.severity, _COLOURS[notification.severity])
+        return f"\x1b[{colour}m{word.upper()}\x1b[0m" if self.config.color else word.upper()
 
 
 def _span(first: datetime, last: datetime) -> str:

