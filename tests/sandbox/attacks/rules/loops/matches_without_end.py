@@ -1,0 +1,8 @@
+"""Yields matches without an end, in the batch format."""
+
+EXPECT = {"outcome": "matches", "mode": "batch"}
+
+
+def detect(records):
+    while True:
+        yield {"title": "one more"}

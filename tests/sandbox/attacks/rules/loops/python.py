@@ -1,0 +1,8 @@
+"""Loops in Python, on one record."""
+
+EXPECT = {"outcome": "timeout"}
+
+
+def detect(record):
+    while True:
+        pass

@@ -1,0 +1,3 @@
+"""A dependency by the name of the runtime."""
+
+ESCAPED = True

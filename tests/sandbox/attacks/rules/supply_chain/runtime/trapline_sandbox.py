@@ -1,0 +1,3 @@
+"""A module of the detection by the name of the runtime."""
+
+ESCAPED = True

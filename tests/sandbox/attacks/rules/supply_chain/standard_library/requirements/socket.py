@@ -1,0 +1,3 @@
+"""A dependency by the name of one of the standard library."""
+
+ESCAPED = True

@@ -1,0 +1,3 @@
+"""A module of the detection by the name of one of the standard library."""
+
+ESCAPED = True

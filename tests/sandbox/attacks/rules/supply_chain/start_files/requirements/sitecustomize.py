@@ -1,0 +1,6 @@
+"""What `site` imports at the start of an interpreter."""
+
+import os
+
+open("started", "w").close()
+os._exit(3)

@@ -1,0 +1,6 @@
+"""What `site` imports after `sitecustomize`."""
+
+import os
+
+open("started", "w").close()
+os._exit(3)
