@@ -11,7 +11,7 @@ import pytest
 from docker.errors import ImageNotFound
 
 from trapline.workers.backends.bubblewrap import BubblewrapBackend
-from trapline.workers.backends.docker import connect
+from trapline.workers.backends.engine import connect
 from trapline.workers.interface import BackendUnavailable
 
 BASE_IMAGE = os.environ.get("TRAPLINE_BASE_IMAGE") or "trapline-base:bookworm"

@@ -20,7 +20,7 @@ from trapline.config.files import File
 from trapline.controller import Controller
 from trapline.options import Options
 from trapline.settings import Settings
-from trapline.workers.backends.docker import connect
+from trapline.workers.backends.engine import connect
 from trapline.workers.interface import BackendUnavailable
 
 BASE_IMAGE = os.environ.get("TRAPLINE_BASE_IMAGE") or "trapline-base:bookworm"

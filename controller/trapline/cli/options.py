@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trapline.options import Options
 
 DEFAULT_HOME = Path.home() / ".trapline"
-BACKENDS = ("auto", "docker", "process")
+BACKENDS = ("auto", "docker", "bubblewrap", "process")
 
 
 def home_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -65,7 +65,7 @@ class BubblewrapBackend(FolderBackend):
         try:
             self._probe()
         except BaseException:
-            self.close()
+            self._starter.shutdown()
             raise
 
     def describe(self) -> str:

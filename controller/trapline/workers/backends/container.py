@@ -19,6 +19,7 @@ from trapline.workers.channel import Death
 _STDOUT, _STDERR = 1, 2
 _HEADER_BYTES = 8  # stream, three zeros, length
 _KILLED = 128 + 9
+_USUAL_RUNTIMES = ("runc", "crun", "io.containerd.runc.v2")
 
 
 class Container:
@@ -95,9 +96,14 @@ class Container:
 
 
 def _local_pid(container: DockerContainer) -> int | None:
-    """The container's first process, where it is one of this machine: its control group bears the container's id."""
+    """The container's first process, where it is one of this machine: its control group bears the container's id.
+
+    None also where another runtime than the usual ones puts something of its own there.
+    """
     try:
         container.reload()
+        if container.attrs["HostConfig"].get("Runtime") not in _USUAL_RUNTIMES:
+            return None
         pid = int(container.attrs["State"]["Pid"])
         return pid if str(container.id) in Path(f"/proc/{pid}/cgroup").read_text() else None
     except (DockerException, OSError):

@@ -17,8 +17,7 @@ import docker
 import pyarrow as pa
 import pytest
 
-from trapline.workers.backends import docker as docker_module
-from trapline.workers.backends import seccomp
+from trapline.workers.backends import base, seccomp
 from trapline.workers.backends.docker import DETECTION, DIGEST, SCOPE, DockerBackend
 from trapline.workers.interface import BackendUnavailable, Build, Limits, Rule, Seal, WorkerError
 
@@ -317,8 +316,8 @@ def test_a_base_image_that_cannot_be_had(docker_base_image: str) -> None:
 def test_without_a_named_base_image_the_one_that_is_there_is_taken(
     docker_base_image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(docker_module, "BASE_IMAGE", "trapline-test/nonesuch:1")
-    monkeypatch.setattr(docker_module, "LOCAL_BASE_IMAGE", docker_base_image)
+    monkeypatch.setattr(base, "BASE_IMAGE", "trapline-test/nonesuch:1")
+    monkeypatch.setattr(base, "LOCAL_BASE_IMAGE", docker_base_image)
     assert DockerBackend(scope=f"test-{uuid.uuid4().hex}").describe().endswith(docker_base_image)
 
 
