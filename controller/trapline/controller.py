@@ -34,8 +34,9 @@ from trapline.source.git import Mirror
 from trapline.source.remote import redact
 from trapline.source.tree import SourceError
 from trapline.state.database import Database
-from trapline.workers.choose import choose
-from trapline.workers.interface import Backend, BackendUnavailable, BuildDigest, Limits
+from trapline.state.logs import Logs
+from trapline.workers.choose import STRENGTH, choose, why_not_stronger
+from trapline.workers.interface import Backend, BackendUnavailable, BuildDigest
 from trapline.workers.pool import Pool
 
 log = logging.getLogger("trapline")
@@ -64,6 +65,7 @@ class Controller:
         self.ledger = Ledger(self.database)
         self.memory = Memory(self.database)
         self.overrides = Overrides(self.database)
+        self.logs = Logs(self.database)
         self.options = recalled(options, self.memory.machine())
         self.sandbox = ""
         self.tools = make_tools(now, write)
@@ -74,7 +76,7 @@ class Controller:
         self._plugins = load_plugins()
         self.halt = threading.Event()
         self._choosing = threading.Lock()
-        self._backend: tuple[tuple[str, str | None], Backend, Pool] | None = None
+        self._backend: tuple[tuple[str, str | None, str | None], Backend, Pool] | None = None
         self._parsed: tuple[bytes, Settings] | None = None
         self._reconciler: Reconciler | None = None
         self._written: DeployResult | None = None
@@ -93,6 +95,7 @@ class Controller:
             ends.callback(self.database.close)
             ends.callback(self.tools.http.close)
             if self._backend:
+                ends.callback(self._backend[1].close)
                 ends.callback(self._backend[2].close)
 
     def reconcile(self, how: How = How()) -> Report:  # noqa: B008  frozen
@@ -164,7 +167,6 @@ class Controller:
                 address=f"{redact(options.repository)} {options.ref} {options.root}".strip(),
                 verifies=options.trust is not None,
                 backend_for=lambda settings: self._chosen(settings)[0],
-                limits_for=limits_of,
                 now=self._now,
                 on_progress=self._getting_on,
                 on_healed=self._forget_warm,
@@ -261,10 +263,11 @@ class Controller:
         return Context(
             database=self.database,
             ledger=self.ledger,
+            overrides=self.overrides,
+            logs=self.logs,
             engine=DuckDBEngine(settings.tables, home=self.options.home),
             pool=self._chosen(settings)[1],
             settings=settings,
-            limits=limits_of(settings),
             now=self._now,
         )
 
@@ -273,12 +276,15 @@ class Controller:
         wanted = (
             self.options.sandbox or settings.sandbox.backend,
             self.options.base_image or settings.sandbox.base_image,
+            settings.sandbox.runtime,
         )
         with self._choosing:
             if self._backend is None or self._backend[0] != wanted:
                 home = self.options.home.resolve()
                 scope = hashlib.sha256(str(home).encode()).hexdigest()[:12]
-                backend, why = choose(wanted[0], home=home / "builds", base_image=wanted[1], scope=scope)
+                backend, why = choose(
+                    wanted[0], home=home / "builds", base_image=wanted[1], scope=scope, runtime=wanted[2]
+                )
                 self._refuse_less(wanted[0], backend, why)
                 self.sandbox = why
                 self._on_progress(why)
@@ -290,19 +296,9 @@ class Controller:
     def _refuse_less(self, wanted: str, backend: Backend, why: str) -> None:
         """`auto` picks once: an engine that is away for a moment must not put every detection outside its walls."""
         known = self.memory.backend()
-        if wanted == "auto" and backend.name == "process" and known not in ("", "process"):
+        if wanted == "auto" and known in STRENGTH and STRENGTH.index(backend.name) > STRENGTH.index(known):
+            backend.close()
             raise BackendUnavailable(
-                f"this home runs on {known}, which does not answer now ({why.rpartition('because ')[2]})",
+                f"this home runs on {known}, which does not answer now ({why_not_stronger(why)})",
                 remedy=f"bring {known} back, or say --sandbox {backend.name} to go on with that",
             )
-
-
-def limits_of(settings: Settings) -> Limits:
-    """The limits of a worker as trapline.yml sets them."""
-    sandbox = settings.sandbox
-    return Limits(
-        memory_bytes=sandbox.memory,
-        batch_seconds=sandbox.batch_timeout.total_seconds(),
-        cpus=sandbox.cpus,
-        pids=sandbox.pids,
-    )

@@ -12,16 +12,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 
 from trapline.config.document import Document, UnreadableConfig, present, read_document
 from trapline.config.files import File
+from trapline.config.limits import LimitSettings, Memory, shown_limit
 from trapline.config.secrets import is_reference, references
 from trapline.config.secrets import resolve_secrets as resolve_secrets
-from trapline.config.units import Duration, Size
+from trapline.config.units import Duration, Period, Size
 from trapline.config.words import did_you_mean, explain, unknown_keys
 from trapline.errors import Problem, TraplineError, has_errors
 
 FILE_NAME = "trapline.yml"
 _TABLE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _DESTINATION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_SECTIONS = ("schedule", "sandbox", "prune")
+_SECTIONS = ("schedule", "sandbox", "error_budget", "prune")
 
 
 class SettingsError(TraplineError):
@@ -46,19 +47,12 @@ def _destination_name(name: str) -> str:
     return name
 
 
-def _positive(duration: timedelta) -> timedelta:
-    if duration <= timedelta():
-        raise ValueError("the duration should be longer than 0s")
-    return duration
-
-
 def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 TableName = Annotated[str, AfterValidator(_table_name)]
 DestinationName = Annotated[str, AfterValidator(_destination_name)]
-Period = Annotated[Duration, AfterValidator(_positive)]
 
 
 class _Part(BaseModel):
@@ -101,17 +95,50 @@ class ScheduleSettings(_Part):
     poll: Period = Field(default=timedelta(minutes=1), description="Time between two looks at the repository.")
 
 
+class CeilingSettings(LimitSettings):
+    """The `sandbox.ceiling` section."""
+
+    memory: Memory = Field(default=2 * 2**30, description="Memory of one worker.")
+    record_timeout: Period = Field(default=timedelta(minutes=1), description="The longest that one record may take.")
+    batch_timeout: Period = Field(default=timedelta(minutes=10), description="The longest that one batch may take.")
+    pids: int = Field(default=512, ge=1, strict=True, description="Processes and threads of one worker.")
+    matches: int = Field(default=100_000, ge=1, strict=True, description="Matches that one batch may have.")
+    output: Memory = Field(default=256 * 2**20, description="Size of what a worker answers to one batch.")
+    log: Size = Field(default=2**20, description="Characters that a rule may print over one batch.")
+
+
 class SandboxSettings(_Part):
     """The `sandbox` section."""
 
-    backend: Literal["auto", "docker", "process"] = Field(default="auto", description="How detections are isolated.")
-    base_image: str | None = Field(default=None, description="The image that detections are built on.")
-    memory: Size = Field(default=512 * 2**20, ge=2**20, description="Memory of one worker.")
+    backend: Literal["auto", "docker", "bubblewrap", "process"] = Field(
+        default="auto", description="How detections are isolated."
+    )
+    base_image: str | None = Field(default=None, description="The image that detections are built on (docker).")
+    runtime: str | None = Field(
+        default=None, min_length=1, description="The engine's runtime for containers, such as `runsc` (docker)."
+    )
+    memory: Memory = Field(default=512 * 2**20, description="Memory of one worker.")
+    record_timeout: Period = Field(default=timedelta(seconds=5), description="The longest that one record may take.")
     batch_timeout: Period = Field(default=timedelta(seconds=60), description="The longest that one batch may take.")
     cpus: float = Field(
         default=1.0, gt=0, strict=True, allow_inf_nan=False, description="Processors that one worker may use."
     )
     pids: int = Field(default=64, ge=1, strict=True, description="Processes and threads of one worker.")
+    matches: int = Field(default=10_000, ge=1, strict=True, description="Matches that one batch may have.")
+    output: Memory = Field(default=64 * 2**20, description="Size of what a worker answers to one batch.")
+    log: Size = Field(default=64 * 2**10, description="Characters that a rule may print over one batch.")
+    ceiling: CeilingSettings = Field(
+        default=CeilingSettings(), description="What no detection may ask for more of, and nothing above either."
+    )
+
+
+class ErrorBudgetSettings(_Part):
+    """The `error_budget` section: a detection that is above either is quarantined, alone."""
+
+    failures: int = Field(
+        default=100, ge=0, strict=True, description="Records that a version may fail on within an hour."
+    )
+    windows: int = Field(default=3, ge=1, strict=True, description="Windows in a row that it may fail on as a whole.")
 
 
 class PruneSettings(_Part):
@@ -145,6 +172,9 @@ class Settings(_Part):
     operations: tuple[str, ...] = Field(default=(), description="For alerts about Trapline's own troubles.")
     schedule: ScheduleSettings = Field(default=ScheduleSettings(), description="When things happen.")
     sandbox: SandboxSettings = Field(default=SandboxSettings(), description="How detections are isolated.")
+    error_budget: ErrorBudgetSettings = Field(
+        default=ErrorBudgetSettings(), description="How often a detection may fail before it is quarantined."
+    )
     prune: PruneSettings = Field(default=PruneSettings(), description="How many detections one revision may remove.")
     on_deploy: OnDeploySettings | None = Field(default=None, description="A webhook that is told of deployments.")
 
@@ -188,7 +218,7 @@ def parse(
     except ValidationError as error:
         raise SettingsError([*problems, *explain(error, document, data)]) from None
     settings._document = document
-    problems += [*_unknown_destinations(settings), *_secrets(settings, document, env)]
+    problems += [*_unknown_destinations(settings), *_above_ceiling(settings), *_secrets(settings, document, env)]
     if has_errors(problems):
         raise SettingsError(problems)
     return settings, problems
@@ -210,6 +240,14 @@ def _unknown_destinations(settings: Settings) -> Iterator[Problem]:
                 remedy = f"{did_you_mean(name, known)} add it under destinations: or fix the name".strip()
                 message = f"there is no destination `{name}`"
                 yield settings.problem((key, index), message, remedy, "unknown-destination")
+
+
+def _above_ceiling(settings: Settings) -> Iterator[Problem]:
+    sandbox = settings.sandbox
+    for name, most in sandbox.ceiling.model_dump(exclude_none=True).items():
+        if getattr(sandbox, name) > most:
+            message = f"`sandbox.{name}` is above `sandbox.ceiling.{name}`, which is {shown_limit(most)}"
+            yield settings.problem(("sandbox", name), message, "lower it, or raise the ceiling", "above-ceiling")
 
 
 def _secrets(settings: Settings, document: Document, env: Mapping[str, str] | None) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from trapline_sandbox.columns import Fields
 from trapline_sandbox.frames import Frame, FrameError, Pipe
-from trapline_sandbox.rule import OUT_OF_MEMORY, Rule, RuleError, TooMuch
+from trapline_sandbox.rule import OUT_OF_MEMORY, Rule, RuleError, TooManyMatches
 from trapline_sandbox.watch import Watch
 
 
@@ -119,8 +119,8 @@ def _serve(pipe: Pipe, rule: Rule, log: Log, limits: dict[str, Any]) -> None:
     while (frame := pipe.read()) is not None:
         try:
             reply = _answer(frame, rule, limits)
-        except TooMuch as error:
-            _refuse(pipe, error.outcome, str(error), log)
+        except TooManyMatches as error:
+            _refuse(pipe, "matches", str(error), log)
             return
         reply["log"] = log.take()
         try:
@@ -140,6 +140,7 @@ def _answer(frame: Frame, rule: Rule, limits: dict[str, Any]) -> dict[str, Any]:
         "seq": frame.header["seq"],
         "matches": verdicts.matches,
         "failures": verdicts.failures,
+        "complete": verdicts.complete,
         "memory": _memory(),
     }
 

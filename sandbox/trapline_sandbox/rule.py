@@ -33,12 +33,12 @@ class RuleError(Exception):
         self.reply = {"error": error, "file": file, "line": line}
 
 
-class TooMuch(BaseException):
-    """The rule said more than it may; `outcome` names the limit."""
+class TooManyMatches(BaseException):
+    """The rule matches more often than it may in one batch."""
 
-    def __init__(self, outcome: str, error: str) -> None:
-        super().__init__(error)
-        self.outcome = outcome
+
+class _TooManyFailures(BaseException):
+    """The rule fails so often that it is pointless to go on."""
 
 
 class Unsuitable(Exception):
@@ -47,21 +47,22 @@ class Unsuitable(Exception):
 
 @dataclass(slots=True)
 class Verdicts:
-    """What a rule said about one batch, as plain JSON values. Raises TooMuch where that is more than it may."""
+    """What a rule said about one batch, as plain JSON values; all of it, if `complete`."""
 
     max_matches: int
     max_failures: int
     matches: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
+    complete: bool = True
 
     def match(self, match: dict[str, Any]) -> None:
         if len(self.matches) == self.max_matches:
-            raise TooMuch("matches", f"it matches more than {self.max_matches} times in one batch")
+            raise TooManyMatches(f"it matches more than {self.max_matches} times in one batch")
         self.matches.append(match)
 
     def fail(self, failure: dict[str, Any]) -> None:
         if len(self.failures) == self.max_failures:
-            raise TooMuch("failures", f"it fails on more than {self.max_failures} records of one batch")
+            raise _TooManyFailures
         self.failures.append(failure)
 
 
@@ -80,9 +81,15 @@ class Rule:
         self._run = {"record": self._run_records, "batch": self._run_batch}[mode]
 
     def run(self, fields: Fields, *, max_matches: int, max_failures: int) -> Verdicts:
-        """Runs `detect` over a batch, and the optional functions over its matches. Raises TooMuch."""
+        """Runs `detect` over a batch, and the optional functions over its matches, until it has failed too often.
+
+        Raises TooManyMatches.
+        """
         verdicts = Verdicts(max_matches, max_failures)
-        self._run(fields, verdicts)
+        try:
+            self._run(fields, verdicts)
+        except _TooManyFailures:
+            verdicts.complete = False
         return verdicts
 
     def _load(self, path: Path) -> ModuleType:
@@ -126,7 +133,7 @@ class Rule:
                 _check_iterable(found)
                 for yielded in found:
                     self._take(fields, yielded, verdicts)
-            except TooMuch:
+            except (TooManyMatches, _TooManyFailures):
                 raise
             except BaseException as error:
                 self._fail(verdicts, None, "detect", error)

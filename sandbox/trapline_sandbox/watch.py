@@ -11,7 +11,7 @@ from __future__ import annotations
 import faulthandler
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
 
@@ -31,7 +31,6 @@ class Watch:
         self._position: Callable[[], int] | None = None
         self._at: int | None = None
         self._since = self._end = 0.0
-        signal.signal(signal.SIGALRM, self._look)
 
     @contextmanager
     def over(self, position: Callable[[], int] | None) -> Iterator[None]:
@@ -42,6 +41,7 @@ class Watch:
         self._position = position
         self._arm(self._since)
         if position:
+            signal.signal(signal.SIGALRM, self._look)
             signal.setitimer(signal.ITIMER_REAL, every, every)
         try:
             yield
@@ -56,7 +56,8 @@ class Watch:
         now, at = monotonic(), self._position()
         if at != self._at:
             self._at, self._since = at, now
-        self._arm(now)
+            with suppress(RuntimeError):  # no thread can be started any more: then the host keeps the time
+                self._arm(now)
         if now - self._since >= self._record_seconds:
             raise RecordTimeout
 

@@ -3,50 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from trapline.alerts.failures import Failure, set_aside, settle
 from trapline.alerts.lifecycle import Moment, Span, assign
 from trapline.alerts.notify import notification_of, provenance_to_json
+from trapline.alerts.origin import Origin, ScanSummary
 from trapline.alerts.outbox import enqueue
-from trapline.detection.model import DetectionConfig, Severity
+from trapline.detection.model import Severity
 from trapline.fingerprint import fingerprint
 from trapline.state.database import Database
-from trapline.state.schema import alerts, checkpoints, failures, matches, scans
-from trapline.window import Window
+from trapline.state.schema import alerts, checkpoints, matches, scans
 from trapline.workers.answer import Answer
 from trapline_plugins.api import Kind, Provenance
 
 EXAMPLES = 3  # records that go out with a notification; all of them are in the database
 _CHUNK = 500  # SQLite's limit on bound parameters is in the thousands
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The deployment that ran."""
-
-    identity: str
-    config: DetectionConfig
-    revision: str
-    build_digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class ScanSummary:
-    """The scan that fed it. `seconds` is wall time, `bytes_scanned` what the engine says it read."""
-
-    query_id: str
-    table: str
-    window: Window
-    started_at: datetime
-    seconds: float
-    records: int
-    bytes_scanned: int
-    detections: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +37,13 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """An exception in the rule, with the record it concerns."""
-
-    function: str
-    error: str
-    file: str
-    line: int
-    event_at: datetime
-    record: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
 class Recorded:
-    """What became of it; matches that were known already, by their id, are not new."""
+    """What became of it; matches that were known already, by their id, are not new. `settled` counts failures."""
 
     new_matches: int
     opened: int
     updated: int
+    settled: int
 
 
 def read_checkpoints(database: Database) -> dict[tuple[str, str], datetime]:
@@ -106,8 +72,13 @@ def record(
     failed: Sequence[Failure],
     *,
     now: datetime,
+    replayed: Collection[str] = (),
 ) -> Recorded:
-    """All of it or nothing: after a crash the checkpoint says exactly which windows are done."""
+    """All of it or nothing: after a crash the checkpoint says exactly which windows are done.
+
+    `replayed` are the ids of earlier failures that this was a replay of: those that did not come again are settled, and
+    no checkpoint moves.
+    """
     with database.transaction() as connection:
         _insert_scan(connection, scan)
         fresh = _unknown_matches(connection, found)
@@ -120,12 +91,16 @@ def record(
             for dedupe, group in sorted(by_key.items())
             for kind in _fold(connection, origin, scan, dedupe, group, now)
         ]
-        _insert_failures(connection, origin, scan.table, failed, now)
-        _set_checkpoint(connection, origin.identity, scan.table, scan.window.end)
+        again = set_aside(connection, origin, scan.table, scan.window, failed, now=now)
+        settled = set(replayed) - again
+        settle(connection, settled, now=now)
+        if not replayed:
+            _set_checkpoint(connection, origin.identity, scan.table, scan.window.end)
     return Recorded(
         new_matches=len(fresh),
         opened=kinds.count(Kind.OPENED),
         updated=kinds.count(Kind.UPDATED),
+        settled=len(settled),
     )
 
 
@@ -324,34 +299,6 @@ def _match_rows(connection: sa.Connection, ids: Sequence[str]) -> list[dict[str,
 def _set_alert(connection: sa.Connection, alert_id: str, ids: Sequence[str]) -> None:
     for chunk in _chunks(ids):
         connection.execute(matches.update().where(matches.c.id.in_(chunk)).values(alert_id=alert_id))
-
-
-def _insert_failures(
-    connection: sa.Connection, origin: Origin, table: str, failed: Sequence[Failure], now: datetime
-) -> None:
-    rows = {row["id"]: row for row in (_failure_row(origin, table, failure, now) for failure in failed)}
-    for chunk in _chunks(list(rows)):
-        for known in connection.execute(sa.select(failures.c.id).where(failures.c.id.in_(chunk))).scalars():
-            del rows[known]
-    if rows:
-        connection.execute(failures.insert(), list(rows.values()))
-
-
-def _failure_row(origin: Origin, table: str, failure: Failure, now: datetime) -> dict[str, Any]:
-    key = (origin.identity, table, origin.build_digest, failure.function, failure.error, repr(failure.record))
-    return {
-        "id": _digest(*key),
-        "identity": origin.identity,
-        "table_name": table,
-        "build_digest": origin.build_digest,
-        "function": failure.function,
-        "error": failure.error,
-        "file": failure.file,
-        "line": failure.line,
-        "event_at": failure.event_at,
-        "failed_at": now,
-        "record": failure.record,
-    }
 
 
 def _set_checkpoint(connection: sa.Connection, identity: str, table: str, position: datetime) -> None:

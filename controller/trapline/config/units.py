@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(seconds=1)}
 _DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,6})?[dhms])+")
@@ -59,5 +59,14 @@ def parse_size(value: Any) -> int:
     raise ValueError(f"{value!r} is no size; write one such as 512MiB or 1GiB, or a number of bytes")
 
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+def _positive(duration: timedelta) -> timedelta:
+    if duration <= timedelta():
+        raise ValueError("the duration should be longer than 0s")
+    return duration
+
+
+Duration = Annotated[
+    timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str, when_used="json")
+]
+Period = Annotated[Duration, AfterValidator(_positive)]
 Size = Annotated[int, BeforeValidator(parse_size)]

@@ -13,7 +13,9 @@ from trapline.deploy.smoke import failing_cases
 from trapline.detection.model import Detection
 from trapline.errors import TraplineError
 from trapline.requirements.lock import LOCK_FILE, REQUIREMENTS_FILE, Requirements, RequirementsError
-from trapline.workers.interface import Backend, Build, BuildDigest, Limits, Rule, WorkerError
+from trapline.settings import Settings
+from trapline.workers.interface import Backend, Build, BuildDigest, Rule, WorkerError
+from trapline.workers.limits import limits_of
 
 
 class Stalled(TraplineError):
@@ -28,7 +30,7 @@ class Builder:
     platform: str
     requirements: Requirements
     memory: Memory
-    limits: Limits
+    settings: Settings
     now: Callable[[], datetime]
     on_progress: Callable[[str], None] = lambda _: None
     _made: set[BuildDigest] = field(default_factory=set)
@@ -80,7 +82,7 @@ class Builder:
         Raises Stalled with the cases that fail, and WorkerError.
         """
         rule = Rule(detection.name, detection.script, detection.mode.value)
-        worker = self.backend.start(digest, rule, self.limits)
+        worker = self.backend.start(digest, rule, limits_of(self.settings, detection.config.limits))
         try:
             failing = failing_cases(detection, worker)
         finally:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from trapline.deploy.ledger import Deployment, Status, Sync
-from trapline.deploy.overrides import Override
+from trapline.deploy.overrides import Kind, Override
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Condition:
 
 
 def conditions(status: Status, live: Deployment | None, overrides: Collection[Override]) -> list[Condition]:
-    """Synced, Live, Healthy, and what was decided by hand."""
+    """Synced, Live, Healthy, and what was decided against git."""
     return [*_sync(status), *_live(live), *(_override(override) for override in overrides)]
 
 
@@ -47,4 +47,5 @@ def _live(live: Deployment | None) -> Iterator[Condition]:
 
 
 def _override(override: Override) -> Condition:
-    return Condition(override.kind.value.capitalize(), True, "by-hand", override.at, str(override))
+    reason = "over-its-error-budget" if override.kind is Kind.QUARANTINED else "by-hand"
+    return Condition(override.kind.value.capitalize(), True, reason, override.at, str(override))

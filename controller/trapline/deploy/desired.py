@@ -68,7 +68,12 @@ def read_desired(
     held = [Held(loaded.broken_identity.get(path), path, broken) for path, broken in sorted(loaded.broken.items())]
     ready: list[Detection] = []
     for detection in loaded.detections:
-        found = check(detection, tables=settings.tables, destinations=settings.destinations)
+        found = check(
+            detection,
+            tables=settings.tables,
+            destinations=settings.destinations,
+            ceiling=settings.sandbox.ceiling,
+        )
         found += _requirement_problems(detection)
         problems += found
         if has_errors(found) and detection.config.enabled:  # turning one off always works

@@ -49,6 +49,8 @@ class Deployment:
     deployed_at: datetime
     failing_since: datetime | None
     health_message: str
+    strikes: int | None = None
+    """How many windows in a row it could not get through."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Deployment:
@@ -108,8 +110,8 @@ class Ledger:
             return set(connection.execute(sa.select(deployments.c.build_digest)).scalars())
 
     def running(self) -> dict[str, Deployment]:
-        """What is live and not suspended, by identity."""
-        suspended = sa.select(overrides.c.identity).where(overrides.c.kind == "suspended")
+        """What is live and neither suspended nor quarantined, by identity."""
+        suspended = sa.select(overrides.c.identity).where(overrides.c.kind.in_(("suspended", "quarantined")))
         with self._database.reading() as connection:
             held = set(connection.execute(suspended).scalars())
         return {identity: one for identity, one in self.deployments().items() if identity not in held}
@@ -145,8 +147,14 @@ class Ledger:
             "deployed_at": now,
             "failing_since": None,
             "health_message": "",
+            "strikes": None,
         }
+        live = deployments.c.identity == detection.identity
         with self._database.transaction() as connection:
+            before = connection.execute(sa.select(deployments.c.deploy_digest).where(live)).scalar()
+            if before != deploy:  # another version has done nothing wrong yet
+                ours = (overrides.c.identity == detection.identity) & (overrides.c.kind == "quarantined")
+                connection.execute(overrides.delete().where(ours))
             upsert(connection, deployments, {"identity": detection.identity}, values)
             _set_status(connection, status)
             version = {"build_digest": build, "deploy_digest": deploy, "path": detection.path}
@@ -197,6 +205,11 @@ class Ledger:
                 .values(health_message=message, failing_since=failing_since if message else None)
             )
 
+    def set_strikes(self, identity: str, strikes: int | None) -> None:
+        """Writes how many windows in a row a detection could not get through."""
+        with self._database.transaction() as connection:
+            connection.execute(deployments.update().where(deployments.c.identity == identity).values(strikes=strikes))
+
     def forget(self, identities: Iterable[str]) -> None:
         """Drops statuses, and what was decided by hand; events stay."""
         gone = list(identities)
@@ -217,6 +230,13 @@ class Ledger:
             query = query.where(events.c.identity == identity)
         with self._database.reading() as connection:
             return [Event(**row) for row in connection.execute(query).mappings()]
+
+    def last(self, kind: str) -> dict[str, datetime]:
+        """When an event of this kind last happened to each detection."""
+        query = sa.select(events.c.identity, sa.func.max(events.c.at, type_=UTCDateTime()).label("at"))
+        with self._database.reading() as connection:
+            rows = connection.execute(query.where(events.c.kind == kind).group_by(events.c.identity)).all()
+        return {row.identity: row.at for row in rows}
 
     def versions(self, identity: str) -> list[Event]:
         """The versions of a detection that were live, each as it was last promoted; the one that was new last first."""

@@ -1,4 +1,4 @@
-"""What people decided by hand, against git: a detection rolled back to an earlier version, or suspended."""
+"""What was decided against git: a detection rolled back or suspended by hand, or quarantined for its failures."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from trapline.state.schema import detections, events, overrides
 
 
 class Kind(StrEnum):
-    """`pinned`: this version, whatever git says. `suspended`: nothing of it runs, and nothing is deployed."""
+    """`pinned`: this version, whatever git says. `suspended`: nothing of it runs, and nothing is deployed.
+
+    `quarantined`: nothing of this version runs, for it went beyond its error budget; a new one ends it.
+    """
 
     PINNED = "pinned"
     SUSPENDED = "suspended"
+    QUARANTINED = "quarantined"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,12 @@ class Override:
     deploy_digest: str = ""
 
     def __str__(self) -> str:
-        what = f"pinned to {self.deploy_digest[:12]}" if self.kind is Kind.PINNED else "suspended"
-        since = f"{what} by hand since {self.at:%Y-%m-%d %H:%M} UTC"
+        what = {
+            Kind.PINNED: f"pinned to {self.deploy_digest[:12]} by hand",
+            Kind.SUSPENDED: "suspended by hand",
+            Kind.QUARANTINED: "quarantined",
+        }[self.kind]
+        since = f"{what} since {self.at:%Y-%m-%d %H:%M} UTC"
         return f"{since}: {self.reason}" if self.reason else since
 
 

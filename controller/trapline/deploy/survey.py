@@ -20,7 +20,7 @@ from trapline.requirements.lock import Requirements
 from trapline.settings import Settings
 from trapline.source.git import Mirror
 from trapline.source.tree import SourceError, Tree
-from trapline.workers.interface import Backend, BuildDigest, Limits
+from trapline.workers.interface import Backend, BuildDigest
 
 Versions = dict[str, tuple[Detection, str | None, Version | None]]
 """By its path: a detection, its lock as far as it is known, and the version that these make."""
@@ -41,7 +41,6 @@ class House:
     verifies: bool
     """Whether only commits with a good signature are deployed."""
     backend_for: Callable[[Settings], Backend]
-    limits_for: Callable[[Settings], Limits]
     now: Callable[[], datetime]
     on_progress: Callable[[str], None] = lambda _: None
     on_healed: Callable[[BuildDigest], None] = lambda _: None
@@ -91,7 +90,7 @@ class Surveyor:
             platform=backend.platform(),
             requirements=Requirements(house.home / "requirements", python=python, platform=platform),
             memory=house.memory,
-            limits=house.limits_for(git.settings),
+            settings=git.settings,
             now=house.now,
             on_progress=house.on_progress,
         )

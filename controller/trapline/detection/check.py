@@ -9,20 +9,30 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError
 
 from trapline.config.document import Document, UnreadableConfig
+from trapline.config.limits import LimitSettings, shown_limit
 from trapline.config.words import did_you_mean
 from trapline.detection.model import Detection
 from trapline.detection.parse import read_config
 from trapline.errors import Problem
 
 MAX_CHARACTERS = 10_000
+NO_CEILING = LimitSettings()
 
 
-def check(detection: Detection, *, tables: Collection[str], destinations: Collection[str]) -> list[Problem]:
-    """Errors that hold this one detection back: what it names is not configured, or its `where` is no condition."""
+def check(
+    detection: Detection,
+    *,
+    tables: Collection[str],
+    destinations: Collection[str],
+    ceiling: LimitSettings = NO_CEILING,
+) -> list[Problem]:
+    """Errors that hold this one detection back: it names what is not configured, its `where` is no condition, or it
+    asks for more than it may."""
     alert = detection.config.alert
     found = [
         *_unknown("table", ("tables",), detection.config.tables, tables),
         *_unknown("destination", ("alert", "destinations"), alert.destinations, destinations),
+        *_above(detection.config.limits, ceiling),
     ]
     if (where := detection.config.query.where) is not None and (said := condition_error(where)):
         found.append((("query", "where"), "invalid-where", *said))
@@ -39,6 +49,15 @@ def _unknown(kind: str, keys: tuple[str, ...], named: Collection[str], known: Co
             remedy = f"add it under {kind}s: in trapline.yml or fix the name"
             message = f"there is no {kind} `{name}`"
             yield (*keys, index), f"unknown-{kind}", message, f"{near} {remedy}".strip()
+
+
+def _above(limits: LimitSettings, ceiling: LimitSettings) -> Iterator[Finding]:
+    for name, value in limits.model_dump(exclude_none=True).items():
+        most = getattr(ceiling, name)
+        if most is not None and value > most:
+            message = f"`limits.{name}` is above the ceiling of {shown_limit(most)}"
+            remedy = f"lower it, or have `sandbox.ceiling.{name}` in trapline.yml raised"
+            yield ("limits", name), "above-ceiling", message, remedy
 
 
 def _placed(detection: Detection, found: list[Finding]) -> list[Problem]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NewType
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from trapline.config.files import File as File
+from trapline.config.limits import LimitSettings
 
 DetectionName = NewType("DetectionName", str)
 
@@ -176,6 +177,10 @@ class DetectionConfig(_Part):
     tables: tuple[str, ...] = Field(min_length=1, description="Names of the tables to run on.")
     tags: tuple[str, ...] = Field(default=(), description="Words to group detections by.")
     query: QuerySettings = Field(default=QuerySettings(), description="What is asked of the tables.")
+    limits: LimitSettings = Field(
+        default=LimitSettings(),
+        description="What its worker may use, where `sandbox` in trapline.yml does not suit.",
+    )
     allow_source_builds: bool = Field(
         default=False,
         strict=True,

@@ -7,21 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from trapline.deploy.ledger import Ledger
+from trapline.deploy.overrides import Overrides
 from trapline.query.engine import Engine
 from trapline.settings import Settings
 from trapline.state.database import Database
-from trapline.workers.interface import Limits
+from trapline.state.logs import Logs
 from trapline.workers.pool import Pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The lake, the workers and the state, with the settings and limits that hold now; `now` is the clock."""
+    """The lake, the workers and the state, with the settings that hold now; `now` is the clock."""
 
     database: Database
     ledger: Ledger
+    overrides: Overrides
+    logs: Logs
     engine: Engine
     pool: Pool
     settings: Settings
-    limits: Limits
     now: Callable[[], datetime]

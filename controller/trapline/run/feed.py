@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
-from trapline.alerts.record import Failure, Match, ScanSummary, match_id
+from trapline.alerts.failures import Failure
+from trapline.alerts.origin import ScanSummary
+from trapline.alerts.record import Match
 from trapline.deploy.ledger import Deployment
 from trapline.detection.model import Mode
 from trapline.errors import TraplineError
 from trapline.run.context import Context
 from trapline.run.plan import PlannedScan
-from trapline.workers.answer import complete
-from trapline.workers.interface import BatchReply, Rule
-from trapline.workers.wire import full_records
-from trapline_plugins.text import one_line
+from trapline.run.verdicts import Row, collect, run_batch
+from trapline.workers.interface import WorkerError
 from trapline_sandbox.record import jsonable
-
-log = logging.getLogger("trapline")
-
-LOGGED = 2_000  # characters of what a rule printed over one batch
 
 
 class Interrupted(Exception):
@@ -38,13 +35,27 @@ class Interrupted(Exception):
 
 @dataclass(slots=True)
 class Findings:
-    """What one detection said about one scan. With an `error` the window counts as not seen and is read again."""
+    """What one detection said about one scan. With an `error` the window counts as not seen and is read again.
+
+    `its_fault`: the error is the detection's own. `spent`: it failed on more than the `allowance` of records.
+    """
 
     deployment: Deployment
+    allowance: int = sys.maxsize
     matches: list[Match] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     error: str = ""
+    its_fault: bool = False
+    spent: bool = False
     twins: Counter[str] = field(default_factory=Counter)  # records without an id, by their content
+
+    def add(self, matches: Sequence[Match], failures: Sequence[Failure], *, complete: bool = True) -> None:
+        """What it said about one batch; not `complete` where it failed too often to go on."""
+        self.matches += matches
+        self.failures += failures
+        if not complete or len(self.failures) > self.allowance:
+            self.spent = self.its_fault = True
+            self.error = f"it failed on {len(self.failures)} records, the last time in {self.failures[-1]}"
 
 
 class Feeder:
@@ -57,16 +68,19 @@ class Feeder:
         *,
         stopping: Callable[[], bool] = lambda: False,
         on_batch: Callable[[], Any] = lambda: None,
+        allowance: Callable[[str], int] = lambda _: sys.maxsize,
     ) -> None:
+        """`allowance` says on how many more records the detection with this identity may fail."""
         self._context = context
         self._threads = threads
+        self._allowance = allowance
         self._stopping = stopping
         self._on_batch = on_batch
 
     def feed(self, planned: PlannedScan) -> tuple[ScanSummary, list[Findings]]:
         """Raises QueryError where the scan cannot be done, Interrupted on stopping; one rule's error is a finding."""
         request, started_at, started = planned.request, self._context.now(), time.monotonic()
-        findings = [Findings(member) for member in planned.members]
+        findings = [Findings(member, self._allowance(member.identity)) for member in planned.members]
         whole_window: list[pa.RecordBatch] = []
         keep_window = any(member.mode is Mode.BATCH for member in planned.members)
         records = 0
@@ -111,48 +125,19 @@ class Feeder:
         list(self._threads.map(lambda f: self._run(planned, f, batch), [f for f in listeners if not f.error]))
 
     def _run(self, planned: PlannedScan, findings: Findings, batch: pa.RecordBatch) -> None:
-        deployment = findings.deployment
-        rule = Rule(deployment.name, deployment.mode.script, deployment.mode.value)
-        try:
-            with self._context.pool.worker(deployment.build_digest, rule, self._context.limits) as worker:
-                reply = worker.run(batch)
+        deployment, table = findings.deployment, planned.request.table
+        source = f"{table} {planned.request.window}"
+        with blamed(findings):
+            reply = run_batch(self._context, deployment, batch, source=source)
             self._on_batch()
-            if reply.log:
-                log.info("%s printed: %s", deployment.name, one_line(reply.log, LOGGED))
-            self._collect(planned, findings, batch, reply)
-        except TraplineError as error:
-            findings.error = str(error)
-        except Exception as error:  # the boundary between one detection and the others on its scan
-            findings.error = f"running it failed in Trapline itself: {error!r}"
 
-    def _collect(self, planned: PlannedScan, findings: Findings, batch: pa.RecordBatch, reply: BatchReply) -> None:
-        """Full records are made for matches and failures only, never for the rest of the batch."""
-        config, table = findings.deployment.config, planned.request.table
-        last_moment = planned.request.window.end - timedelta(microseconds=1)
-        answered = [match.row for match in reply.matches] + [failure.row for failure in reply.failures]
-        numbers = sorted({row for row in answered if row is not None})
-        rows = {
-            number: self._row(table, record, findings.twins)
-            for number, record in zip(numbers, full_records(batch, numbers), strict=True)
-        }
-        for match in reply.matches:
-            answer = complete(match, config, default_destinations=self._context.settings.default_destinations)
-            if match.row is None:
-                # A batch rule's conclusion about its window: the same window, the same match.
-                context = json.dumps(answer.context, sort_keys=True)
-                row = _Row(f"{planned.request.window} {answer.title} {answer.dedupe} {context}", None, None)
-            else:
-                row = rows[match.row]
-            id, event_at = match_id(findings.deployment.identity, table, row.key), row.at or last_moment
-            findings.matches.append(Match(id, event_at, answer, row.record))
-            findings.failures += [Failure("severity", note, "", 0, event_at, row.record) for note in answer.notes]
-        for failure in reply.failures:
-            at, record = last_moment, None
-            if failure.row is not None:
-                at, record = rows[failure.row].at or last_moment, rows[failure.row].record
-            findings.failures.append(Failure(failure.function, failure.error, failure.file, failure.line, at, record))
+            def row_of(_: int, record: dict[str, Any]) -> Row:
+                return self._row(table, record, findings.twins)
 
-    def _row(self, table: str, record: dict[str, Any], twins: Counter[str]) -> _Row:
+            found = collect(self._context.settings, deployment, table, planned.request.window, batch, reply, row_of)
+            findings.add(*found, complete=reply.complete)
+
+    def _row(self, table: str, record: dict[str, Any], twins: Counter[str]) -> Row:
         """A record with what makes it itself: its unique id where it has one, else all that is in it.
 
         Records without an id that are equal in everything are told apart by counting them within their window.
@@ -161,19 +146,23 @@ class Feeder:
         time_, id = record.get(settings.time), _at(record, settings.id)
         at, plain = time_ if isinstance(time_, datetime) else None, jsonable(record)
         if id is not None:
-            return _Row(f"id {id}", at, plain)
+            return Row(f"id {id}", at, plain)
         key = f"content {hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()}"
         twins[key] += 1
-        return _Row(key if twins[key] == 1 else f"{key} {twins[key]}", at, plain)
+        return Row(key if twins[key] == 1 else f"{key} {twins[key]}", at, plain)
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One record that a rule said something about: what makes it itself, its time, and the record as plain JSON."""
-
-    key: str
-    at: datetime | None
-    record: dict[str, Any] | None
+@contextmanager
+def blamed(findings: Findings) -> Iterator[None]:
+    """The boundary between one detection and the others on its scan: whatever is raised becomes its error."""
+    try:
+        yield
+    except WorkerError as error:
+        findings.error, findings.its_fault = str(error), error.outcome != "unavailable"
+    except TraplineError as error:
+        findings.error = str(error)
+    except Exception as error:
+        findings.error = f"running it failed in Trapline itself: {error!r}"
 
 
 def _at(record: Mapping[str, Any], path: str | None) -> Any:

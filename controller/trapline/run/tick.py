@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from trapline.alerts.record import Origin, ScanSummary, read_checkpoints, record, write_checkpoints
+from trapline.alerts.failures import Failures, set_aside
+from trapline.alerts.origin import ScanSummary
+from trapline.alerts.record import read_checkpoints, record, write_checkpoints
 from trapline.deploy.ledger import Deployment
 from trapline.query.engine import QueryError
 from trapline.run.context import Context
+from trapline.run.failures import due_replays, origin_of, replay_failures
 from trapline.run.feed import Feeder, Findings, Interrupted
 from trapline.run.plan import PlannedScan, plan, start_of
+from trapline.run.quarantine import budget_since, quarantine, settle_alarms
 
 
 @dataclass(slots=True)
 class TickReport:
-    """What one tick did. `errors` says, by identity, why a window will be read again; `failures`, what rules raised."""
+    """What one tick did. `errors` says, by identity, why a window will be read again; `failures`, what rules failed on;
+    `quarantined`, why a detection was set apart. `settled` counts the earlier failures that a version got through."""
 
     scans: list[ScanSummary] = field(default_factory=list)
     ran: set[str] = field(default_factory=set)
     errors: dict[str, str] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    quarantined: dict[str, str] = field(default_factory=dict)
     matches: int = 0
     opened: int = 0
     updated: int = 0
+    settled: int = 0
 
 
 class Ticker:
@@ -46,13 +54,19 @@ class Ticker:
         self._stopping = stopping
         self._on_scan = on_scan
         self._on_batch = on_batch
+        self._failed: Counter[str] = Counter()
 
     def tick(self) -> TickReport:
         """Catches up in bounded windows. What fails is left at its checkpoint for the next tick; the rest goes on."""
         report, now = TickReport(), self._context.now()
         failed: set[tuple[str, str]] = set()
+        settle_alarms(self._context)
+        self._failed = Failures(self._context.database).counted(budget_since(self._context))
+        self._replay(report)
         with ThreadPoolExecutor(self._threads, thread_name_prefix="feed") as threads:
-            feeder = Feeder(self._context, threads, stopping=self._stopping, on_batch=self._on_batch)
+            feeder = Feeder(
+                self._context, threads, stopping=self._stopping, on_batch=self._on_batch, allowance=self._allowance
+            )
             while not self._stopping():
                 deployments = self._context.ledger.running().values()
                 checkpoints = self._checkpoints(deployments, now)
@@ -67,6 +81,21 @@ class Ticker:
         self._write_health(report)
         return report
 
+    def _allowance(self, identity: str) -> int:
+        return max(self._context.settings.error_budget.failures - self._failed[identity], 0)
+
+    def _replay(self, report: TickReport) -> None:
+        """What earlier versions failed on, for those that a new version is live of."""
+        for deployment in due_replays(self._context):
+            replayed = replay_failures(self._context, deployment, stopping=self._stopping)
+            report.matches += replayed.matches
+            report.opened += replayed.opened
+            report.updated += replayed.updated
+            report.settled += replayed.settled
+            if replayed.error:
+                report.ran.add(deployment.identity)
+                self._failed_whole(deployment, replayed.error, report, its_fault=replayed.its_fault)
+
     def _run(self, feeder: Feeder, planned: PlannedScan, report: TickReport) -> set[tuple[str, str]]:
         """One scan, recorded for each of its detections; returns the (identity, table) pairs that it failed for."""
         table = planned.request.table
@@ -79,29 +108,53 @@ class Ticker:
             return set()
         report.scans.append(summary)
         for found in findings:
-            identity = found.deployment.identity
-            report.ran.add(identity)
-            if found.error:
-                report.errors[identity] = found.error
+            report.ran.add(found.deployment.identity)
+            if found.spent:
+                self._spent(found, summary, report)
+            elif found.error:
+                self._failed_whole(found.deployment, found.error, report, its_fault=found.its_fault)
             else:
                 self._record(found, summary, report)
         return {(found.deployment.identity, table) for found in findings if found.error}
 
     def _record(self, found: Findings, summary: ScanSummary, report: TickReport) -> None:
-        deployment = found.deployment
-        origin = Origin(deployment.identity, deployment.config, deployment.revision, deployment.build_digest)
+        deployment, identity = found.deployment, found.deployment.identity
         recorded = record(
-            self._context.database, origin, summary, found.matches, found.failures, now=self._context.now()
+            self._context.database,
+            origin_of(deployment),
+            summary,
+            found.matches,
+            found.failures,
+            now=self._context.now(),
         )
         report.matches += recorded.new_matches
         report.opened += recorded.opened
         report.updated += recorded.updated
+        if deployment.strikes:
+            self._context.ledger.set_strikes(identity, None)
         if found.failures:
-            first = found.failures[0]
-            place = f" at {first.file}:{first.line}" if first.file else ""
-            report.failures[deployment.identity] = (
-                f"the rule failed {len(found.failures)} times, first in {first.function}(){place}: {first.error}"
-            )
+            self._failed[identity] += len(found.failures)
+            report.failures[identity] = f"the rule failed {len(found.failures)} times, first in {found.failures[0]}"
+
+    def _spent(self, found: Findings, summary: ScanSummary, report: TickReport) -> None:
+        """Over the error budget: what it failed on is kept to be looked at, and its window is read again after it."""
+        with self._context.database.transaction() as connection:
+            origin, now = origin_of(found.deployment), self._context.now()
+            set_aside(connection, origin, summary.table, summary.window, found.failures, now=now)
+        budget = self._context.settings.error_budget.failures
+        self._quarantine(found.deployment, f"{found.error}; its budget is {budget} within an hour", report)
+
+    def _failed_whole(self, deployment: Deployment, error: str, report: TickReport, *, its_fault: bool) -> None:
+        report.errors[deployment.identity] = error
+        if its_fault:
+            strikes = (deployment.strikes or 0) + 1
+            self._context.ledger.set_strikes(deployment.identity, strikes)
+            if strikes >= self._context.settings.error_budget.windows:
+                self._quarantine(deployment, f"it failed {strikes} times in a row, the last time: {error}", report)
+
+    def _quarantine(self, deployment: Deployment, reason: str, report: TickReport) -> None:
+        quarantine(self._context, deployment, reason)
+        report.errors[deployment.identity] = report.quarantined[deployment.identity] = f"quarantined: {reason}"
 
     def _write_health(self, report: TickReport) -> None:
         for identity, deployment in self._context.ledger.deployments().items():

@@ -107,11 +107,15 @@ class FailureReply:
 
 @dataclass(frozen=True, slots=True)
 class BatchReply:
-    """The verdicts on one batch: in row order, or in batch mode in the order the rule yielded them."""
+    """The verdicts on one batch: in row order, or in batch mode in the order the rule yielded them.
+
+    Not `complete` where the rule failed on so many records that the worker gave up.
+    """
 
     matches: tuple[MatchReply, ...]
     failures: tuple[FailureReply, ...]
     log: str
+    complete: bool = True
 
 
 class Worker(Protocol):

@@ -53,14 +53,13 @@ class _Search:
 
     def search(self, batch: pa.RecordBatch) -> BatchReply:
         self.end = monotonic() + self.limits.batch_seconds
-        self._pieces(batch, 0, batch.num_rows, died=self.first)
-        return BatchReply(tuple(self.matches), tuple(self.failures), self.log[: self.limits.log_bytes])
+        complete = self._pieces(batch, 0, batch.num_rows, died=self.first)
+        return BatchReply(tuple(self.matches), tuple(self.failures), self.log[: self.limits.log_bytes], complete)
 
-    def _pieces(self, batch: pa.RecordBatch, start: int, count: int, *, died: WorkerError) -> None:
-        """The rows from `start` on, of which it is known that the rule died on them together."""
+    def _pieces(self, batch: pa.RecordBatch, start: int, count: int, *, died: WorkerError) -> bool:
+        """The rows from `start` on, of which it is known that the rule died on them together; false to give up."""
         if count == 1:
-            self._found(start, died)
-            return
+            return self._found(start, died)
         size = SLICE if count > SLICE else 1
         for at in range(start, start + count, size):
             rows = min(size, start + count - at)
@@ -72,18 +71,21 @@ class _Search:
                 if error.outcome not in ONE_RECORD:
                     raise
                 self.deaths += 1
-                self._pieces(batch, at, rows, died=error)
+                going_on = self._pieces(batch, at, rows, died=error)
             else:
-                self._take(reply, at)
+                going_on = self._take(reply, at)
+            if not going_on:
+                return False
+        return True
 
-    def _take(self, reply: BatchReply, start: int) -> None:
+    def _take(self, reply: BatchReply, start: int) -> bool:
         self.matches += [replace(one, row=None if one.row is None else one.row + start) for one in reply.matches]
         self.failures += [replace(one, row=None if one.row is None else one.row + start) for one in reply.failures]
         self.log += reply.log
         if len(self.matches) > self.limits.matches:
             raise WorkerError("matches", f"it matches more than {self.limits.matches} times in one batch")
-        if len(self.failures) > self.limits.failures:
-            raise WorkerError("failures", f"it fails on more than {self.limits.failures} records of one batch")
+        return reply.complete and len(self.failures) <= self.limits.failures
 
-    def _found(self, row: int, died: WorkerError) -> None:
+    def _found(self, row: int, died: WorkerError) -> bool:
         self.failures.append(FailureReply(row, "detect", died.message[:1_000], died.file, died.line, died.outcome))
+        return len(self.failures) <= self.limits.failures

@@ -46,6 +46,7 @@ class Result(_Part):
     seq: int
     matches: list[_Match]
     failures: list[_Failure]
+    complete: bool
     memory: Row
     log: str
 
@@ -62,7 +63,7 @@ class Refusal(_Part):
     """The worker gives up: the rule cannot be loaded, or it says more than it may."""
 
     type: Literal["error"]
-    outcome: Literal["import", "output", "matches", "failures"]
+    outcome: Literal["import", "output", "matches"]
     error: Short
     file: Short
     line: Row
@@ -106,6 +107,7 @@ def verdicts(result: Result, *, seq: int, rows: int, each_once: bool, most: int)
         matches=tuple(_match(match) for match in result.matches),
         failures=tuple(FailureReply(f.row, f.function, f.error, f.file, f.line, f.outcome) for f in result.failures),
         log=result.log,
+        complete=result.complete,
     )
 
 

@@ -21,7 +21,6 @@ MOST_BATCHES = 1_000
 _REMEDIES = {
     "output": "let it say less about each match",
     "matches": "narrow the rule, or raise the limit",
-    "failures": "look at the failures that it had before: `trapline failures list` shows them",
 }
 _WATCHDOG = re.compile(r"^Timeout \(", re.MULTILINE)
 _PLACE = re.compile(r'File "[^"\n]*/detection/([^"\n]+)", line (\d+)')

@@ -22,9 +22,11 @@ from trapline.workers.wire import batch_frame
 from trapline_sandbox.columns import Fields
 from trapline_sandbox.frames import PREFIX_BYTES
 from trapline_sandbox.rule import Rule
+from trapline_sandbox.watch import Watch
 
 PROJECT = Path(__file__).parents[3]
 PACK = PROJECT / "detections"
+_WATCH = Watch(60, 60)
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,9 @@ class Loaded:
     def matches(self, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """What is said of each match, with its record. A script that raises anything fails the test."""
         head, *buffers = batch_frame(pa.RecordBatch.from_pylist(list(records), schema=SCHEMA), 0)
-        verdicts = self.script.run(Fields(json.loads(bytes(head[PREFIX_BYTES:]))["batch"], buffers))
-        assert verdicts.failures == []
+        fields = Fields(json.loads(bytes(head[PREFIX_BYTES:]))["batch"], buffers)
+        verdicts = self.script.run(fields, max_matches=len(records), max_failures=0)
+        assert verdicts.complete
         return [
             match | {"record": records[match["row"]], "severity": match["severity"] or self.config.alert.severity}
             for match in verdicts.matches
@@ -84,6 +87,6 @@ def rule(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def load(folder: Path) -> Loaded:
     if (folder / "detection.toml").exists():
         config = tomllib.loads((folder / "detection.toml").read_text())
-        return Loaded(DetectionConfig.model_validate(config), Rule(folder, "detection.py", "batch"))
+        return Loaded(DetectionConfig.model_validate(config), Rule(folder, "detection.py", "batch", watch=_WATCH))
     config = yaml.safe_load((folder / "detection.yml").read_text())
-    return Loaded(DetectionConfig.model_validate(config), Rule(folder, "detect.py", "record"))
+    return Loaded(DetectionConfig.model_validate(config), Rule(folder, "detect.py", "record", watch=_WATCH))

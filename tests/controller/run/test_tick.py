@@ -234,16 +234,18 @@ def test_a_worker_that_dies_holds_up_nobody_else_and_loses_nothing(ground: Playg
     ground.records(1)
     ground.at(5)
     report = controller.tick()
-    assert list(report.errors) == ["dies"]
-    assert positions(ground) == {"dies": 0, "lives": 5}
+    assert (list(report.failures), report.errors) == (["dies"], {})
+    assert positions(ground) == {"dies": 5, "lives": 5}
     assert column(ground.rows(matches), "identity") == ["lives"]
+    [failure] = ground.rows(failures)
+    assert (failure["identity"], failure["outcome"]) == ("dies", "crashed")
     deployment = controller.ledger.deployments()["dies"]
     assert deployment.health_message
     assert deployment.failing_since == ground.now
     ground.detection("dies")
     ground.at(10)
     deploy(ground, controller)
-    controller.tick()
+    assert controller.tick().settled == 1
     assert sorted(column(ground.rows(matches), "identity")) == ["dies", "lives"]
     assert positions(ground) == {"dies": 10, "lives": 10}
 

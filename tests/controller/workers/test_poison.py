@@ -60,7 +60,7 @@ def test_one_poison_record_costs_few_workers() -> None:
     assert rule.deaths == 3
 
 
-@pytest.mark.parametrize("outcome", ["import", "matches", "failures", "unavailable"])
+@pytest.mark.parametrize("outcome", ["import", "matches", "unavailable"])
 def test_what_no_record_is_to_blame_for_is_not_looked_for(outcome: str) -> None:
     rule = Fake({1}, outcome)
     with pytest.raises(WorkerError):
@@ -96,6 +96,12 @@ def test_no_limit_on_a_batch_is_passed_by_cutting_it() -> None:
     with pytest.raises(WorkerError) as raised:
         run_each(Fake({0}), _batch(2 * SLICE), limits)
     assert raised.value.outcome == "matches"
+
+
+def test_it_gives_up_where_the_rule_fails_too_often() -> None:
+    reply = run_each(Fake({1, 2, 3}), _batch(2 * SLICE), Limits(failures=2))
+    assert not reply.complete
+    assert {failure.row for failure in reply.failures} == {1, 2, 3}
 
 
 @pytest.fixture

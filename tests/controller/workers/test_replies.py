@@ -24,7 +24,8 @@ FAILURE: dict[str, Any] = {
 
 
 def _result(**changes: Any) -> bytes:
-    reply = {"type": "result", "seq": 1, "matches": [MATCH], "failures": [FAILURE], "memory": 1, "log": ""}
+    verdicts = {"matches": [MATCH], "failures": [FAILURE], "complete": True}
+    reply = {"type": "result", "seq": 1, **verdicts, "memory": 1, "log": ""}
     return json.dumps({**reply, **changes}).encode()
 
 

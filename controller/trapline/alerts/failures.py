@@ -1,0 +1,132 @@
+"""What a rule failed on, set aside: kept with the reason, and the record itself, until a version gets through it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from trapline.alerts.origin import Origin
+from trapline.errors import TraplineError
+from trapline.fingerprint import fingerprint
+from trapline.state.database import Database, upsert
+from trapline.state.schema import failures
+from trapline.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A record that a rule failed on in `function`, or its whole window where it has no `payload`.
+
+    `outcome` is `raised`, or the limit that was exceeded. `record` is for people; `payload` is the record with its
+    types, as `run.payload` packs it, and `key` what a match of it is identified by.
+    """
+
+    function: str
+    error: str
+    file: str
+    line: int
+    event_at: datetime
+    record: Mapping[str, Any] | None
+    outcome: str = "raised"
+    key: str = ""
+    payload: bytes | None = None
+
+    def __str__(self) -> str:
+        place = f" at {self.file}:{self.line}" if self.file else ""
+        return f"{self.function}(){place}: {self.error}"
+
+
+def set_aside(
+    connection: sa.Connection, origin: Origin, table: str, window: Window, failed: Iterable[Failure], *, now: datetime
+) -> set[str]:
+    """Writes failures, in the caller's transaction; one that is known already is open again. Returns their ids."""
+    rows = {row["id"]: row for row in (_row(origin, table, window, failure, now) for failure in failed)}
+    for id, row in rows.items():
+        upsert(connection, failures, {"id": id}, {name: value for name, value in row.items() if name != "id"})
+    return set(rows)
+
+
+def settle(connection: sa.Connection, ids: Collection[str], *, now: datetime) -> None:
+    """Marks failures that a version got through, in the caller's transaction."""
+    for id in ids:
+        connection.execute(failures.update().where(failures.c.id == id).values(settled_at=now))
+
+
+class Failures:
+    """Reads what was set aside; rows of the table `failures`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def newest(
+        self, identity: str | None = None, *, settled: bool = False, limit: int | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        """The open failures of one detection or of all, newest first; with `settled` those that are over too."""
+        query = sa.select(failures).order_by(failures.c.failed_at.desc(), failures.c.id).limit(limit)
+        if identity is not None:
+            query = query.where(failures.c.identity == identity)
+        if not settled:
+            query = query.where(failures.c.settled_at.is_(None))
+        with self._database.reading() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def find(self, prefix: str) -> Mapping[str, Any]:
+        """The one failure whose id starts so. Raises TraplineError where none or several do."""
+        query = sa.select(failures).where(failures.c.id.startswith(prefix, autoescape=True)).limit(2)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).mappings().all()
+        if len(rows) == 1:
+            return dict(rows[0])
+        problem = "several failures have an id that starts" if rows else "no failure has an id that starts"
+        raise TraplineError(f"{problem} with {prefix!r}", remedy="see `trapline failures list`")
+
+    def due(self, live: Mapping[str, str]) -> set[str]:
+        """The identities with failures that the live version has not tried yet; `live` has their deploy digests."""
+        query = (
+            sa.select(failures.c.identity, failures.c.deploy_digest)
+            .where(failures.c.settled_at.is_(None), failures.c.window_end.is_not(None))
+            .distinct()
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return {row.identity for row in rows if row.identity in live and row.deploy_digest != live[row.identity]}
+
+    def counted(self, since: Mapping[str, datetime]) -> Counter[str]:
+        """How often each detection failed since then, by identity."""
+        if not since:
+            return Counter()
+        query = sa.select(failures.c.identity, failures.c.failed_at).where(failures.c.failed_at >= min(since.values()))
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return Counter(row.identity for row in rows if row.identity in since and row.failed_at >= since[row.identity])
+
+
+def _row(origin: Origin, table: str, window: Window, failure: Failure, now: datetime) -> dict[str, Any]:
+    subject = failure.key if failure.payload is not None else f"window {window}"
+    parts = (origin.identity, table, subject, failure.function)
+    return {
+        "id": fingerprint(*(part.encode() for part in parts)),
+        "identity": origin.identity,
+        "table_name": table,
+        "revision": origin.revision,
+        "build_digest": origin.build_digest,
+        "deploy_digest": origin.deploy_digest,
+        "outcome": failure.outcome,
+        "function": failure.function,
+        "error": failure.error,
+        "file": failure.file,
+        "line": failure.line,
+        "event_at": failure.event_at,
+        "window_start": window.start,
+        "window_end": window.end,
+        "failed_at": now,
+        "settled_at": None,
+        "record": failure.record,
+        "record_key": failure.key,
+        "payload": failure.payload,
+    }

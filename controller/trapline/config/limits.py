@@ -1,0 +1,34 @@
+"""The limits of a detection's worker, as config files name them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trapline.config.units import Period, Size, format_duration
+
+Memory = Annotated[Size, Field(ge=2**20)]
+
+
+class LimitSettings(BaseModel):
+    """What a worker may use; None where it is not said here. The outcomes are in docs/reference/limits.md."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    memory: Memory | None = Field(default=None, description="Memory of one worker.")
+    record_timeout: Period | None = Field(default=None, description="The longest that one record may take.")
+    batch_timeout: Period | None = Field(default=None, description="The longest that one batch may take.")
+    cpus: float | None = Field(
+        default=None, gt=0, strict=True, allow_inf_nan=False, description="Processors that one worker may use."
+    )
+    pids: int | None = Field(default=None, ge=1, strict=True, description="Processes and threads of one worker.")
+    matches: int | None = Field(default=None, ge=1, strict=True, description="Matches that one batch may have.")
+    output: Memory | None = Field(default=None, description="Size of what a worker answers to one batch.")
+    log: Size | None = Field(default=None, description="Characters that a rule may print over one batch.")
+
+
+def shown_limit(value: float | timedelta) -> str:
+    """A limit as people write it."""
+    return format_duration(value) if isinstance(value, timedelta) else f"{value:,}"
