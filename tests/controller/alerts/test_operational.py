@@ -116,6 +116,7 @@ def test_after_an_hour_they_are_reminded_once_an_hour(database: Database) -> Non
 
 def test_a_destination_that_is_new_hears_of_it_at_once(database: Database) -> None:
     alert_id = sound(database, destinations=["pager", "pager"])
+    assert find_alert(database, alert_id)["destinations"] == ["pager"]
     assert said(database, alert_id) == [("pager", "opened")]
     sound(database, LATER, destinations=["chat"])
     assert said(database, alert_id) == [("pager", "opened"), ("chat", "opened")]
