@@ -16,7 +16,8 @@ from trapline.workers.backends.owner import Owner
 from trapline.workers.channel import Death
 from trapline.workers.interface import WorkerError
 
-ENVIRONMENT = {"LANG": "C.UTF-8"}
+# The C library sets room apart for the memory of each thread, all of which the limit would count.
+ENVIRONMENT = {"LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
 
 
 class Child:

@@ -211,7 +211,10 @@ class DockerBackend:
             "mem_limit": limits.memory_bytes,
             "memswap_limit": limits.memory_bytes,
             "nano_cpus": int(limits.cpus * 1e9),
-            "tmpfs": {"/tmp": "size=16m,noexec,nosuid,nodev"},  # noqa: S108  inside the container
+            "tmpfs": {  # inside the container
+                "/tmp": "size=16m,noexec,nosuid,nodev",  # noqa: S108
+                "/dev/mqueue": "size=4k,ro,noexec,nosuid,nodev",  # else the engine mounts one to write to
+            },
             "working_dir": "/tmp",  # noqa: S108
             "ulimits": [Ulimit(name="core", soft=0, hard=0), Ulimit(name="nofile", soft=256, hard=256)],
             "log_config": LogConfig(type=LogConfig.types.NONE),

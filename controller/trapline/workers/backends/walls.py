@@ -13,7 +13,7 @@ SCRATCH_BYTES = 16 * 1024 * 1024
 
 NAMESPACES = (
     *("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
-    *("--hostname", "trapline", "--clearenv", "--setenv", "LANG", "C.UTF-8", "--die-with-parent", "--cap-drop", "ALL"),
+    *("--hostname", "trapline", "--die-with-parent", "--cap-drop", "ALL"),
 )
 AS_ROOT = ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID")
 """All that root's sandboxes keep, until the worker becomes a user of its own."""
@@ -25,8 +25,7 @@ LAST = (
 )
 """The only place to write to; at last the root itself, which bubblewrap makes writable, is so no more."""
 _DEVICES = ("null", "zero", "full", "random", "urandom")
-_LIBRARIES = tuple(Path(folder) for folder in ("/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32"))
-_LINKS_OR_LIBRARIES = tuple(Path(folder) for folder in ("/lib", "/lib32", "/lib64", "/libx32"))
+_LINKS_OR_LIBRARIES = (Path("/lib"), Path("/lib64"))
 _PUBLIC = ("/etc/ld.so.cache", "/usr/share/zoneinfo")  # where libraries are, and when it is noon
 
 
@@ -44,9 +43,8 @@ def _folders(inside: list[str]) -> Iterator[str]:
 
 
 def _libraries() -> Iterator[str]:
-    for folder in _LIBRARIES:
-        if folder.is_dir():
-            yield from ("--ro-bind", str(folder), str(folder))
+    for folder in _system_libraries():
+        yield from ("--ro-bind", str(folder), str(folder))
     for folder in _LINKS_OR_LIBRARIES:
         if folder.is_symlink():
             yield from ("--symlink", str(folder.readlink()), str(folder))
@@ -56,6 +54,13 @@ def _libraries() -> Iterator[str]:
         yield from ("--ro-bind-try", public, public)
 
 
+def _system_libraries() -> list[Path]:
+    """Where the shared libraries are: of /usr/lib, which holds other software too, only they where they are apart."""
+    apart = Path("/usr/lib", sysconfig.get_config_var("MULTIARCH") or "none")
+    libraries = [apart, *Path("/usr/lib").glob("ld-*")] if apart.is_dir() else [Path("/usr/lib")]
+    return [path for path in (*libraries, Path("/usr/lib64")) if path.exists()]
+
+
 def _python(interpreter: Path) -> Iterator[str]:
     yield from ("--ro-bind", str(interpreter), str(interpreter))
     shared = Path(sysconfig.get_config_var("LIBDIR") or "/", sysconfig.get_config_var("INSTSONAME") or "")
@@ -63,7 +68,7 @@ def _python(interpreter: Path) -> Iterator[str]:
         yield from ("--ro-bind", str(shared), str(shared))
     standard = _standard_library()
     for folder in standard:
-        if not _is_below(folder, _LIBRARIES):
+        if not any(folder.is_relative_to(library) for library in _system_libraries()):
             yield from ("--ro-bind", str(folder), str(folder))
     for folder in _installed(standard):
         yield from ("--tmpfs", str(folder), "--remount-ro", str(folder))
@@ -77,14 +82,10 @@ def _standard_library() -> list[Path]:
 
 def _installed(standard: list[Path]) -> list[Path]:
     """Every folder of installed packages in what the sandbox sees: the controller's own, and the distribution's."""
-    visible = [*standard, *(folder for library in _LIBRARIES for folder in library.glob("py*"))]
+    visible = [*standard, *(folder for library in _system_libraries() for folder in library.glob("py*"))]
     names = ("site-packages", "dist-packages")
     found = (folder / name for folder in visible for name in names)
     return sorted({folder.resolve() for folder in found if folder.is_dir()})
-
-
-def _is_below(folder: Path, others: tuple[Path, ...]) -> bool:
-    return any(folder.is_relative_to(other) for other in others)
 
 
 def _devices() -> Iterator[str]:

@@ -61,7 +61,7 @@ def test_a_container_can_reach_nothing(
     assert host["Privileged"] is False
     assert (host["Memory"], host["MemorySwap"]) == (2**28, 2**28)
     assert (host["PidsLimit"], host["NanoCpus"]) == (32, 500_000_000)
-    assert host["Tmpfs"] == {"/tmp": "size=16m,noexec,nosuid,nodev"}
+    assert host["Tmpfs"]["/tmp"] == "size=16m,noexec,nosuid,nodev"
     assert host["IpcMode"] == "none"
     assert host["LogConfig"]["Type"] == "none"
     assert (host["Binds"], container.attrs["Mounts"]) == (None, [])
