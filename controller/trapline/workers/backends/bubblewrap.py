@@ -160,10 +160,10 @@ class Sandbox(Child):
 
     def close(self) -> None:
         super().close()
-        if self._first:
-            _ready(self._first[1])  # a namespace's first process ends as its last one
-            os.close(self._first[1])
-            self._first = None
+        first, self._first = self._first, None
+        if first:
+            _ready(first[1])  # a namespace's first process ends as its last one
+            os.close(first[1])
 
     def _spawn(self, *args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
         return self._starter.submit(lambda: subprocess.Popen[bytes](*args, **kwargs)).result()
