@@ -65,9 +65,11 @@ class Patience:
             raise _unavailable(doing, reason(error)) from error
 
 
-def is_late(error: BaseException) -> bool:
-    """Whether an answer did not come in time; where it is streamed, the client says so in other words."""
-    return isinstance(error, Timeout) or (isinstance(error, LostConnection) and "timed out" in str(error).lower())
+def is_late(error: BaseException | None) -> bool:
+    """Whether an answer did not come in time; where it is streamed, or the first of all, the client wraps that."""
+    if error is None or isinstance(error, Timeout):
+        return error is not None
+    return (isinstance(error, LostConnection) and "timed out" in str(error).lower()) or is_late(error.__cause__)
 
 
 def reason(error: BaseException) -> str:
