@@ -27,6 +27,7 @@ from trapline.errors import Problem, TraplineError
 from trapline.options import Options, recalled, remembered
 from trapline.query.duckdb import DuckDBEngine
 from trapline.run.context import Context
+from trapline.run.failures import FailureReplay, replay_failures
 from trapline.run.replay import Replay, replay
 from trapline.run.tick import Ticker, TickReport
 from trapline.settings import Settings, parse
@@ -161,6 +162,7 @@ class Controller:
                 ledger=self.ledger,
                 memory=self.memory,
                 overrides=self.overrides,
+                logs=self.logs,
                 mirror=mirror,
                 home=options.home,
                 root=options.root,
@@ -193,6 +195,17 @@ class Controller:
     def replay(self, alert: Mapping[str, Any]) -> Replay:
         """Runs an alert's build over its window again; nothing is recorded. `alert` is a row of the table `alerts`."""
         return replay(alert, self._context(self.settings() or Settings()))
+
+    def replay_failures(self, identity: str) -> FailureReplay:
+        """Brings a detection's failures past what is live of it. Raises TraplineError where nothing of it is live."""
+        live = self.ledger.deployments().get(identity)
+        if live is None:
+            raise TraplineError(
+                f"{self.name_of(identity)} is not deployed, so there is nothing to replay its failures with",
+                remedy="its failures stay; once a version is live it replays them by itself",
+            )
+        with self._turn("tick"):
+            return replay_failures(self._context(self.settings() or Settings()), live, stopping=self.halt.is_set)
 
     def deliver(self) -> tuple[DeliveryReport, list[Problem]]:
         """Sends what is due; the problems are those of destinations that cannot be used as they are configured."""

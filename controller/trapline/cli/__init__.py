@@ -20,6 +20,7 @@ COMMANDS = (
     "alerts",
     "controller",
     "demo",
+    "failures",
     "history",
     "lock",
     "logs",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from trapline.clock import system_clock
 from trapline.deploy.conditions import conditions
 from trapline.deploy.ledger import Deployment, Ledger, Status, find
 from trapline.deploy.memory import Memory, Source
-from trapline.deploy.overrides import Kind, Overrides
+from trapline.deploy.overrides import Kind, Override, Overrides
 from trapline.state.database import Database
 from trapline.state.schema import alerts, checkpoints, deliveries, failures, matches
 
@@ -41,7 +41,7 @@ def status(home: Path, name: str | None, as_json: bool) -> None:
     rows = []
     for identity, standing in known.items():
         held = [override for override in decided if override.identity == identity]
-        row = _row(standing, live.get(identity), figures)
+        row = _row(standing, live.get(identity), held, figures)
         rows.append({**row, "conditions": [asdict(one) for one in conditions(standing, live.get(identity), held)]})
     if as_json:
         print_json(
@@ -49,6 +49,7 @@ def status(home: Path, name: str | None, as_json: bool) -> None:
                 "home": str(home),
                 "revision": source.revision or None,
                 "source": asdict(source),
+                "sandbox": memory.backend() or None,
                 "problems": memory.problems(),
                 "detections": rows,
                 "deliveries": figures["deliveries"],
@@ -56,6 +57,8 @@ def status(home: Path, name: str | None, as_json: bool) -> None:
         )
         return
     _print_source(source, home)
+    if memory.backend() == "process":
+        say("sandbox process, which is NO security boundary: run only rules that you would run yourself", to=errors)
     for problem in memory.problems():
         if not source.error or source.error not in problem:
             say(f"the last reconcile: {problem}", to=errors)
@@ -65,7 +68,10 @@ def status(home: Path, name: str | None, as_json: bool) -> None:
         _print_all(rows, figures)
 
 
-def _row(standing: Status, live: Deployment | None, figures: Mapping[str, Any]) -> dict[str, Any]:
+def _row(
+    standing: Status, live: Deployment | None, held: Collection[Override], figures: Mapping[str, Any]
+) -> dict[str, Any]:
+    quarantined = next((override for override in held if override.kind is Kind.QUARANTINED), None)
     identity, seen_to = standing.identity, figures["seen_to"].get(standing.identity)
     return {
         "name": standing.name,
@@ -73,8 +79,8 @@ def _row(standing: Status, live: Deployment | None, figures: Mapping[str, Any]) 
         "path": standing.path,
         "sync": standing.sync.value,
         "message": standing.message,
-        "health": _health(live, seen_to),
-        "health_message": live.health_message if live else "",
+        "health": "quarantined" if quarantined else _health(live, seen_to),
+        "health_message": str(quarantined or (live.health_message if live else "")),
         "failing_since": live.failing_since if live else None,
         "revision": live.revision if live else standing.revision,
         "version": live.deploy_digest if live else None,
@@ -142,14 +148,15 @@ def _health(live: Deployment | None, seen_to: datetime | None) -> str:
 
 
 def _figures(database: Database) -> dict[str, dict[str, Any]]:
-    def counted(column: sa.Column[Any]) -> dict[str, Any]:
-        return {row[0]: row[1] for row in connection.execute(sa.select(column, sa.func.count()).group_by(column))}
+    def counted(column: sa.Column[Any], where: sa.ColumnElement[bool] = sa.true()) -> dict[str, Any]:  # noqa: B008
+        query = sa.select(column, sa.func.count()).where(where).group_by(column)
+        return {row[0]: row[1] for row in connection.execute(query)}
 
     with database.reading() as connection:
         return {
             "matches": counted(matches.c.identity),
             "alerts": counted(alerts.c.identity),
-            "failures": counted(failures.c.identity),
+            "failures": counted(failures.c.identity, failures.c.settled_at.is_(None)),
             "deliveries": counted(deliveries.c.state),
             "seen_to": {
                 row[0]: row[1]

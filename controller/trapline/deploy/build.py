@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
@@ -14,6 +15,7 @@ from trapline.detection.model import Detection
 from trapline.errors import TraplineError
 from trapline.requirements.lock import LOCK_FILE, REQUIREMENTS_FILE, Requirements, RequirementsError
 from trapline.settings import Settings
+from trapline.state.logs import Logs
 from trapline.workers.interface import Backend, Build, BuildDigest, Rule, WorkerError
 from trapline.workers.limits import limits_of
 
@@ -30,6 +32,7 @@ class Builder:
     platform: str
     requirements: Requirements
     memory: Memory
+    logs: Logs
     settings: Settings
     now: Callable[[], datetime]
     on_progress: Callable[[str], None] = lambda _: None
@@ -82,11 +85,17 @@ class Builder:
         Raises Stalled with the cases that fail, and WorkerError.
         """
         rule = Rule(detection.name, detection.script, detection.mode.value)
-        worker = self.backend.start(digest, rule, limits_of(self.settings, detection.config.limits))
+        printed: list[str] = []
         try:
-            failing = failing_cases(detection, worker)
+            worker = self.backend.start(digest, rule, limits_of(self.settings, detection.config.limits))
+            with closing(worker):
+                failing = failing_cases(detection, worker, printed.append)
+        except WorkerError as error:
+            printed.append(error.log)
+            raise
         finally:
-            worker.close()
+            text = "".join(printed)
+            self.logs.append(detection.identity, build_digest=digest, source="its tests", text=text, now=self.now())
         if failing:
             raise Stalled(
                 f"{detection.path}/{detection.config_file}: {'; '.join(failing)}",

@@ -61,20 +61,7 @@ class Overrides:
     def decide(self, override: Override) -> None:
         """Puts a decision in force; one of the same kind before it ends."""
         with self._database.transaction() as connection:
-            key = {"identity": override.identity, "kind": override.kind.value}
-            version = {name: getattr(override, name) for name in ("revision", "path", "deploy_digest")}
-            upsert(connection, overrides, key, {**version, "reason": override.reason, "at": override.at})
-            if override.kind is Kind.SUSPENDED:
-                _say(connection, override.identity, "suspended", str(override))
-            connection.execute(
-                events.insert().values(
-                    identity=override.identity,
-                    kind=override.kind.value,
-                    at=override.at,
-                    message=override.reason,
-                    **version,
-                )
-            )
+            decide(connection, override)
 
     def release(self, identity: str, kinds: Collection[Kind] = tuple(Kind), *, now: datetime) -> list[Kind]:
         """Takes decisions back, and returns which there were."""
@@ -88,6 +75,17 @@ class Overrides:
                 values = {"at": now, "identity": identity, "kind": "resumed", "revision": "", "message": told}
                 connection.execute(events.insert().values(**values))
             return found
+
+
+def decide(connection: sa.Connection, override: Override) -> None:
+    """Puts a decision in force, in the caller's transaction."""
+    key = {"identity": override.identity, "kind": override.kind.value}
+    version = {name: getattr(override, name) for name in ("revision", "path", "deploy_digest")}
+    upsert(connection, overrides, key, {**version, "reason": override.reason, "at": override.at})
+    if override.kind is Kind.SUSPENDED:
+        _say(connection, override.identity, "suspended", str(override))
+    said = {"kind": override.kind.value, "at": override.at, "message": override.reason}
+    connection.execute(events.insert().values(identity=override.identity, **said, **version))
 
 
 def _say(connection: sa.Connection, identity: str, sync: str, message: str) -> None:

@@ -84,7 +84,9 @@ class Reconciler:
         else:
             refused = None if how.confirm_prune else prune_problem(desired, survey.actual)
             outcomes, problems = self._carry_out(survey, changes, how), [*desired.problems, refused, trouble]
-            self.house.ledger.forget(forgotten(desired, survey.actual.deployments, survey.actual.statuses))
+            gone = forgotten(desired, survey.actual.deployments, survey.actual.statuses)
+            self.house.ledger.forget(gone)
+            self.house.logs.forget(gone)
             self._collect(survey)
             if not (trouble or refused):
                 self.house.memory.keep_address(self.house.address)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,18 +12,24 @@ from trapline.workers.answer import Answer, complete
 from trapline.workers.interface import Worker
 
 
-def failing_cases(detection: Detection, worker: Worker) -> list[str]:
-    """One line for each test case that does not hold: its name, what was expected and what came."""
+def failing_cases(detection: Detection, worker: Worker, printed: Callable[[str], None]) -> list[str]:
+    """One line for each test case that does not hold: its name, what was expected and what came.
+
+    `printed` is given what the rule prints.
+    """
     return [
         f"test {case.name!r}: {complaint}"
         for case in detection.config.tests
-        if (complaint := _complaint(detection, worker, case))
+        if (complaint := _complaint(detection, worker, case, printed))
     ]
 
 
-def _complaint(detection: Detection, worker: Worker, case: TestCase) -> str | None:
+def _complaint(detection: Detection, worker: Worker, case: TestCase, printed: Callable[[str], None]) -> str | None:
+    replies = []
     try:
-        replies = [worker.run(batch) for batch in _batches(detection.mode, case.records)]
+        for batch in _batches(detection.mode, case.records):
+            replies.append(worker.run(batch))
+            printed(replies[-1].log)
     except pa.ArrowException as error:
         return f"its records cannot be made into one table: {error}"
     for reply in replies:

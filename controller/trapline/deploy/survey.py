@@ -20,6 +20,7 @@ from trapline.requirements.lock import Requirements
 from trapline.settings import Settings
 from trapline.source.git import Mirror
 from trapline.source.tree import SourceError, Tree
+from trapline.state.logs import Logs
 from trapline.workers.interface import Backend, BuildDigest
 
 Versions = dict[str, tuple[Detection, str | None, Version | None]]
@@ -33,6 +34,7 @@ class House:
     ledger: Ledger
     memory: Memory
     overrides: Overrides
+    logs: Logs
     mirror: Mirror
     home: Path
     root: str
@@ -90,6 +92,7 @@ class Surveyor:
             platform=backend.platform(),
             requirements=Requirements(house.home / "requirements", python=python, platform=platform),
             memory=house.memory,
+            logs=house.logs,
             settings=git.settings,
             now=house.now,
             on_progress=house.on_progress,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from trapline.alerts.operational import open_alarms, raise_alarm, settle_alarm
 from trapline.deploy.ledger import Deployment
-from trapline.deploy.overrides import Kind, Override
+from trapline.deploy.overrides import Kind, Override, decide
 from trapline.detection.model import Severity
 from trapline.run.context import Context
 
@@ -38,7 +38,7 @@ def quarantine(context: Context, deployment: Deployment, reason: str) -> None:
             revision=deployment.revision,
             digest=deployment.build_digest,
         )
-    context.overrides.decide(Override(deployment.identity, Kind.QUARANTINED, now, reason))
+        decide(connection, Override(deployment.identity, Kind.QUARANTINED, now, reason))
 
 
 def settle_alarms(context: Context) -> None:

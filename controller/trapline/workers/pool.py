@@ -12,11 +12,15 @@ _Key = tuple[BuildDigest, Rule, Limits]
 
 
 class Pool:
-    """Lends workers, each to one borrower at a time. Thread-safe; `limit` bounds the idle ones that are kept."""
+    """Lends workers, each to one borrower at a time. Thread-safe.
 
-    def __init__(self, backend: Backend, *, limit: int = 16) -> None:
+    `limit` and `memory_bytes` bound the idle ones that are kept, by their number and by what they say they use.
+    """
+
+    def __init__(self, backend: Backend, *, limit: int = 64, memory_bytes: int = 4 * 2**30) -> None:
         self._backend = backend
         self._limit = limit
+        self._memory = memory_bytes
         self._lock = Lock()
         self._idle: list[tuple[_Key, Worker]] = []  # the longest unused first
         self._forgotten: set[BuildDigest] = set()
@@ -58,19 +62,31 @@ class Pool:
     def _take(self, key: _Key) -> Worker | None:
         with self._lock:
             self._forgotten.discard(key[0])  # asked for again, so no longer retired
-            for index in range(len(self._idle) - 1, -1, -1):
-                if self._idle[index][0] == key:
-                    return self._idle.pop(index)[1]
-        return None
+            # Whoever holds the same rule to other limits is of a version that is no more.
+            ended = [item for item in self._idle if item[0][:2] == key[:2] and item[0] != key]
+            self._idle = [item for item in self._idle if item not in ended]
+            found = next((index for index in reversed(range(len(self._idle))) if self._idle[index][0] == key), None)
+            worker = None if found is None else self._idle.pop(found)[1]
+        _close(old for _, old in ended)
+        return worker
 
     def _give_back(self, key: _Key, worker: Worker) -> None:
+        fit = worker.alive and not worker.worn
         with self._lock:
-            kept = worker.alive and not self._closed and key[0] not in self._forgotten
+            kept = fit and not self._closed and key[0] not in self._forgotten
             if kept:
                 self._idle.append((key, worker))
-            surplus = self._idle[: max(len(self._idle) - self._limit, 0)]
-            del self._idle[: len(surplus)]
-        _close([old for _, old in surplus] if kept else [worker, *(old for _, old in surplus)])
+            ended = self._surplus()
+        _close([*([] if kept else [worker]), *ended])
+
+    def _surplus(self) -> list[Worker]:
+        """Takes out the longest unused, until the others are within the bounds."""
+        ended = []
+        used = sum(worker.memory_bytes for _, worker in self._idle)
+        while self._idle and (len(self._idle) > self._limit or used > self._memory):
+            ended.append(self._idle.pop(0)[1])
+            used -= ended[-1].memory_bytes
+        return ended
 
 
 def _close(workers: Iterable[Worker]) -> None:

@@ -39,6 +39,7 @@ class SandboxWorker:
         self.memory_bytes = 0
         try:
             self._handshake(rlimits, user)
+            self._threads = channel.threads()
         except BaseException:
             self.close()
             raise
@@ -66,8 +67,11 @@ class SandboxWorker:
 
     @property
     def worn(self) -> bool:
-        """Whether a fresh one should take its place: it ran many batches, or has grown."""
-        return self._seq >= MOST_BATCHES or self.memory_bytes > self._limits.memory_bytes / 2
+        """Whether a fresh one should take its place: it ran many batches, has grown, or left threads running."""
+        if self._seq >= MOST_BATCHES or self.memory_bytes > self._limits.memory_bytes / 2:
+            return True
+        threads = self._channel.threads()
+        return None not in (threads, self._threads) and threads != self._threads
 
     def close(self) -> None:
         """Ends the worker and all it started; safe to call twice."""

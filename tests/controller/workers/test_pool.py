@@ -19,6 +19,8 @@ A, B, C = (BuildDigest(name) for name in "abc")
 
 class Counted:
     alive = True
+    worn = False
+    memory_bytes = 0
 
     def run(self, batch: pa.RecordBatch) -> BatchReply:
         raise NotImplementedError
@@ -79,6 +81,30 @@ def test_the_longest_unused_goes_first(backend: Counting) -> None:
     assert a.alive
 
 
+def test_a_worn_one_is_not_kept(backend: Counting) -> None:
+    pool = Pool(backend)
+    _use(pool, A)
+    backend.started[0].worn = True
+    assert _use(pool, A) is backend.started[0]  # it was lent before
+    assert not backend.started[0].alive
+    assert _use(pool, A) is backend.started[1]
+
+
+def test_what_the_idle_ones_use_is_bounded(backend: Counting) -> None:
+    pool = Pool(backend, memory_bytes=10)
+    for digest, memory in ((A, 4), (B, 4), (C, 4)):
+        with pool.worker(digest, RULE, LIMITS):
+            backend.started[-1].memory_bytes = memory
+    assert [worker.alive for worker in backend.started] == [False, True, True]
+
+
+def test_other_limits_end_the_worker_of_the_ones_before(backend: Counting) -> None:
+    pool = Pool(backend)
+    old, other = _use(pool, A), _use(pool, A, Rule("other", "detect.py", "record"))
+    with pool.worker(A, RULE, Limits(memory_bytes=2**20)) as new:
+        assert (old.alive, other.alive, new.alive) == (False, True, True)
+
+
 def test_retired_builds_are_forgotten(backend: Counting) -> None:
     pool = Pool(backend)
     _use(pool, B)
@@ -112,6 +138,22 @@ def test_threads_never_share_one(backend: Counting) -> None:
     for thread in threads:
         thread.join()
     assert len({id(worker) for worker in lent}) == 4
+
+
+def test_a_worker_that_left_a_thread_running_is_not_used_again(
+    process_backend: ProcessBackend, build_of: Callable[..., Build]
+) -> None:
+    build = build_of(
+        "import threading, time\nseen = []\ndef detect(r):\n    seen.append(1)\n    print(len(seen))\n"
+        "    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+    )
+    process_backend.build(build)
+    pool = Pool(process_backend)
+    for _ in range(2):
+        with pool.worker(build.digest, RULE, LIMITS) as worker:
+            assert worker.run(pa.RecordBatch.from_pydict({"n": [1]})).log == "1\n"
+    pool.close()
+    process_backend.remove([build.digest])
 
 
 def test_with_a_real_worker(process_backend: ProcessBackend, build_of: Callable[..., Build]) -> None:
