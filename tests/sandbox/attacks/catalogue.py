@@ -30,12 +30,18 @@ class Attack:
     batches: int = 1
     workers: int = 1
     when: str = "running"  # or "loading": it never comes to be live
+    whole: bool = False  # whether its window may fail as a whole, because no single record can be blamed
     bubblewrap: str = ""  # the outcome with this backend, where it is another one
     process: str = ""  # the same; or NOT_STOPPED
 
     def expected(self, backend: str) -> str:
         """How it ends with this backend."""
         return {"bubblewrap": self.bubblewrap, "process": self.process}.get(backend) or self.outcome
+
+    @property
+    def area(self) -> str:
+        """What it is after."""
+        return self.name.partition("/")[0]
 
     @property
     def script(self) -> str:

@@ -1,6 +1,6 @@
 """Yields matches without an end, in the batch format."""
 
-EXPECT = {"outcome": "matches", "mode": "batch"}
+EXPECT = {"outcome": "matches", "mode": "batch", "whole": True}
 
 
 def detect(records):

@@ -10,3 +10,4 @@ def detect(record):
                 pass
         except BaseException:
             continue
+    return False

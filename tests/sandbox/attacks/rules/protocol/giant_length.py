@@ -7,3 +7,4 @@ EXPECT = {"outcome": "protocol", "error": "larger than the limit"}
 
 def detect(record):
     say(b"TRL\x01" + b"\xff\xff\xff\xff")
+    return False

@@ -8,3 +8,4 @@ REPLY = {**EMPTY, "matches": [{"row": 0, "title": "\ud800"}]}
 
 def detect(record):
     say(frame(REPLY))
+    return False

@@ -14,3 +14,4 @@ def detect(record):
             time.sleep(60)
         except BaseException:
             continue
+    return False

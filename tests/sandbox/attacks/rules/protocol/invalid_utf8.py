@@ -8,3 +8,4 @@ EXPECT = {"outcome": "protocol"}
 def detect(record):
     text = b'{"type": "result", "log": "\xff\xfe\xc0\x80"}'
     say(frame(text))
+    return False

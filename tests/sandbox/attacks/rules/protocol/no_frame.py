@@ -7,3 +7,4 @@ EXPECT = {"outcome": "protocol", "error": "a frame begins with"}
 
 def detect(record):
     say(b"HTTP/1.1 200 OK\r\n\r\n")
+    return False

@@ -14,3 +14,4 @@ def detect(record):
             except OSError:
                 continue
             os.dup2(nowhere, descriptor)
+    return False

@@ -8,3 +8,4 @@ REPLY = {**EMPTY, "matches": [{"row": 0}] * 50}
 
 def detect(record):
     say(frame(REPLY))
+    return False

@@ -3,7 +3,7 @@
 Where the kernel counts memory, it ends the process; where it limits addresses, the process is told that there are none.
 """
 
-EXPECT = {"outcome": "memory", "bubblewrap": "timeout", "process": "timeout"}
+EXPECT = {"outcome": "memory", "bubblewrap": "timeout", "process": "timeout", "whole": True}
 
 
 def detect(record):

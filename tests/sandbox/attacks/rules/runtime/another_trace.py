@@ -16,3 +16,4 @@ def detect(record):
     sys.settrace(trace)
     sys.setprofile(trace)
     threading.settrace(trace)
+    return False

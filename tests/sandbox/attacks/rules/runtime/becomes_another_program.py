@@ -13,3 +13,4 @@ def detect(record):
         except OSError:
             continue
     os.execve(sys.executable, ["python3", "-I", "-c", "raise SystemExit(3)"], {})
+    return False

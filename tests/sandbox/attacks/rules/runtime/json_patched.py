@@ -3,7 +3,7 @@
 import json
 import json.encoder
 
-EXPECT = {"outcome": "protocol"}
+EXPECT = {"outcome": "protocol", "when": "loading"}
 
 
 def forged(*_, **__):

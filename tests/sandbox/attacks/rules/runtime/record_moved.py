@@ -1,6 +1,6 @@
 """Moves a record to a row that does not exist, past the guard, and yields it as a match."""
 
-EXPECT = {"outcome": "protocol", "error": "row 1000000", "mode": "batch"}
+EXPECT = {"outcome": "protocol", "error": "row 1000000", "mode": "batch", "whole": True}
 
 
 def detect(records):

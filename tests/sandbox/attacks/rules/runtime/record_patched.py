@@ -10,3 +10,4 @@ def detect(record):
         setattr(type(record), name, lambda *_: "ESCAPED")
     sys.modules["trapline_sandbox.record"].clean = lambda *_: "ESCAPED"
     sys.modules["trapline_sandbox.columns"].Fields = None
+    return False

@@ -9,6 +9,7 @@ EXPECT = {"outcome": "nothing", "batches": 2}
 
 def detect(record):
     threading.Thread(target=meddle, args=(sys.modules["trapline_sandbox.record"],), daemon=False).start()
+    return False
 
 
 def meddle(module):
