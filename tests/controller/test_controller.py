@@ -114,12 +114,17 @@ def test_no_secret_is_remembered(tmp_path: Path, user: str) -> None:
         controller.reconcile()
 
 
-def test_auto_never_puts_a_home_outside_its_walls(ground: Playground, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("known", ["docker", "bubblewrap"])
+def test_auto_never_puts_a_home_behind_weaker_walls(
+    ground: Playground, monkeypatch: pytest.MonkeyPatch, known: str
+) -> None:
     with Controller(Options(ground.home, str(ground.repository), sandbox="auto"), now=lambda: NOON) as controller:
-        controller.memory.keep_backend("docker")  # so it was, when it was first run
+        controller.memory.keep_backend(known)  # so it was, when it was first run
         monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
-        with pytest.raises(BackendUnavailable, match="runs on docker, which does not answer") as caught:
+        monkeypatch.setattr("shutil.which", lambda _: None)
+        with pytest.raises(BackendUnavailable, match=f"runs on {known}, which does not answer") as caught:
             controller.reconcile()
+        assert "bubblewrap is not installed" in caught.value.message
         assert "--sandbox process" in caught.value.remedy
     said = Options(ground.home, str(ground.repository), sandbox="process")
     with Controller(said, now=lambda: NOON) as controller:
