@@ -6,6 +6,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from json import dumps
 from operator import length_hint
@@ -184,9 +185,11 @@ class Rule:
 
     def _describe(self, error: BaseException) -> tuple[str, str, int]:
         """The error as text, and the innermost place in the detection's own files."""
-        if isinstance(error, MemoryError):
-            os._exit(OUT_OF_MEMORY)  # nothing that would still run could be trusted to
         file, line = self._place(error.__traceback__)
+        if isinstance(error, MemoryError):  # nothing that would still run could be trusted to
+            with suppress(MemoryError):
+                os.write(2, f'File "{file}", line {line}\n'.encode())  # as the interpreter's last words put it
+            os._exit(OUT_OF_MEMORY)
         if isinstance(error, SyntaxError) and (error.filename or "").startswith(self._folder):
             file, line = error.filename or "", error.lineno or 0
         return _error_text(error), file.removeprefix(self._folder), line
@@ -212,9 +215,7 @@ def _outcome(error: BaseException) -> str:
 
 def _error_text(error: BaseException) -> str:
     try:
-        if isinstance(error, RecordTimeout):
-            return "it took longer than a record may"
-        if isinstance(error, Unsuitable):
+        if isinstance(error, Unsuitable | RecordTimeout):
             return clean(str(error), ERROR_LIMIT)
         said = error.msg if isinstance(error, SyntaxError) else str(error)
         return clean(f"{type(error).__name__}: {said}".removesuffix(": "), ERROR_LIMIT)

@@ -59,7 +59,7 @@ class Watch:
             with suppress(RuntimeError):  # no thread can be started any more: then the host keeps the time
                 self._arm(now)
         if now - self._since >= self._record_seconds:
-            raise RecordTimeout
+            raise RecordTimeout(f"it took longer than {self._record_seconds:g} s, which is the limit for a record")
 
     def _arm(self, now: float) -> None:
         """Sets the end of the process: of this record's time, with some grace, or of the batch's."""

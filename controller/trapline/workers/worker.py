@@ -144,8 +144,11 @@ class SandboxWorker:
         if death.out_of_memory:
             raise WorkerError(
                 "memory",
-                f"detection {name} needed more memory than its limit of {self._limits.memory_bytes // 2**20} MiB",
+                f"detection {name} needed more memory than its limit of "
+                f"{self._limits.memory_bytes // 2**20} MiB{place}",
                 remedy="let it keep less at a time, or raise the limit",
+                file=file,
+                line=line,
             )
         how = "hung up" if death.code is None else f"ended with exit code {death.code}"
         words = f"; its last words: {death.stderr.strip()[-500:]}" if death.stderr.strip() else ""
