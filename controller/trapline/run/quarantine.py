@@ -38,7 +38,8 @@ def quarantine(context: Context, deployment: Deployment, reason: str) -> None:
             revision=deployment.revision,
             digest=deployment.build_digest,
         )
-        decide(connection, Override(deployment.identity, Kind.QUARANTINED, now, reason))
+        version = {"revision": deployment.revision, "deploy_digest": deployment.deploy_digest}
+        decide(connection, Override(deployment.identity, Kind.QUARANTINED, now, reason, **version))
 
 
 def settle_alarms(context: Context) -> None:
