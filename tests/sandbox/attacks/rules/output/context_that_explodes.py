@@ -1,5 +1,7 @@
-"""Gives a context that is small in memory and immense when written down: lists of the same lists. Only the context is
-lost: the match is not."""
+"""Gives a context that is small in memory and immense when written down: lists of the same lists.
+
+Only the context is lost: the match is not.
+"""
 
 EXPECT = {"outcome": "match"}
 
