@@ -136,7 +136,10 @@ class ErrorBudgetSettings(_Part):
     """The `error_budget` section: a detection that is above either is quarantined, alone."""
 
     failures: int = Field(
-        default=100, ge=0, strict=True, description="Records that a version may fail on within an hour."
+        default=100,
+        ge=0,
+        strict=True,
+        description="Records that it may fail on within an hour; one that takes all its time or the worker is ten.",
     )
     windows: int = Field(default=3, ge=1, strict=True, description="Windows in a row that it may fail on as a whole.")
 

@@ -18,6 +18,11 @@ from trapline.state.schema import failures
 from trapline.window import Window
 
 
+def cost_of(outcome: str) -> int:
+    """What a failure costs of the error budget: ten times as much where a record took all its time, or the worker."""
+    return 1 if outcome in ("raised", "pids") else 10
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A record that a rule failed on in `function`, or its whole window where it has no `payload`.
@@ -96,14 +101,18 @@ class Failures:
             rows = connection.execute(query).all()
         return {row.identity for row in rows if row.identity in live and row.deploy_digest != live[row.identity]}
 
-    def counted(self, since: Mapping[str, datetime]) -> Counter[str]:
-        """How often each detection failed since then, by identity."""
+    def spent(self, since: Mapping[str, datetime]) -> Counter[str]:
+        """What the failures of each detection since then cost of its error budget, by identity."""
+        spent: Counter[str] = Counter()
         if not since:
-            return Counter()
-        query = sa.select(failures.c.identity, failures.c.failed_at).where(failures.c.failed_at >= min(since.values()))
+            return spent
+        columns = (failures.c.identity, failures.c.outcome, failures.c.failed_at)
+        query = sa.select(*columns).where(failures.c.failed_at >= min(since.values()))
         with self._database.reading() as connection:
-            rows = connection.execute(query).all()
-        return Counter(row.identity for row in rows if row.identity in since and row.failed_at >= since[row.identity])
+            for row in connection.execute(query):
+                if row.identity in since and row.failed_at >= since[row.identity]:
+                    spent[row.identity] += cost_of(row.outcome)
+        return spent
 
 
 def _row(origin: Origin, table: str, window: Window, failure: Failure, now: datetime) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from trapline.alerts.failures import Failure
+from trapline.alerts.failures import Failure, cost_of
 from trapline.alerts.origin import ScanSummary
 from trapline.alerts.record import Match
 from trapline.deploy.ledger import Deployment
@@ -37,7 +37,7 @@ class Interrupted(Exception):
 class Findings:
     """What one detection said about one scan. With an `error` the window counts as not seen and is read again.
 
-    `its_fault`: the error is the detection's own. `spent`: it failed on more than the `allowance` of records.
+    `its_fault`: the error is the detection's own. `spent`: its failures cost more than its `allowance`.
     """
 
     deployment: Deployment
@@ -49,11 +49,16 @@ class Findings:
     spent: bool = False
     twins: Counter[str] = field(default_factory=Counter)  # records without an id, by their content
 
+    @property
+    def cost(self) -> int:
+        """What its failures cost of its error budget."""
+        return sum(cost_of(failure.outcome) for failure in self.failures)
+
     def add(self, matches: Sequence[Match], failures: Sequence[Failure], *, complete: bool = True) -> None:
         """What it said about one batch; not `complete` where it failed too often to go on."""
         self.matches += matches
         self.failures += failures
-        if not complete or len(self.failures) > self.allowance:
+        if not complete or self.cost > self.allowance:
             self.spent = self.its_fault = True
             self.error = f"it failed on {len(self.failures)} records, the last time in {self.failures[-1]}"
 
@@ -70,7 +75,7 @@ class Feeder:
         on_batch: Callable[[], Any] = lambda: None,
         allowance: Callable[[str], int] = lambda _: sys.maxsize,
     ) -> None:
-        """`allowance` says on how many more records the detection with this identity may fail."""
+        """`allowance` says what the failures of the detection with this identity may still cost."""
         self._context = context
         self._threads = threads
         self._allowance = allowance

@@ -54,14 +54,14 @@ class Ticker:
         self._stopping = stopping
         self._on_scan = on_scan
         self._on_batch = on_batch
-        self._failed: Counter[str] = Counter()
+        self._spent_of: Counter[str] = Counter()
 
     def tick(self) -> TickReport:
         """Catches up in bounded windows. What fails is left at its checkpoint for the next tick; the rest goes on."""
         report, now = TickReport(), self._context.now()
         failed: set[tuple[str, str]] = set()
         settle_alarms(self._context)
-        self._failed = Failures(self._context.database).counted(budget_since(self._context))
+        self._spent_of = Failures(self._context.database).spent(budget_since(self._context))
         self._replay(report)
         with ThreadPoolExecutor(self._threads, thread_name_prefix="feed") as threads:
             feeder = Feeder(
@@ -82,7 +82,7 @@ class Ticker:
         return report
 
     def _allowance(self, identity: str) -> int:
-        return max(self._context.settings.error_budget.failures - self._failed[identity], 0)
+        return max(self._context.settings.error_budget.failures - self._spent_of[identity], 0)
 
     def _replay(self, report: TickReport) -> None:
         """What earlier versions failed on, for those that a new version is live of."""
@@ -130,10 +130,8 @@ class Ticker:
         report.matches += recorded.new_matches
         report.opened += recorded.opened
         report.updated += recorded.updated
-        if deployment.strikes:
-            self._context.ledger.set_strikes(identity, None)
         if found.failures:
-            self._failed[identity] += len(found.failures)
+            self._spent_of[identity] += found.cost
             report.failures[identity] = f"the rule failed {len(found.failures)} times, first in {found.failures[0]}"
 
     def _spent(self, found: Findings, summary: ScanSummary, report: TickReport) -> None:
@@ -162,6 +160,8 @@ class Ticker:
                 message = report.errors.get(identity) or report.failures.get(identity, "")
                 if message != deployment.health_message:
                     self._context.ledger.set_health(identity, message, now=self._context.now())
+                if deployment.strikes and identity not in report.errors:  # it got through all of its tables
+                    self._context.ledger.set_strikes(identity, None)
 
     def _checkpoints(self, deployments: Collection[Deployment], now: datetime) -> dict[tuple[str, str], datetime]:
         """How far everybody has seen. Who is new gets a checkpoint at once: should its first scan fail, that stays."""

@@ -61,6 +61,7 @@ def position(ground: Playground) -> float:
     ],
 )
 def test_a_new_version_finds_what_the_old_one_failed_on(ground: Playground, code: str, outcome: str) -> None:
+    ground.settings()
     limits = {"record_timeout": "2s", "memory": "200MiB"}
     with ground.controller() as controller:
         ground.detection(
@@ -219,6 +220,31 @@ def test_a_good_window_ends_the_row_of_bad_ones(ground: Playground, controller: 
     ground.at(15)
     assert controller.tick().errors == {}
     assert controller.ledger.deployments()["one"].strikes is None
+
+
+def test_what_succeeds_on_one_table_does_not_hide_what_fails_on_another(
+    ground: Playground, controller: Controller
+) -> None:
+    ground.settings(tables={"logs": {"path": "lake/logs"}, "other": {"path": "lake/other"}})
+    (ground.lake / "other").mkdir()
+    code = "import os\ndef detect(records):\n    return [r for r in records if 'evil' in r and os._exit(3)]\n"
+    ground.batch_detection("one", code)
+    ground.write("detections/one/detection.toml", 'name = "one"\nenabled = true\ntables = ["logs", "other"]\n')
+    deploy(ground, controller)
+    ground.records(1, evil=1)
+    for tick in (1, 2, 3):
+        ground.records(5 * tick - 1, table="other")
+        ground.at(5 * tick)
+        assert bool(controller.tick().quarantined) == (tick == 3)
+
+
+def test_a_failure_that_takes_the_worker_costs_ten(ground: Playground, controller: Controller) -> None:
+    ground.settings(error_budget={"failures": 9})
+    ground.detection("one", "import os\ndef detect(record): return os._exit(3)\n")
+    deploy(ground, controller)
+    ground.records(1)
+    ground.at(5)
+    assert list(controller.tick().quarantined) == ["one"]
 
 
 def test_an_engine_that_is_away_is_no_fault_of_the_detection(ground: Playground, controller: Controller) -> None:
