@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from trapline.workers.backends import layout, seccomp, walls
-from trapline.workers.backends.child import ENVIRONMENT, Child, count_threads
+from trapline.workers.backends.child import ENVIRONMENT, Child, count_threads, starting
 from trapline.workers.backends.folders import FolderBackend
 from trapline.workers.backends.owner import Owner
 from trapline.workers.backends.process import rlimits
@@ -77,7 +77,7 @@ class BubblewrapBackend(FolderBackend):
     def start(self, digest: BuildDigest, rule: Rule, limits: Limits) -> SandboxWorker:
         """Starts a worker and loads the rule. Raises WorkerError where the script cannot be imported."""
         root = self._root(digest, rule)
-        with self._filter_file() as file, _pipe() as (told, tell):
+        with starting(self._program), self._filter_file() as file, _pipe() as (told, tell):
             command = self._command(root, file, [*layout.FLAGS, walls.ROOT], tell.fileno())
             channel = Sandbox(command, self._owner, pass_fds=(file, tell.fileno()), starter=self._starter)
             tell.close()
@@ -145,13 +145,17 @@ class Sandbox(Child):
 
     def know_first_process(self, told: int) -> None:
         """Reads what bubblewrap says about the sandbox, so that its end can be waited for."""
-        text = b""
-        while _ready(told) and (piece := os.read(told, 4096)):
-            text += piece
-        if text:  # else bubblewrap has ended already, which the worker's handshake will find
-            first = int(json.loads(text)["child-pid"])
-            with suppress(ProcessLookupError):
-                self._first = (first, os.pidfd_open(first))
+        try:
+            text = b""
+            while _ready(told) and (piece := os.read(told, 4096)):
+                text += piece
+            if text:  # else bubblewrap has ended already, which the worker's handshake will find
+                first = int(json.loads(text)["child-pid"])
+                with suppress(ProcessLookupError):
+                    self._first = (first, os.pidfd_open(first))
+        except BaseException:
+            self.close()
+            raise
 
     def threads(self) -> int | None:
         if self._worker is None and self._first:

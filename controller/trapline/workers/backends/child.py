@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from trapline.workers import channel
@@ -31,28 +31,40 @@ class Child:
         pass_fds: Sequence[int] = (),
         spawn: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen,
     ) -> None:
-        self._owner = owner
-        self._scratch = owner.scratch()
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed in close()
-        self._socket, theirs = socket.socketpair()
+        self._held = ExitStack()
         try:
+            with starting(command[0]):
+                self._begin(command, owner, pass_fds, spawn)
+        except BaseException:
+            self._held.close()
+            raise
+
+    def _begin(
+        self,
+        command: Sequence[str],
+        owner: Owner,
+        pass_fds: Sequence[int],
+        spawn: Callable[..., subprocess.Popen[bytes]],
+    ) -> None:
+        scratch = owner.scratch()
+        self._held.callback(owner.drop, scratch)
+        self._stderr = self._held.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  it is one
+        self._socket, theirs = socket.socketpair()
+        self._held.enter_context(self._socket)
+        with theirs:
             self._process = spawn(
                 command,
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=self._stderr.fileno(),
-                cwd=self._scratch,
+                cwd=scratch,
                 env=ENVIRONMENT,
                 close_fds=True,
                 pass_fds=pass_fds,
                 start_new_session=True,
             )
-        except OSError as error:
-            self._release()
-            raise WorkerError("unavailable", f"{command[0]} cannot be started: {error}") from error
-        finally:
-            theirs.close()
-        owner.note(self._scratch, self._process.pid)  # before it gets a rule, without which it ends when we do
+        self._held.callback(self._end)
+        owner.note(scratch, self._process.pid)  # before it gets a rule, without which it ends when we do
 
     def send(self, parts: Iterable[memoryview], deadline: float) -> None:
         channel.send(self._socket, parts, deadline)
@@ -75,20 +87,30 @@ class Child:
         return Death(code, out_of_memory=code == 128 + signal.SIGKILL, stderr=self._last_words())
 
     def close(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says the latter of zombies
+        self._held.close()
+
+    def _end(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of zombies
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        self._release()
-
-    def _release(self) -> None:
-        self._socket.close()
-        self._stderr.close()
-        self._owner.drop(self._scratch)
 
     def _last_words(self) -> str:
         file = self._stderr.fileno()
         start = max(os.fstat(file).st_size - channel.LAST_WORDS, 0)
         return os.pread(file, channel.LAST_WORDS, start).decode("utf-8", "replace")
+
+
+@contextmanager
+def starting(program: str) -> Iterator[None]:
+    """Turns a machine that has no room for one more worker into our error."""
+    try:
+        yield
+    except OSError as error:
+        raise WorkerError(
+            "unavailable",
+            f"{program} cannot be started: {error}",
+            remedy="look whether this machine's disk has room, and how many processes and open files it allows",
+        ) from error
 
 
 def count_threads(pid: int) -> int | None:

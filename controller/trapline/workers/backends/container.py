@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import monotonic
 from typing import cast
 
-from docker.errors import DockerException
+from docker.errors import DockerException, NotFound
 from docker.models.containers import Container as DockerContainer
 
 from trapline.workers import channel
 from trapline.workers.backends.child import count_threads
+from trapline.workers.backends.engine import Patience
 from trapline.workers.channel import Death
+from trapline.workers.interface import WorkerError
 
 _STDOUT, _STDERR = 1, 2
 _HEADER_BYTES = 8  # stream, three zeros, length
@@ -23,10 +25,10 @@ _USUAL_RUNTIMES = ("runc", "crun", "io.containerd.runc.v2")
 
 
 class Container:
-    """Attaches to a created container and starts it."""
+    """Attaches to a created container and starts it. `on_left` is told its id where the engine does not remove it."""
 
-    def __init__(self, container: DockerContainer) -> None:
-        self._container = container
+    def __init__(self, container: DockerContainer, patience: Patience, on_left: Callable[[str], None]) -> None:
+        self._container, self._patience, self._on_left = container, patience, on_left
         self._stdout, self._stderr = bytearray(), bytearray()
         try:
             # Attached before the start: what a container says first cannot be lost.
@@ -53,8 +55,9 @@ class Container:
 
     def alive(self) -> bool:
         try:
-            self._container.reload()
-        except (DockerException, OSError):
+            with self._patience.asking("look at a worker"):
+                self._container.reload()
+        except WorkerError:
             return False
         return bool(self._container.status == "running")
 
@@ -68,6 +71,7 @@ class Container:
                 self._read(deadline)
         stderr = self._stderr.decode("utf-8", "replace")
         try:
+            # Not by the engine's patience: it is the worker that may take its time.
             code = self._container.wait(timeout=2)["StatusCode"]
             self._container.reload()
         except (DockerException, OSError):
@@ -91,8 +95,11 @@ class Container:
             del self._stderr[: -channel.LAST_WORDS]
 
     def _remove(self) -> None:
-        with contextlib.suppress(DockerException, OSError):  # gone already, or the engine is: nothing left to end
-            self._container.remove(force=True, v=True)
+        try:
+            with self._patience.asking("end a worker"), contextlib.suppress(NotFound):
+                self._container.remove(force=True, v=True)
+        except WorkerError:
+            self._on_left(str(self._container.id))
 
 
 def _local_pid(container: DockerContainer) -> int | None:

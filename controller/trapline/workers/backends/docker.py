@@ -65,6 +65,7 @@ class DockerBackend:
             raise ValueError(f"a scope is made of letters, digits, '_', '.' and '-', not {scope!r}")
         self._scope, self._runtime, self._owner = scope, runtime, owner
         self._patience = Patience()
+        self._left: set[str] = set()  # containers that the engine did not remove when it should
         self._client = connect()
         weakref.finalize(self, self._client.close)
         try:
@@ -119,7 +120,7 @@ class DockerBackend:
                 labels=self._labels(digest, rule.detection),
                 **self._hardening(limits),
             )
-            channel = Container(container)
+            channel = Container(container, self._patience, self._left.add)
         return SandboxWorker(channel, rule, limits, rlimits={"RLIMIT_CORE": 0})
 
     def remove(self, digests: Iterable[BuildDigest]) -> None:
@@ -190,6 +191,8 @@ class DockerBackend:
     def _is_left(self, container: dict[str, Any]) -> bool:
         """Whether nobody has a use for a container any more."""
         owner = container["Labels"].get(OWNER)
+        if container["Id"] in self._left:
+            return True
         if owner is not None:
             return self._owner is not None and not self._owner.alive(owner)
         if container["State"] in ("exited", "dead"):

@@ -109,8 +109,10 @@ def test_an_engine_that_falls_silent_is_left_alone_for_a_while(
 ) -> None:
     before = proxy(_socket_of_the_engine())
     monkeypatch.setattr(engine, "SECONDS", 20)
-    backend, build = DockerBackend(docker_base_image, scope=f"test-{uuid.uuid4().hex}"), build_of("def detect(r): ...")
+    scope, build = f"test-{uuid.uuid4().hex}", build_of("def detect(r): ...")
+    backend = DockerBackend(docker_base_image, scope=scope)
     backend.build(build)
+    workers = [backend.start(build.digest, RULE, Limits()) for _ in range(3)]
     backend._client.api.timeout = 1
     before.stalled = True
     with pytest.raises(WorkerError, match="cannot start detection demo: the Docker engine did not answer") as raised:
@@ -120,9 +122,15 @@ def test_an_engine_that_falls_silent_is_left_alone_for_a_while(
     for _ in range(20):
         with pytest.raises(WorkerError, match=r"cannot list the builds: .* is asked again in \d+ s"):
             backend.built()
+    assert not workers[0].alive
+    for worker in workers:
+        worker.close()
     assert time.monotonic() - began < 0.5
     before.stalled = False
-    backend._patience = Patience()
+    backend._patience._rest_until = 0
+    backend.remove([])
+    labels = {"label": f"{SCOPE}={scope}"}
+    assert backend._client.api.containers(all=True, filters=labels) == []
     backend.start(build.digest, RULE, Limits()).close()
     backend.remove(backend.built())
     backend.close()

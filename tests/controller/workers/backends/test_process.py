@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -140,6 +141,22 @@ def test_a_disk_that_cannot_be_written_is_said(tmp_path: Path, build_of: BuildOf
         backend.build(build)
     assert raised.value.outcome == "unavailable"
     assert list((tmp_path / "home").iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["scratch", "note"])
+def test_a_disk_that_is_full_leaves_nothing_of_a_worker(
+    tmp_path: Path, build_of: BuildOf, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    backend, before = ProcessBackend(tmp_path / "builds"), set(Path("/proc/self/fd").iterdir())
+    monkeypatch.setattr(Owner, step, full)
+    with pytest.raises(WorkerError, match=r"cannot be started: .*No space left on device") as raised:
+        _start(backend, build_of("def detect(r): ..."))
+    assert raised.value.outcome == "unavailable"
+    assert set(Path("/proc/self/fd").iterdir()) == before
+    assert list(next((tmp_path / "run").iterdir()).iterdir()) == []
 
 
 def test_executable_files_stay_executable(tmp_path: Path, build_of: BuildOf) -> None:
