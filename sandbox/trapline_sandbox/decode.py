@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Context, Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +14,6 @@ Decode = Callable[[int, int], list[Any]]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNIX_DAY = date(1970, 1, 1).toordinal()
-_EXACT = Context(prec=80)
 _BITS = [bytes(byte >> bit & 1 for bit in range(8)) for byte in range(256)]
 
 
@@ -52,12 +50,15 @@ def _half(_node: Node, buffers: Buffers) -> Decode:
 
 
 def _decimal(node: Node, buffers: Buffers) -> Decode:
+    from decimal import Context, Decimal
+
     data, width, exponent = buffers[0], node["width"], -node["scale"]
+    exact = Context(prec=80)
 
     def decode(start: int, stop: int) -> list[Any]:
         places = range(start * width, stop * width, width)
         numbers = (int.from_bytes(data[at : at + width], "little", signed=True) for at in places)
-        return [Decimal(number).scaleb(exponent, _EXACT) for number in numbers]
+        return [Decimal(number).scaleb(exponent, exact) for number in numbers]
 
     return decode
 

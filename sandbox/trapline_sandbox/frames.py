@@ -6,9 +6,8 @@ Frames to the worker may carry buffers; frames from the worker are a header alon
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from json import dumps, loads  # by name: a rule that tampers with the module harms itself alone
-from typing import Any
+from typing import Any, NamedTuple
 
 MAGIC = b"TRL\x01"
 PREFIX_BYTES = 8
@@ -20,8 +19,7 @@ class FrameError(Exception):
     """What came is no frame of ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """A header, and views of the buffers that came with it."""
 
     header: dict[str, Any]

@@ -6,11 +6,8 @@ import faulthandler
 import gc
 import io
 import os
-import platform
 import resource
 import sys
-import traceback
-from pathlib import Path
 from typing import Any
 
 from trapline_sandbox.columns import Fields
@@ -45,7 +42,7 @@ class Log(io.TextIOBase):
         return text.encode("utf-8", "replace").decode()
 
 
-def main(root: Path) -> int:
+def main(root: str) -> int:
     """Serves the build in `root` and returns the exit status; 137 says that memory ran out."""
     pipe, log = _private_pipe(), _redirected()
     os.environ.clear()
@@ -54,12 +51,14 @@ def main(root: Path) -> int:
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
     except BaseException:
+        import traceback
+
         os.write(2, traceback.format_exc().encode("utf-8", "replace"))
         return 1
     return 0
 
 
-def _work(root: Path, pipe: Pipe, log: Log) -> None:
+def _work(root: str, pipe: Pipe, log: Log) -> None:
     start = pipe.read()
     if start is None:
         return
@@ -103,15 +102,15 @@ def _limit(limits: dict[str, Any], log: Log) -> None:
         os.setuid(limits["user"])
 
 
-def _load(root: Path, rule: dict[str, str], watch: Watch, pipe: Pipe, log: Log) -> Rule | None:
+def _load(root: str, rule: dict[str, str], watch: Watch, pipe: Pipe, log: Log) -> Rule | None:
     # Behind the standard library, so that nothing in them can stand in for a part of it or of this runtime.
-    sys.path += [str(root / "requirements"), str(root / "detection")]
+    sys.path += [f"{root}/requirements", f"{root}/detection"]
     try:
-        loaded = Rule(root / "detection", rule["script"], rule["mode"], watch=watch)
+        loaded = Rule(f"{root}/detection", rule["script"], rule["mode"], watch=watch)
     except RuleError as error:
         pipe.write({"type": "error", "outcome": "import", **error.reply, "log": log.take()})
         return None
-    pipe.write({"type": "ready", "python": platform.python_version(), "functions": sorted(loaded.functions)})
+    pipe.write({"type": "ready", "python": sys.version.partition(" ")[0], "functions": sorted(loaded.functions)})
     return loaded
 
 
@@ -152,6 +151,7 @@ def _refuse(pipe: Pipe, outcome: str, error: str, log: Log) -> None:
 def _memory() -> int:
     """The memory that this process uses now, in bytes; on systems that do not tell, the most that it ever used."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        with open("/proc/self/statm") as file:  # noqa: PTH123  a worker does without pathlib
+            return int(file.read().split()[1]) * resource.getpagesize()
     except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS, where it is in bytes

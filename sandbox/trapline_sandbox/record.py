@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from itertools import chain, repeat
 from json import dumps
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -103,6 +101,8 @@ class Record(Mapping[str, Any]):
     update = pop = popitem = setdefault = clear = _refuse
 
     def _explain(self, name: object) -> str:
+        import difflib
+
         names = list(self._fields.columns)
         close = difflib.get_close_matches(str(name), names, n=1)
         guess = f" did you mean {close[0]!r}?" if close else ""
@@ -144,7 +144,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, bytes | bytearray | memoryview):
-        return b64encode(value).decode()
+        return b2a_base64(value, newline=False).decode()
+    from decimal import Decimal
+
     if isinstance(value, Decimal):
         return str(value)
     raise TypeError(f"a {type(value).__name__} has no JSON form")

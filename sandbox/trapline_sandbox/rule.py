@@ -7,10 +7,8 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from json import dumps
 from operator import length_hint
-from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
@@ -46,23 +44,22 @@ class Unsuitable(Exception):
     """A function of the script answered something that is no answer."""
 
 
-@dataclass(slots=True)
 class Verdicts:
     """What a rule said about one batch, as plain JSON values; all of it, if `complete`."""
 
-    max_matches: int
-    max_failures: int
-    matches: list[dict[str, Any]] = field(default_factory=list)
-    failures: list[dict[str, Any]] = field(default_factory=list)
-    complete: bool = True
+    def __init__(self, max_matches: int, max_failures: int) -> None:
+        self._max_matches, self._max_failures = max_matches, max_failures
+        self.matches: list[dict[str, Any]] = []
+        self.failures: list[dict[str, Any]] = []
+        self.complete = True
 
     def match(self, match: dict[str, Any]) -> None:
-        if len(self.matches) == self.max_matches:
-            raise TooManyMatches(f"it matches more than {self.max_matches} times in one batch")
+        if len(self.matches) == self._max_matches:
+            raise TooManyMatches(f"it matches more than {self._max_matches} times in one batch")
         self.matches.append(match)
 
     def fail(self, failure: dict[str, Any]) -> None:
-        if len(self.failures) == self.max_failures:
+        if len(self.failures) == self._max_failures:
             raise _TooManyFailures
         self.failures.append(failure)
 
@@ -70,10 +67,10 @@ class Verdicts:
 class Rule:
     """A loaded script. Whatever it raises becomes a failure; only running out of memory ends the worker."""
 
-    def __init__(self, folder: Path, script: str, mode: str, *, watch: Watch) -> None:
-        self._folder = f"{folder}{os.sep}"
+    def __init__(self, folder: str | os.PathLike[str], script: str, mode: str, *, watch: Watch) -> None:
+        self._folder = f"{os.fspath(folder)}{os.sep}"
         self._watch = watch
-        module = self._load(folder / script)
+        module = self._load(script)
         names = ("detect", *_ANSWERS)
         self.functions = {name: call for name in names if callable(call := getattr(module, name, None))}
         if "detect" not in self.functions:
@@ -93,12 +90,13 @@ class Rule:
             verdicts.complete = False
         return verdicts
 
-    def _load(self, path: Path) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(path.stem, path)
+    def _load(self, script: str) -> ModuleType:
+        name = script.removesuffix(".py")
+        spec = importlib.util.spec_from_file_location(name, f"{self._folder}{script}")
         if spec is None or spec.loader is None:
-            raise RuleError(f"{path.name} is no Python file", path.name)
+            raise RuleError(f"{script} is no Python file", script)
         module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module  # before it runs, as import does it: dataclasses look themselves up there
+        sys.modules[name] = module  # before it runs, as import does it: dataclasses look themselves up there
         try:
             spec.loader.exec_module(module)
         except BaseException as error:
