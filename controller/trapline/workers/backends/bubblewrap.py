@@ -22,7 +22,7 @@ from trapline.workers.backends.child import ENVIRONMENT, Child, count_threads, s
 from trapline.workers.backends.folders import FolderBackend
 from trapline.workers.backends.owner import Owner
 from trapline.workers.backends.process import rlimits
-from trapline.workers.interface import BackendUnavailable, BuildDigest, Limits, Rule
+from trapline.workers.interface import BackendUnavailable, BuildDigest, Limits, Rule, WorkerError
 from trapline.workers.worker import SandboxWorker
 
 PROBE_SECONDS = 20.0
@@ -30,6 +30,7 @@ _MILLISECONDS = 5000  # for what takes milliseconds
 _KERNEL = (5, 14)  # the first that counts processes per user namespace
 # Beyond what distributions give to people, services and containers.
 _FIRST_USER, _USER_BITS = 0x7000_0000, 28
+_OWN_WORDS = re.compile(r"its last words: bwrap: (.*)")
 _PROBE = f"""
 import json, os, sys
 user = int(sys.argv[1])
@@ -84,7 +85,12 @@ class BubblewrapBackend(FolderBackend):
             channel.know_first_process(told.fileno())
         # The sandbox is one process, so that what bounds a process bounds the sandbox.
         bounds = rlimits(limits) | {"RLIMIT_NPROC": limits.pids}
-        return SandboxWorker(channel, rule, limits, rlimits=bounds, user=self._user())
+        try:
+            return SandboxWorker(channel, rule, limits, rlimits=bounds, user=self._user())
+        except WorkerError as error:
+            if said := _OWN_WORDS.search(error.message):  # the machine's fault, and not the rule's
+                raise WorkerError("unavailable", f"bubblewrap made no sandbox: {said[1]}") from error
+            raise
 
     def close(self) -> None:
         self._starter.shutdown()

@@ -18,7 +18,7 @@ import pytest
 
 from trapline.workers.backends import bubblewrap
 from trapline.workers.backends.bubblewrap import BubblewrapBackend
-from trapline.workers.interface import BackendUnavailable, Build, Limits, Rule, Worker
+from trapline.workers.interface import BackendUnavailable, Build, Limits, Rule, Worker, WorkerError
 
 pytestmark = [pytest.mark.bubblewrap, pytest.mark.usefixtures("bubblewrap")]
 BATCH = pa.RecordBatch.from_pydict({"n": [1]})
@@ -200,6 +200,16 @@ def test_where_it_says_nothing_at_all(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(bubblewrap, "PROBE_SECONDS", 0.2)
     with pytest.raises(BackendUnavailable, match=r"bubblewrap cannot be run: .* timed out"):
         BubblewrapBackend(tmp_path / "builds")
+
+
+def test_where_it_makes_no_more_sandboxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build_of: BuildOf) -> None:
+    """What is the machine's fault is not the rule's."""
+    backend = BubblewrapBackend(tmp_path / "builds")
+    monkeypatch.setattr(backend, "_walls", ["--ro-bind", "/nonesuch", "/nonesuch"])
+    with pytest.raises(WorkerError, match="bubblewrap made no sandbox: Can't find source path /nonesuch") as raised:
+        _start(backend, build_of("def detect(r): ..."))
+    assert raised.value.outcome == "unavailable"
+    backend.close()
 
 
 def test_a_kernel_that_counts_processes_for_all_sandboxes_together(
