@@ -32,8 +32,15 @@ from trapline.workers.backends.bubblewrap import BubblewrapBackend
 from trapline.workers.interface import Build, BuildDigest, Limits, Rule
 
 script = '''
-import os, threading
+import json, os, threading
+def writable(folder):
+    try:
+        os.close(os.open(folder + "/here", os.O_CREAT | os.O_WRONLY))
+    except OSError:
+        return False
+    return True
 def detect(record):
+    folders = [folder for folder, _, _ in os.walk("/") if not folder.startswith("/proc") and writable(folder)]
     threads, stop = [], threading.Event()
     try:
         for _ in range(100):
@@ -42,7 +49,7 @@ def detect(record):
     except RuntimeError:
         threads.pop()
     stop.set()
-    print([os.getuid(), len(threads)])
+    print(json.dumps([os.getuid(), len(threads), folders]))
 '''
 backend = BubblewrapBackend(Path(sys.argv[1], "builds"))
 build = Build(BuildDigest("1" * 40), "demo", {"detect.py": (script.encode(), False)}, None)
@@ -78,8 +85,9 @@ def test_without_being_root() -> None:
             text=True,
         )
     assert said.returncode == 0, said.stderr
-    for uid, threads in json.loads(said.stdout):
+    for uid, threads, folders in json.loads(said.stdout):
         assert uid == 65534
+        assert folders == ["/tmp"]
         assert 10 < threads < 24
 
 
@@ -100,7 +108,7 @@ def test_roots_workers_are_users_that_nobody_else_is(bubblewrap_backend: Bubblew
 
 
 def test_closing_leaves_no_process(bubblewrap_backend: BubblewrapBackend, build_of: BuildOf) -> None:
-    build = build_of("import time\ndef detect(r): ...")
+    build = build_of("much = bytearray(300 * 2**20)  # whose end takes the kernel a moment\ndef detect(r): ...")
     worker = _start(bubblewrap_backend, build)
     channel = worker._channel  # type: ignore[attr-defined]
     assert channel.threads() >= 1
