@@ -9,10 +9,10 @@ from typing import Any
 import click
 from rich.console import Console
 
-from tests.bench import cold, loading, pushes, reconcile, recording, records, where
-from tests.bench.measure import Result, Skipped, table
+from tests.bench import cold, loading, memory, pushes, reconcile, recording, records, sandbox, where
+from tests.bench.measure import Result, Sizes, Skipped, table
 
-BENCHMARKS: dict[str, Callable[..., Result]] = {
+BENCHMARKS: dict[str, Callable[..., Result | Sizes]] = {
     "loading": loading.measure,
     "records": records.measure,
     "reconcile": reconcile.measure,
@@ -22,6 +22,10 @@ BENCHMARKS: dict[str, Callable[..., Result]] = {
     "where": where.measure,
     "cold-process": cold.measure_process,
     "cold-docker": cold.measure_docker,
+    "sandbox-start": sandbox.measure_start,
+    "sandbox-batch": sandbox.measure_batch,
+    "sandbox-scan": sandbox.measure_scan,
+    "sandbox-memory": memory.measure,
 }
 
 
@@ -44,11 +48,17 @@ def main(only: list[str], quick: bool) -> None:
         try:
             with console.status(name):
                 result = BENCHMARKS[name](quick=quick)
-        except Skipped as reason:
-            console.print(f"NOT MEASURED: {name}: {reason}", style="bold red", highlight=False)
+        except Skipped as skipped:
+            _not_measured(console, name, str(skipped))
         else:
             console.print(table(result))
+            for reason in result.missing:
+                _not_measured(console, name, reason)
     console.print(f"\n{perf_counter() - started:.0f} s in all", style="dim")
+
+
+def _not_measured(console: Console, name: str, reason: str) -> None:
+    console.print(f"NOT MEASURED: {name}: {reason}", style="bold red", highlight=False)
 
 
 if __name__ == "__main__":

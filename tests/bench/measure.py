@@ -59,7 +59,8 @@ class Timed:
 class Result:
     """One benchmark, measured in one run. Without a `unit` it is one thing at a time, and has a p95 instead of a rate.
 
-    `parts` says that the ways are parts of their baseline, and shown as shares of it.
+    `parts` says that the ways are parts of their baseline, and shown as shares of it. `missing` says what could not be
+    measured here, and why.
     """
 
     title: str
@@ -67,6 +68,18 @@ class Result:
     timed: Sequence[Timed]
     note: str = ""
     parts: bool = False
+    missing: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Memory, measured in one run: in each row what it is of, and a number of bytes for each column."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[int | None]]]
+    note: str = ""
+    missing: Sequence[str] = ()
 
 
 def timed(ways: Sequence[Way], *, runs: int) -> list[Timed]:
@@ -83,21 +96,39 @@ def timed(ways: Sequence[Way], *, runs: int) -> list[Timed]:
     return [Timed(way, taken) for way, taken in zip(ways, times, strict=True)]
 
 
-def table(result: Result) -> Table:
+def table(result: Result | Sizes) -> Table:
     """The result as people read it."""
     shown = Table(title=result.title, title_justify="left", title_style="bold", caption=result.note or None)
     shown.caption_justify = "left"
     shown.add_column("")
+    if isinstance(result, Sizes):
+        _fill_with_sizes(shown, result)
+    else:
+        _fill_with_times(shown, result)
+    return shown
+
+
+def _fill_with_times(shown: Table, result: Result) -> None:
     shown.add_column("median", justify="right")
     shown.add_column(f"{result.unit}/s" if result.unit else "p95", justify="right")
     shown.add_column("share" if result.parts else "times as fast", justify="right")
     baselines = {one.way.letter: one for one in result.timed if one.way.letter}
     for one in result.timed:
         name = f"{one.way.letter}: {one.way.what}" if one.way.letter else one.way.what
-        middle = f"{one.rate:,.{0 if one.rate >= 10 else 1}f}" if result.unit else f"{one.p95:.3f} s"
+        middle = f"{one.rate:,.{0 if one.rate >= 10 else 1}f}" if result.unit else _seconds(one.p95)
         ratios = (_compared(one, baselines[letter], parts=result.parts) for letter in one.way.against)
-        shown.add_row(name, f"{one.seconds:.3f} s", middle, "  ".join(ratios))
-    return shown
+        shown.add_row(name, _seconds(one.seconds), middle, "  ".join(ratios))
+
+
+def _fill_with_sizes(shown: Table, sizes: Sizes) -> None:
+    for column in sizes.columns:
+        shown.add_column(column, justify="right")
+    for name, row in sizes.rows:
+        shown.add_row(name, *("" if size is None else f"{size / 2**20:,.1f} MiB" for size in row))
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3f} s" if seconds >= 0.02 else f"{seconds * 1000:.1f} ms"
 
 
 def _compared(one: Timed, baseline: Timed, *, parts: bool) -> str:

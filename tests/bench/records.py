@@ -27,9 +27,9 @@ from trapline.workers.interface import Build, BuildDigest, Limits, Rule, Worker
 
 COUNT = 200_000
 _CHUNK = 20_000
-_ROOMY = Limits(batch_seconds=600, memory_bytes=4 * 2**30)  # so that no limit is what is measured
+ROOMY = Limits(batch_seconds=600, memory_bytes=4 * 2**30)  # so that no limit is what is measured
 
-_TWO_FIELDS = """\
+TWO_FIELDS = """\
 def detect(record):
     return (
         record.deepget("event.action") != "AssumeRole"
@@ -93,12 +93,12 @@ def measure(*, quick: bool) -> Result:
     """200,000 records, one warm worker of the process backend; every way has to find the same records."""
     count, runs = (20_000, 1) if quick else (COUNT, 3)
     part = count // 10  # of every record made into a dict, a tenth is plenty
-    detect = _in_process(_TWO_FIELDS)
+    detect = _in_process(TWO_FIELDS)
     with TemporaryDirectory(prefix="trapline-bench-") as folder, ExitStack() as ends:
         lake = Lake.fill(Path(folder), count)
         some = lake.dicts(_CHUNK)
         wanted = _json_lines(lake, detect)
-        two, whole = (ends.enter_context(_worker(lake, source)) for source in (_TWO_FIELDS, _WHOLE_RECORD))
+        two, whole = (ends.enter_context(_worker(lake, source)) for source in (TWO_FIELDS, _WHOLE_RECORD))
         assert _trapline(lake, two, count) == wanted > 0
         assert _trapline(lake, whole, part) == _trapline(lake, two, part)
         ways = [
@@ -148,7 +148,7 @@ def _worker(lake: Lake, source: str) -> Iterator[Worker]:
     backend = ProcessBackend(lake.home / "builds")
     digest = BuildDigest(hashlib.sha256(source.encode()).hexdigest())
     backend.build(Build(digest, "bench", {"detect.py": (source.encode(), False)}, None))
-    with closing(backend.start(digest, Rule("bench", "detect.py", "record"), _ROOMY)) as worker:
+    with closing(backend.start(digest, Rule("bench", "detect.py", "record"), ROOMY)) as worker:
         yield worker
 
 

@@ -12,17 +12,22 @@ _MARKS = {
     "requirement": [pytest.mark.docker, pytest.mark.network],
     "where": [pytest.mark.docker],
     "cold-docker": [pytest.mark.docker],
+    **{
+        f"sandbox-{name}": [pytest.mark.docker, pytest.mark.bubblewrap] for name in ("start", "batch", "scan", "memory")
+    },
 }
+_FIXTURES = {"docker": "docker_base_image", "bubblewrap": "bubblewrap"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=_MARKS.get(name, [])) for name in BENCHMARKS])
 def test_runs(name: str, request: pytest.FixtureRequest) -> None:
-    if pytest.mark.docker in _MARKS.get(name, []):
-        request.getfixturevalue("docker_base_image")
+    for mark in _MARKS.get(name, []):
+        if fixture := _FIXTURES.get(mark.name):
+            request.getfixturevalue(fixture)
     done = CliRunner().invoke(main, ["--quick", "--only", name], env={"COLUMNS": "110"}, catch_exceptions=False)
     assert done.exit_code == 0
     assert "NOT MEASURED" not in done.output
-    assert "median" in done.output
+    assert "median" in done.output or "MiB" in done.output
 
 
 def test_no_such_benchmark() -> None:
