@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -53,7 +54,8 @@ def lock(
             base_image=base_image or settings.sandbox.base_image,
             scope=_SCOPE,
         )
-        python, platform = backend.python()
+        with closing(backend):
+            python, platform = backend.python()
         text = Requirements(Path(home, "requirements"), python=python, platform=platform).lock(
             detection.requirements,
             path=f"{detection.path}/{REQUIREMENTS_FILE}",
