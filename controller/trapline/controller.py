@@ -303,15 +303,20 @@ class Controller:
                 self._on_progress(why)
                 if self._backend:
                     self._backend[2].close()
-                self._backend = (wanted, backend, Pool(backend, limit=64))
+                    self._backend[1].close()
+                self._backend = (wanted, backend, Pool(backend))
             return self._backend[1], self._backend[2]
 
     def _refuse_less(self, wanted: str, backend: Backend, why: str) -> None:
-        """`auto` picks once: an engine that is away for a moment must not put every detection outside its walls."""
-        known = self.memory.backend()
-        if wanted == "auto" and known in STRENGTH and STRENGTH.index(backend.name) > STRENGTH.index(known):
-            backend.close()
-            raise BackendUnavailable(
-                f"this home runs on {known}, which does not answer now ({why_not_stronger(why)})",
-                remedy=f"bring {known} back, or say --sandbox {backend.name} to go on with that",
-            )
+        """What a home runs in is never made weaker unasked: not by an engine that is away, and not by a commit."""
+        known, asked = self.memory.backend(), self.options.sandbox not in (None, "auto")
+        if asked or known not in STRENGTH or STRENGTH.index(backend.name) <= STRENGTH.index(known):
+            return
+        backend.close()
+        if wanted == "auto":
+            message = f"this home runs on {known}, which does not answer now ({why_not_stronger(why)})"
+            remedy = f"bring {known} back, or say --sandbox {backend.name} to go on with that"
+        else:
+            message = f"this home runs on {known}, and trapline.yml asks for {wanted}, which is weaker"
+            remedy = f"set sandbox.backend back, or say --sandbox {wanted} where the controller is started"
+        raise BackendUnavailable(message, remedy=remedy)

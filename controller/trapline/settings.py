@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 
 from trapline.config.document import Document, UnreadableConfig, present, read_document
 from trapline.config.files import File
-from trapline.config.limits import LimitSettings, Memory, shown_limit
+from trapline.config.limits import MOST_MATCHES, LimitSettings, Memory, shown_limit
 from trapline.config.secrets import is_reference, references
 from trapline.config.secrets import resolve_secrets as resolve_secrets
 from trapline.config.units import Duration, Period, Size
@@ -102,7 +102,9 @@ class CeilingSettings(LimitSettings):
     record_timeout: Period = Field(default=timedelta(minutes=1), description="The longest that one record may take.")
     batch_timeout: Period = Field(default=timedelta(minutes=10), description="The longest that one batch may take.")
     pids: int = Field(default=512, ge=1, strict=True, description="Processes and threads of one worker.")
-    matches: int = Field(default=100_000, ge=1, strict=True, description="Matches that one batch may have.")
+    matches: int = Field(
+        default=MOST_MATCHES, ge=1, le=MOST_MATCHES, strict=True, description="Matches that one batch may have."
+    )
     output: Memory = Field(default=256 * 2**20, description="Size of what a worker answers to one batch.")
     log: Size = Field(default=2**20, description="Characters that a rule may print over one batch.")
 
@@ -124,7 +126,9 @@ class SandboxSettings(_Part):
         default=1.0, gt=0, strict=True, allow_inf_nan=False, description="Processors that one worker may use."
     )
     pids: int = Field(default=64, ge=1, strict=True, description="Processes and threads of one worker.")
-    matches: int = Field(default=10_000, ge=1, strict=True, description="Matches that one batch may have.")
+    matches: int = Field(
+        default=10_000, ge=1, le=MOST_MATCHES, strict=True, description="Matches that one batch may have."
+    )
     output: Memory = Field(default=64 * 2**20, description="Size of what a worker answers to one batch.")
     log: Size = Field(default=64 * 2**10, description="Characters that a rule may print over one batch.")
     ceiling: CeilingSettings = Field(

@@ -129,3 +129,14 @@ def test_auto_never_puts_a_home_behind_weaker_walls(
     said = Options(ground.home, str(ground.repository), sandbox="process")
     with Controller(said, now=lambda: NOON) as controller:
         assert controller.reconcile().count("deployed") == 1  # said is said
+
+
+def test_no_commit_takes_the_walls_away(ground: Playground) -> None:
+    options = Options(ground.home, str(ground.repository))
+    with Controller(options, now=lambda: NOON) as controller:
+        controller.memory.keep_backend("docker")
+        ground.settings(sandbox={"backend": "process"})
+        ground.commit()
+        with pytest.raises(BackendUnavailable, match=r"runs on docker, and trapline\.yml asks for process"):
+            controller.reconcile()
+        assert controller.settings() is None  # what it says is not in force

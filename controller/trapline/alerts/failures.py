@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from trapline.alerts.origin import Origin
 from trapline.errors import TraplineError
 from trapline.fingerprint import fingerprint
-from trapline.state.database import Database, upsert
+from trapline.state.database import Database
 from trapline.state.schema import failures
 from trapline.window import Window
 
@@ -51,15 +51,18 @@ def set_aside(
 ) -> set[str]:
     """Writes failures, in the caller's transaction; one that is known already is open again. Returns their ids."""
     rows = {row["id"]: row for row in (_row(origin, table, window, failure, now) for failure in failed)}
-    for id, row in rows.items():
-        upsert(connection, failures, {"id": id}, {name: value for name, value in row.items() if name != "id"})
+    if rows:
+        before = failures.delete().where(failures.c.id == sa.bindparam("known"))
+        connection.execute(before, [{"known": id} for id in rows])
+        connection.execute(failures.insert(), list(rows.values()))
     return set(rows)
 
 
 def settle(connection: sa.Connection, ids: Collection[str], *, now: datetime) -> None:
     """Marks failures that a version got through, in the caller's transaction."""
-    for id in ids:
-        connection.execute(failures.update().where(failures.c.id == id).values(settled_at=now))
+    if ids:
+        settled = failures.update().where(failures.c.id == sa.bindparam("known")).values(settled_at=now)
+        connection.execute(settled, [{"known": id} for id in ids])
 
 
 class Failures:

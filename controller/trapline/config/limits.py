@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from trapline.config.units import Period, Size, format_duration
 
 Memory = Annotated[Size, Field(ge=2**20)]
+MOST_MATCHES = 100_000
+"""No reply is read that has more of them, whatever its size."""
+Matches = Annotated[int, Field(ge=1, le=MOST_MATCHES, strict=True)]
 
 
 class LimitSettings(BaseModel):
@@ -24,7 +27,9 @@ class LimitSettings(BaseModel):
         default=None, gt=0, strict=True, allow_inf_nan=False, description="Processors that one worker may use."
     )
     pids: int | None = Field(default=None, ge=1, strict=True, description="Processes and threads of one worker.")
-    matches: int | None = Field(default=None, ge=1, strict=True, description="Matches that one batch may have.")
+    matches: int | None = Field(
+        default=None, ge=1, le=MOST_MATCHES, strict=True, description="Matches that one batch may have."
+    )
     output: Memory | None = Field(default=None, description="Size of what a worker answers to one batch.")
     log: Size | None = Field(default=None, description="Characters that a rule may print over one batch.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,15 @@ from trapline.alerts.failures import Failures, set_aside
 from trapline.alerts.origin import ScanSummary
 from trapline.alerts.record import read_checkpoints, record, write_checkpoints
 from trapline.deploy.ledger import Deployment
+from trapline.errors import TraplineError
 from trapline.query.engine import QueryError
 from trapline.run.context import Context
 from trapline.run.failures import due_replays, origin_of, replay_failures
 from trapline.run.feed import Feeder, Findings, Interrupted
 from trapline.run.plan import PlannedScan, plan, start_of
 from trapline.run.quarantine import budget_since, quarantine, settle_alarms
+
+log = logging.getLogger("trapline")
 
 
 @dataclass(slots=True)
@@ -109,13 +113,23 @@ class Ticker:
         report.scans.append(summary)
         for found in findings:
             report.ran.add(found.deployment.identity)
-            if found.spent:
-                self._spent(found, summary, report)
-            elif found.error:
-                self._failed_whole(found.deployment, found.error, report, its_fault=found.its_fault)
-            else:
-                self._record(found, summary, report)
+            self._take(found, summary, report)
         return {(found.deployment.identity, table) for found in findings if found.error}
+
+    def _take(self, found: Findings, summary: ScanSummary, report: TickReport) -> None:
+        """What one detection found; where that cannot be recorded, its window is read again, and the others go on."""
+        try:
+            if not found.error:
+                self._record(found, summary, report)
+            elif found.spent:
+                self._spent(found, summary, report)
+            else:
+                self._failed_whole(found.deployment, found.error, report, its_fault=found.its_fault)
+        except TraplineError:  # the database is of no use now, for nobody
+            raise
+        except Exception as error:
+            log.exception("what %s found cannot be recorded", found.deployment.name)
+            found.error = report.errors[found.deployment.identity] = f"recording it failed in Trapline: {error!r}"
 
     def _record(self, found: Findings, summary: ScanSummary, report: TickReport) -> None:
         deployment, identity = found.deployment, found.deployment.identity

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic import BaseModel, ConfigDict, FailFast, Field, StringConstraints, TypeAdapter, ValidationError
 
-from trapline.workers.interface import BatchReply, FailureReply, MatchReply, WorkerError
+from trapline.config.limits import MOST_MATCHES
+from trapline.workers.interface import BatchReply, FailureReply, Limits, MatchReply, WorkerError
 
 Short = Annotated[str, StringConstraints(max_length=1_000)]
 Prose = Annotated[str, StringConstraints(max_length=20_000)]
-Row = Annotated[int, Field(ge=0)]
+Row = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
 CONTEXT_LIMIT = 128 * 1024  # the worker keeps to half of that, counted a little differently
 
 
@@ -44,10 +46,11 @@ class Result(_Part):
 
     type: Literal["result"]
     seq: int
-    matches: list[_Match]
-    failures: list[_Failure]
+    # The first that is wrong is enough: to list them all takes minutes, and gigabytes.
+    matches: Annotated[list[_Match], Field(max_length=MOST_MATCHES), FailFast()]
+    failures: Annotated[list[_Failure], Field(max_length=MOST_MATCHES), FailFast()]
     complete: bool
-    memory: Row
+    memory: Bytes
     log: str
 
 
@@ -56,7 +59,7 @@ class Ready(_Part):
 
     type: Literal["ready"]
     python: Short
-    functions: list[Short]
+    functions: Annotated[list[Short], Field(max_length=100), FailFast()]
 
 
 class Refusal(_Part):
@@ -77,7 +80,7 @@ _REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="t
 def parse(text: bytes) -> Reply:
     """One reply out of its JSON text. Raises WorkerError("protocol")."""
     try:
-        return _REPLY.validate_python(from_json(text, allow_inf_nan=False))
+        return _REPLY.validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -86,14 +89,19 @@ def parse(text: bytes) -> Reply:
         raise protocol_error(str(error)) from error
 
 
-def verdicts(result: Result, *, seq: int, rows: int, each_once: bool, most: int) -> BatchReply:
+def verdicts(result: Result, *, seq: int, rows: int, each_once: bool, limits: Limits) -> BatchReply:
     """The verdicts on a batch of so many rows. Raises WorkerError("protocol") where they cannot be about it, or are
-    more than `most` matches, which a worker of ours would not send.
+    beyond the limits, which a worker of ours would not send.
     """
     if result.seq != seq:
         raise protocol_error(f"a reply to batch {result.seq}, where batch {seq} was asked about")
-    if len(result.matches) > most:
-        raise protocol_error(f"{len(result.matches)} matches, where {most} are the most")
+    for what, count, most in (
+        ("matches", len(result.matches), limits.matches),
+        ("failures", len(result.failures), limits.failures),
+        ("characters of log", len(result.log), limits.log_bytes + 100),  # and how many more there were
+    ):
+        if count > most:
+            raise protocol_error(f"{count} {what}, where {most} are the most")
     named = [match.row for match in result.matches if match.row is not None]
     for row in (*named, *(failure.row for failure in result.failures if failure.row is not None)):
         if row >= rows:
@@ -101,7 +109,7 @@ def verdicts(result: Result, *, seq: int, rows: int, each_once: bool, most: int)
     if each_once and (len(set(named)) != len(result.matches)):
         raise protocol_error("a row that matches twice, or a match without a row")
     for match in result.matches:
-        if match.context and len(to_json(match.context)) > CONTEXT_LIMIT:
+        if match.context and _size(match.context) > CONTEXT_LIMIT:
             raise protocol_error(f"a context larger than {CONTEXT_LIMIT} bytes")
     return BatchReply(
         matches=tuple(_match(match) for match in result.matches),
@@ -118,6 +126,14 @@ def protocol_error(what: str) -> WorkerError:
         f"the worker's answer is not one of ours: {what}",
         remedy="something in the detection or its requirements tampers with the worker; read both before it runs again",
     )
+
+
+def _size(context: dict[str, Any]) -> int:
+    """The bytes of a context as JSON; what a parser makes infinite has no form there."""
+    try:
+        return len(json.dumps(context, allow_nan=False))
+    except (ValueError, RecursionError) as error:
+        raise protocol_error(f"a context that is no JSON: {error}") from error
 
 
 def _match(match: _Match) -> MatchReply:

@@ -23,7 +23,7 @@ _REMEDIES = {
     "matches": "narrow the rule, or raise the limit",
 }
 _WATCHDOG = re.compile(r"^Timeout \(", re.MULTILINE)
-_PLACE = re.compile(r'File "[^"\n]*/detection/([^"\n]+)", line (\d+)')
+_PLACE = re.compile(r'File "[^"\n]*/detection/([^"\n]{1,1000})", line (\d{1,9})\b')  # the rule may write there, too
 
 
 class SandboxWorker:
@@ -58,9 +58,7 @@ class SandboxWorker:
             reply = self._exchange(parts)
             self.memory_bytes = reply.memory
             each_once = self._rule.mode == "record"
-            return replies.verdicts(
-                reply, seq=self._seq, rows=batch.num_rows, each_once=each_once, most=self._limits.matches
-            )
+            return replies.verdicts(reply, seq=self._seq, rows=batch.num_rows, each_once=each_once, limits=self._limits)
         except BaseException:
             self.close()
             raise
@@ -103,19 +101,20 @@ class SandboxWorker:
                 remedy="the script must load without an error before it can run; correct it and commit",
                 file=reply.file,
                 line=reply.line,
-                log=reply.log,
+                log=reply.log[: limits.log_bytes],
             )
         if not isinstance(reply, replies.Ready):
             raise replies.protocol_error("a result before the rule was ready")
 
     def _exchange(self, parts: list[memoryview]) -> replies.Result:
-        reply = self._ask(parts, self._limits.batch_seconds)
+        limits = self._limits
+        reply = self._ask(parts, limits.batch_seconds)
         if isinstance(reply, replies.Refusal):
             raise WorkerError(
                 reply.outcome,
                 f"detection {self._rule.detection}: {reply.error}",
                 remedy=_REMEDIES.get(reply.outcome, ""),
-                log=reply.log,
+                log=reply.log[: limits.log_bytes],
             )
         if not isinstance(reply, replies.Result):
             raise replies.protocol_error("no result")

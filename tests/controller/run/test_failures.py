@@ -14,9 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.playground import MATCH_BAD, NOON, Playground, column
+from trapline.alerts.origin import Origin
+from trapline.alerts.record import Recorded, record
 from trapline.controller import Controller
 from trapline.deploy.overrides import Kind
 from trapline.run.payload import pack, unpack
+from trapline.state.database import Database
 from trapline.state.schema import alerts, checkpoints, deliveries, failures, matches
 
 GOOD = MATCH_BAD
@@ -245,6 +248,28 @@ def test_a_failure_that_takes_the_worker_costs_ten(ground: Playground, controlle
     ground.records(1)
     ground.at(5)
     assert list(controller.tick().quarantined) == ["one"]
+
+
+def test_what_cannot_be_recorded_of_one_detection_holds_up_no_other(
+    ground: Playground, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground.detection("one")
+    ground.detection("two")
+    deploy(ground, controller)
+    ground.records(1)
+    ground.at(5)
+
+    def refuses(database: Database, origin: Origin, *rest: Any, **more: Any) -> Recorded:
+        if origin.identity == "one":
+            raise OverflowError("too large for a database")
+        return record(database, origin, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trapline.run.tick.record", refuses)
+        report = controller.tick()
+    assert "OverflowError" in report.errors["one"]
+    assert column(ground.rows(matches), "identity") == ["two"]
+    assert controller.tick().matches == 1  # its window was not passed
 
 
 def test_an_engine_that_is_away_is_no_fault_of_the_detection(ground: Playground, controller: Controller) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trapline.workers.interface import BatchReply, MatchReply, WorkerError
+from trapline.workers.interface import BatchReply, Limits, MatchReply, WorkerError
 from trapline.workers.replies import CONTEXT_LIMIT, Refusal, Result, parse, verdicts
 
 MATCH: dict[str, Any] = {"row": 0, "title": "t", "destinations": ["a"], "context": {"x": [1, None]}}
@@ -32,7 +32,7 @@ def _result(**changes: Any) -> bytes:
 def _verdicts(text: bytes, *, rows: int = 3, each_once: bool = True, most: int = 3) -> BatchReply:
     result = parse(text)
     assert isinstance(result, Result)
-    return verdicts(result, seq=1, rows=rows, each_once=each_once, most=most)
+    return verdicts(result, seq=1, rows=rows, each_once=each_once, limits=Limits(matches=most))
 
 
 def test_a_good_reply() -> None:
