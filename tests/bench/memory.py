@@ -38,7 +38,7 @@ def measure(*, quick: bool) -> Sizes:
     many, workers = (20_000, 2) if quick else (_MANY, 100)
     with TemporaryDirectory(prefix="trapline-bench-") as name, sandboxes(Path(name)) as (there, missing):
         large = read(Lake.fill(Path(name), many))[0]
-        rows: list[tuple[str, Sequence[int | None]]] = [("python3 that waits, no worker", _of_python())]
+        rows: list[tuple[str, Sequence[int | None]]] = [("python3, no worker", _of_python())]
         problems = list(missing)
         for sandbox in there:
             try:
