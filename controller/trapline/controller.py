@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import logging
 import os
 import threading
@@ -78,6 +77,7 @@ class Controller:
         self.halt = threading.Event()
         self._choosing = threading.Lock()
         self._backend: tuple[tuple[str, str | None, str | None], Backend, Pool] | None = None
+        self._former: list[Backend] = []
         self._parsed: tuple[bytes, Settings] | None = None
         self._reconciler: Reconciler | None = None
         self._written: DeployResult | None = None
@@ -98,6 +98,8 @@ class Controller:
             if self._backend:
                 ends.callback(self._backend[1].close)
                 ends.callback(self._backend[2].close)
+            for backend in self._former:
+                ends.callback(backend.close)
 
     def reconcile(self, how: How = How()) -> Report:  # noqa: B008  frozen
         """Brings the deployments to what git says. Raises TraplineError where git never said anything usable."""
@@ -198,13 +200,13 @@ class Controller:
 
     def replay_failures(self, identity: str) -> FailureReplay:
         """Brings a detection's failures past what is live of it. Raises TraplineError where nothing of it is live."""
-        live = self.ledger.deployments().get(identity)
-        if live is None:
-            raise TraplineError(
-                f"{self.name_of(identity)} is not deployed, so there is nothing to replay its failures with",
-                remedy="its failures stay; once a version is live it replays them by itself",
-            )
         with self._turn("tick"):
+            live = self.ledger.deployments().get(identity)
+            if live is None:
+                raise TraplineError(
+                    f"{self.name_of(identity)} is not deployed, so there is nothing to replay its failures with",
+                    remedy="its failures stay; once a version is live it replays them by itself",
+                )
             return replay_failures(self._context(self.settings() or Settings()), live, stopping=self.halt.is_set)
 
     def deliver(self) -> tuple[DeliveryReport, list[Problem]]:
@@ -294,16 +296,16 @@ class Controller:
         with self._choosing:
             if self._backend is None or self._backend[0] != wanted:
                 home = self.options.home.resolve()
-                scope = hashlib.sha256(str(home).encode()).hexdigest()[:12]
+                scope = self.memory.scope()
                 backend, why = choose(
                     wanted[0], home=home / "builds", base_image=wanted[1], scope=scope, runtime=wanted[2]
                 )
                 self._refuse_less(wanted[0], backend, why)
                 self.sandbox = why
                 self._on_progress(why)
-                if self._backend:
+                if self._backend:  # its idle workers end; what is lent of it may go on until we end
                     self._backend[2].close()
-                    self._backend[1].close()
+                    self._former.append(self._backend[1])
                 self._backend = (wanted, backend, Pool(backend))
             return self._backend[1], self._backend[2]
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 
 from trapline.config.document import Document, UnreadableConfig, present, read_document
 from trapline.config.files import File
-from trapline.config.limits import MOST_MATCHES, LimitSettings, Memory, shown_limit
+from trapline.config.limits import MOST_MATCHES, Cpus, LimitSettings, Matches, Memory, Output, Pids, shown_limit
 from trapline.config.secrets import is_reference, references
 from trapline.config.secrets import resolve_secrets as resolve_secrets
 from trapline.config.units import Duration, Period, Size
@@ -101,11 +101,9 @@ class CeilingSettings(LimitSettings):
     memory: Memory = Field(default=2 * 2**30, description="Memory of one worker.")
     record_timeout: Period = Field(default=timedelta(minutes=1), description="The longest that one record may take.")
     batch_timeout: Period = Field(default=timedelta(minutes=10), description="The longest that one batch may take.")
-    pids: int = Field(default=512, ge=1, strict=True, description="Processes and threads of one worker.")
-    matches: int = Field(
-        default=MOST_MATCHES, ge=1, le=MOST_MATCHES, strict=True, description="Matches that one batch may have."
-    )
-    output: Memory = Field(default=256 * 2**20, description="Size of what a worker answers to one batch.")
+    pids: Pids = Field(default=512, description="Threads of one worker.")
+    matches: Matches = Field(default=MOST_MATCHES, description="Matches that one batch may have.")
+    output: Output = Field(default=256 * 2**20, description="Size of what a worker answers to one batch.")
     log: Size = Field(default=2**20, description="Characters that a rule may print over one batch.")
 
 
@@ -122,14 +120,10 @@ class SandboxSettings(_Part):
     memory: Memory = Field(default=512 * 2**20, description="Memory of one worker.")
     record_timeout: Period = Field(default=timedelta(seconds=5), description="The longest that one record may take.")
     batch_timeout: Period = Field(default=timedelta(seconds=60), description="The longest that one batch may take.")
-    cpus: float = Field(
-        default=1.0, gt=0, strict=True, allow_inf_nan=False, description="Processors that one worker may use."
-    )
-    pids: int = Field(default=64, ge=1, strict=True, description="Processes and threads of one worker.")
-    matches: int = Field(
-        default=10_000, ge=1, le=MOST_MATCHES, strict=True, description="Matches that one batch may have."
-    )
-    output: Memory = Field(default=64 * 2**20, description="Size of what a worker answers to one batch.")
+    cpus: Cpus = Field(default=1.0, description="Processors that one worker may use.")
+    pids: Pids = Field(default=64, description="Threads of one worker.")
+    matches: Matches = Field(default=10_000, description="Matches that one batch may have.")
+    output: Output = Field(default=64 * 2**20, description="Size of what a worker answers to one batch.")
     log: Size = Field(default=64 * 2**10, description="Characters that a rule may print over one batch.")
     ceiling: CeilingSettings = Field(
         default=CeilingSettings(), description="What no detection may ask for more of, and nothing above either."

@@ -28,6 +28,7 @@ class Watch:
 
     def __init__(self, record_seconds: float, batch_seconds: float) -> None:
         self._record_seconds, self._batch_seconds = record_seconds, batch_seconds
+        self._every = min(record_seconds / 4, 1.0)
         self._position: Callable[[], int] | None = None
         self._at: int | None = None
         self._since = self._end = 0.0
@@ -35,14 +36,13 @@ class Watch:
     @contextmanager
     def over(self, position: Callable[[], int] | None) -> Iterator[None]:
         """While the body runs. `position` says which record the rule is at; None where it gets all of them at once."""
-        every = min(self._record_seconds / 4, 1.0)
         self._at, self._since = None, monotonic()
         self._end = self._since + self._batch_seconds
         self._position = position
         self._arm(self._since)
         if position:
             signal.signal(signal.SIGALRM, self._look)
-            signal.setitimer(signal.ITIMER_REAL, every, every)
+            signal.setitimer(signal.ITIMER_REAL, self._every, self._every)
         try:
             yield
         finally:
@@ -65,5 +65,6 @@ class Watch:
         """Sets the end of the process: of this record's time, with some grace, or of the batch's."""
         end = self._end
         if self._position:
-            end = min(end, self._since + self._record_seconds + GRACE_SECONDS)
+            # Not before two more looks: the interruption should come first, and the look that is due may be early.
+            end = min(end, self._since + self._record_seconds + 2 * self._every + GRACE_SECONDS)
         faulthandler.dump_traceback_later(max(end - now, 0.001), exit=True, file=2)

@@ -136,7 +136,7 @@ def test_no_file_means_defaults_and_a_warning() -> None:
         ("schedule:\n  start: soon", 2, "should be a date", "2022-10-23"),
         ("sandbox:\n  backend: dokcer", 2, "should be one of", "did you mean `docker`?"),
         ("sandbox:\n  memory: lots", 2, "'lots' is no size", ""),
-        ("sandbox:\n  cpus: 0", 2, "more than 0", ""),
+        ("sandbox:\n  cpus: 0", 2, "at least 0.01", ""),
         ("sandbox:\n  cpus: .inf", 2, "should be a number", ""),
         ("sandbox:\n  pids: many", 2, "whole number", ""),
         ("prune:\n  max_share: 30", 2, "at most 1", ""),

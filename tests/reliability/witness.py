@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -15,9 +14,11 @@ import docker
 from tests.playground import Playground
 from trapline.deploy.desired import read_desired
 from trapline.deploy.ledger import PROMOTIONS
+from trapline.deploy.memory import Memory
 from trapline.deploy.plan import Version, version
 from trapline.detection.model import Detection
 from trapline.source.git import Mirror
+from trapline.state.database import Database
 from trapline.workers.backends import layout
 from trapline.workers.backends.docker import SCOPE, DockerBackend
 from trapline.workers.backends.process import ProcessBackend
@@ -113,7 +114,8 @@ class DockerWitness(Witness):
 
     def __init__(self, ground: Playground, base_image: str) -> None:
         super().__init__(ground)
-        self._scope = hashlib.sha256(str(ground.home.resolve()).encode()).hexdigest()[:12]
+        with closing(Database.in_home(ground.home)) as database:
+            self._scope = Memory(database).scope()
         self._base_image = base_image
         self._ours = f"{SCOPE}={self._scope}"
         self._api = docker.from_env().api

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,9 @@ from trapline.fingerprint import fingerprint
 from trapline.state.database import Database
 from trapline.state.schema import failures
 from trapline.window import Window
+from trapline_plugins.text import one_line
+
+_CHUNK = 500  # SQLite's limit on bound parameters is in the thousands
 
 
 def cost_of(outcome: str) -> int:
@@ -42,20 +45,32 @@ class Failure:
     payload: bytes | None = None
 
     def __str__(self) -> str:
+        """In one line, whatever the rule had to say."""
         place = f" at {self.file}:{self.line}" if self.file else ""
-        return f"{self.function}(){place}: {self.error}"
+        return one_line(f"{self.function or 'the rule '}(){place}: {self.error}".replace(" ()", ""))
 
 
 def set_aside(
     connection: sa.Connection, origin: Origin, table: str, window: Window, failed: Iterable[Failure], *, now: datetime
 ) -> set[str]:
-    """Writes failures, in the caller's transaction; one that is known already is open again. Returns their ids."""
+    """Writes failures, in the caller's transaction; one that is known already is open again. Returns their ids.
+
+    One that was open keeps the time at which it was first set aside: it costs nothing of the error budget again.
+    """
     rows = {row["id"]: row for row in (_row(origin, table, window, failure, now) for failure in failed)}
     if rows:
+        for known in _open(connection, list(rows)):
+            rows[known.id]["failed_at"] = known.failed_at
         before = failures.delete().where(failures.c.id == sa.bindparam("known"))
         connection.execute(before, [{"known": id} for id in rows])
         connection.execute(failures.insert(), list(rows.values()))
     return set(rows)
+
+
+def _open(connection: sa.Connection, ids: Sequence[str]) -> Iterator[Any]:
+    columns = sa.select(failures.c.id, failures.c.failed_at).where(failures.c.settled_at.is_(None))
+    for start in range(0, len(ids), _CHUNK):
+        yield from connection.execute(columns.where(failures.c.id.in_(ids[start : start + _CHUNK]))).all()
 
 
 def settle(connection: sa.Connection, ids: Collection[str], *, now: datetime) -> None:
@@ -63,6 +78,13 @@ def settle(connection: sa.Connection, ids: Collection[str], *, now: datetime) ->
     if ids:
         settled = failures.update().where(failures.c.id == sa.bindparam("known")).values(settled_at=now)
         connection.execute(settled, [{"known": id} for id in ids])
+
+
+def tried(connection: sa.Connection, ids: Collection[str], version: str) -> None:
+    """Marks failures that a version was tried on to no avail, in the caller's transaction: they wait for another."""
+    if ids:
+        again = failures.update().where(failures.c.id == sa.bindparam("known")).values(deploy_digest=version)
+        connection.execute(again, [{"known": id} for id in ids])
 
 
 class Failures:

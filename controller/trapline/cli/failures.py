@@ -75,7 +75,8 @@ def show(home: Path, failure_id: str, as_json: bool) -> None:
         return
     known = ledger.statuses().get(row["identity"])
     settled = f", settled {moment(row['settled_at'])} UTC" if row["settled_at"] else ""
-    say(f"{known.name if known else row['identity']}: {row['outcome']} in {row['function']}(){settled}", style="bold")
+    where = f" in {row['function']}()" if row["function"] else ""
+    say(f"{known.name if known else row['identity']}: {row['outcome']}{where}{settled}", style="bold")
     for label, value in (
         ("failure", row["id"]),
         ("error", row["error"]),
@@ -85,7 +86,7 @@ def show(home: Path, failure_id: str, as_json: bool) -> None:
         ("failed", f"{moment(row['failed_at'])} UTC, version {short(row['deploy_digest'] or '-')}"),
         ("revision", row["revision"] or "-"),
     ):
-        say(f"{label + ':':<10}{value}")
+        say(f"{label + ':':<10}{value}".replace("\n", "\n" + " " * 10))  # so that no line of a rule's stands by itself
     record = row["record"]
     say("record:" if record is not None else "record:   none: the rule failed on its whole window")
     if record is not None:

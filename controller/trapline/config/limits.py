@@ -9,9 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from trapline.config.units import Period, Size, format_duration
 
-Memory = Annotated[Size, Field(ge=2**20)]
+Memory = Annotated[Size, Field(ge=32 * 2**20)]  # below that, Python itself does not start
+Pids = Annotated[int, Field(ge=4, strict=True)]  # what watches over the time is a thread, too
+Cpus = Annotated[float, Field(ge=0.01, strict=True, allow_inf_nan=False)]
 MOST_MATCHES = 100_000
 """No reply is read that has more of them, whatever its size."""
+Output = Annotated[Size, Field(ge=2**20)]
 Matches = Annotated[int, Field(ge=1, le=MOST_MATCHES, strict=True)]
 
 
@@ -23,17 +26,15 @@ class LimitSettings(BaseModel):
     memory: Memory | None = Field(default=None, description="Memory of one worker.")
     record_timeout: Period | None = Field(default=None, description="The longest that one record may take.")
     batch_timeout: Period | None = Field(default=None, description="The longest that one batch may take.")
-    cpus: float | None = Field(
-        default=None, gt=0, strict=True, allow_inf_nan=False, description="Processors that one worker may use."
-    )
-    pids: int | None = Field(default=None, ge=1, strict=True, description="Processes and threads of one worker.")
-    matches: int | None = Field(
-        default=None, ge=1, le=MOST_MATCHES, strict=True, description="Matches that one batch may have."
-    )
-    output: Memory | None = Field(default=None, description="Size of what a worker answers to one batch.")
+    cpus: Cpus | None = Field(default=None, description="Processors that one worker may use.")
+    pids: Pids | None = Field(default=None, description="Threads of one worker.")
+    matches: Matches | None = Field(default=None, description="Matches that one batch may have.")
+    output: Output | None = Field(default=None, description="Size of what a worker answers to one batch.")
     log: Size | None = Field(default=None, description="Characters that a rule may print over one batch.")
 
 
 def shown_limit(value: float | timedelta) -> str:
     """A limit as people write it."""
-    return format_duration(value) if isinstance(value, timedelta) else f"{value:,}"
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    return f"{value // 2**20}MiB" if isinstance(value, int) and value >= 2**20 and value % 2**20 == 0 else f"{value:,}"

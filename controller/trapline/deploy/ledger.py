@@ -19,6 +19,7 @@ from trapline.state.database import Database, upsert
 from trapline.state.schema import UTCDateTime, deployments, detections, events, overrides
 from trapline.workers.interface import BuildDigest
 
+_HELD = ("suspended", "quarantined")
 PROMOTIONS = ("deployed", "updated", "reconfigured", "healed")
 """The kinds of event that make a version live."""
 
@@ -111,7 +112,7 @@ class Ledger:
 
     def running(self) -> dict[str, Deployment]:
         """What is live and neither suspended nor quarantined, by identity."""
-        suspended = sa.select(overrides.c.identity).where(overrides.c.kind.in_(("suspended", "quarantined")))
+        suspended = sa.select(overrides.c.identity).where(overrides.c.kind.in_(_HELD))
         with self._database.reading() as connection:
             held = set(connection.execute(suspended).scalars())
         return {identity: one for identity, one in self.deployments().items() if identity not in held}
@@ -205,10 +206,10 @@ class Ledger:
                 .values(health_message=message, failing_since=failing_since if message else None)
             )
 
-    def set_strikes(self, identity: str, strikes: int | None) -> None:
-        """Writes how many windows in a row a detection could not get through."""
+    def set_strikes(self, deployment: Deployment, strikes: int | None) -> None:
+        """Writes how many windows in a row this version could not get through; nothing where another is live by now."""
         with self._database.transaction() as connection:
-            connection.execute(deployments.update().where(deployments.c.identity == identity).values(strikes=strikes))
+            connection.execute(deployments.update().where(*_this_version(deployment)).values(strikes=strikes))
 
     def forget(self, identities: Iterable[str]) -> None:
         """Drops statuses, and what was decided by hand; events stay."""
@@ -266,6 +267,17 @@ class Ledger:
             for identity, digest in connection.execute(newest_first):
                 history[identity].append(BuildDigest(digest))
         return live.union(*(digests[: rollbacks + 1] for digests in history.values()))
+
+
+def is_running(connection: sa.Connection, deployment: Deployment) -> bool:
+    """Whether this very version is still live, and neither suspended nor quarantined."""
+    held = sa.exists().where(overrides.c.identity == deployment.identity, overrides.c.kind.in_(_HELD))
+    query = sa.select(deployments.c.identity).where(*_this_version(deployment), ~held)
+    return connection.execute(query).first() is not None
+
+
+def _this_version(deployment: Deployment) -> tuple[sa.ColumnElement[bool], ...]:
+    return deployments.c.identity == deployment.identity, deployments.c.deploy_digest == deployment.deploy_digest
 
 
 def find(ledger: Ledger, name: str) -> Status:

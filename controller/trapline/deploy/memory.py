@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -114,6 +115,15 @@ class Memory:
     def keep_backend(self, name: str) -> None:
         if self.backend() != name:
             self._keep("backend", name)
+
+    def scope(self) -> str:
+        """What this home's things on an engine bear, which others may use too: the same as long as the home lives."""
+        with self._database.transaction() as connection:
+            known = connection.execute(sa.select(meta.c.value).where(meta.c.key == "scope")).scalar()
+            scope = str(known or uuid.uuid4().hex[:12])
+            if not known:
+                connection.execute(meta.insert().values(key="scope", value=scope))
+        return scope
 
     def hints(self) -> int:
         """How often somebody has asked whoever leads to look at the repository now."""

@@ -10,7 +10,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from trapline.state.database import Database, upsert
-from trapline.state.schema import detections, events, overrides
+from trapline.state.schema import deployments, detections, events, failures, overrides
 
 
 class Kind(StrEnum):
@@ -70,11 +70,24 @@ class Overrides:
             found = [Kind(kind) for kind in connection.execute(sa.select(overrides.c.kind).where(ours)).scalars()]
             if found:
                 connection.execute(overrides.delete().where(ours))
+                if Kind.QUARANTINED in found:
+                    _begin_anew(connection, identity)
                 _say(connection, identity, "waiting", "it follows git again from the next look at the repository")
                 told = " and ".join(f"no longer {kind}" for kind in found)
                 values = {"at": now, "identity": identity, "kind": "resumed", "revision": "", "message": told}
                 connection.execute(events.insert().values(**values))
             return found
+
+
+def _begin_anew(connection: sa.Connection, identity: str) -> None:
+    """What comes out of quarantine has its whole budget, and what it failed on is tried once more."""
+    connection.execute(
+        deployments.update()
+        .where(deployments.c.identity == identity)
+        .values(strikes=None, health_message="", failing_since=None)
+    )
+    aside = (failures.c.identity == identity) & failures.c.settled_at.is_(None)
+    connection.execute(failures.update().where(aside).values(deploy_digest=""))
 
 
 def decide(connection: sa.Connection, override: Override) -> None:

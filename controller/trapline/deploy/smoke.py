@@ -10,6 +10,7 @@ import pyarrow as pa
 from trapline.detection.model import Detection, Expectation, Mode, TestCase
 from trapline.workers.answer import Answer, complete
 from trapline.workers.interface import Worker
+from trapline_plugins.text import one_line
 
 
 def failing_cases(detection: Detection, worker: Worker, printed: Callable[[str], None]) -> list[str]:
@@ -34,7 +35,7 @@ def _complaint(detection: Detection, worker: Worker, case: TestCase, printed: Ca
         return f"its records cannot be made into one table: {error}"
     for reply in replies:
         for failure in reply.failures:
-            return f"{failure.function}() raised {failure.error} at {failure.file}:{failure.line}"
+            return f"{failure.function}() raised {one_line(failure.error)} at {failure.file}:{failure.line}"
     answers = [complete(match, detection.config) for reply in replies for match in reply.matches]
     wanted = len(case.records) if case.match is True else int(case.match)
     if detection.mode is Mode.BATCH and case.match is True:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from trapline.alerts.failures import Failures
+from trapline.alerts.failures import Failures, tried
 from trapline.alerts.origin import Origin, ScanSummary
 from trapline.alerts.record import Recorded, record
 from trapline.deploy.ledger import Deployment
@@ -21,7 +21,7 @@ from trapline.run.context import Context
 from trapline.run.feed import Feeder, Findings, blamed
 from trapline.run.payload import unpack
 from trapline.run.plan import PlannedScan
-from trapline.run.verdicts import Row, collect, run_batch
+from trapline.run.verdicts import FUNCTIONS, Row, collect, run_batch
 from trapline.window import Window
 
 _Rows = list[Mapping[str, Any]]
@@ -29,7 +29,7 @@ _Rows = list[Mapping[str, Any]]
 
 @dataclass(slots=True)
 class FailureReplay:
-    """What came of replaying one detection's failures. With an `error` what was not reached is as it was."""
+    """What came of replaying one detection's failures; `error` is why some could not be."""
 
     tried: int = 0
     settled: int = 0
@@ -37,7 +37,6 @@ class FailureReplay:
     opened: int = 0
     updated: int = 0
     error: str = ""
-    its_fault: bool = False
 
 
 def origin_of(deployment: Deployment) -> Origin:
@@ -64,7 +63,8 @@ def replay_failures(
     """Brings every open failure of a detection past what is live of it; what does not come again is settled.
 
     A record that was set aside goes by itself. A window that failed as a whole is scanned again, and so is the window
-    of a record where the rule takes all records at once. What is found is recorded as if it had been found then.
+    of a record where the rule takes all records at once. What is found is recorded as if it had been found then. What
+    cannot be had now is tried again; what this version cannot get through waits for the next one.
     """
     report = FailureReplay()
     groups: dict[tuple[str, Window, bool], _Rows] = defaultdict(list)
@@ -73,26 +73,32 @@ def replay_failures(
             alone = row["payload"] is not None and deployment.mode is Mode.RECORD
             groups[row["table_name"], Window(row["window_start"], row["window_end"]), alone].append(row)
     for (table, window, alone), rows in sorted(groups.items(), key=lambda item: (item[0][1], item[0][0])):
-        again = _records_again if alone else _window_again
-        if stopping() or report.error:
+        if stopping():
             break
-        _add(report, context, deployment, *again(context, deployment, table, window, rows), rows)
+        summary: ScanSummary | None
+        if alone:
+            summary, findings = _records_again(context, deployment, table, window, rows)
+        elif table in deployment.config.tables and table in context.settings.tables:
+            summary, findings = _window_again(context, deployment, table, window)
+        else:
+            reason = f"the window {window} of {table} cannot be read again: the table is gone from the configuration"
+            summary, findings = None, Findings(deployment, error=reason, its_fault=True)
+        report.tried += len(rows)
+        if summary is None or findings.error:
+            _not_replayed(report, context, deployment, findings, rows)
+        else:
+            _replayed(report, context, deployment, summary, findings, rows)
     return report
 
 
-def _add(
+def _replayed(
     report: FailureReplay,
     context: Context,
     deployment: Deployment,
-    summary: ScanSummary | None,
+    summary: ScanSummary,
     findings: Findings,
     rows: _Rows,
 ) -> None:
-    report.tried += len(rows)
-    if findings.error or summary is None:
-        report.error, report.its_fault = findings.error, findings.its_fault
-        return
-    ids = [row["id"] for row in rows]
     done: Recorded = record(
         context.database,
         origin_of(deployment),
@@ -100,12 +106,21 @@ def _add(
         findings.matches,
         findings.failures,
         now=context.now(),
-        replayed=ids,
+        replayed=[row["id"] for row in rows],
     )
     report.settled += done.settled
     report.matches += done.new_matches
     report.opened += done.opened
     report.updated += done.updated
+
+
+def _not_replayed(
+    report: FailureReplay, context: Context, deployment: Deployment, findings: Findings, rows: _Rows
+) -> None:
+    report.error = findings.error
+    if findings.its_fault:
+        with context.database.transaction() as connection:
+            tried(connection, [row["id"] for row in rows], deployment.deploy_digest)
 
 
 def _records_again(
@@ -117,13 +132,16 @@ def _records_again(
     once = list({row["record_key"]: row for row in rows}.values())  # a record may have failed in two functions
     with blamed(findings):
         for batch, places in unpack([row["payload"] for row in once]):
-            found = run_batch(context, deployment, batch, source=f"failures of {table} {window}")
+            # However many of them fail again, each needs its verdict.
+            most = len(places) * FUNCTIONS
+            found = run_batch(context, deployment, batch, source=f"failures of {table} {window}", failures=most)
 
             def row_of(number: int, _: Mapping[str, Any], places: Sequence[int] = places) -> Row:
                 row = once[places[number]]
                 return Row(row["record_key"], row["event_at"], row["record"])
 
-            findings.add(*collect(context.settings, deployment, table, window, batch, found, row_of))
+            answers = collect(context.settings, deployment, table, window, batch, found, row_of)
+            findings.add(*answers, complete=found.complete)
     seconds = time.monotonic() - started
     summary = ScanSummary(
         f"replay-{uuid.uuid4().hex}", table, window, started_at, seconds, len(once), 0, [deployment.name]
@@ -132,7 +150,7 @@ def _records_again(
 
 
 def _window_again(
-    context: Context, deployment: Deployment, table: str, window: Window, _: Collection[Mapping[str, Any]]
+    context: Context, deployment: Deployment, table: str, window: Window
 ) -> tuple[ScanSummary | None, Findings]:
     planned = PlannedScan(ScanRequest(table, window, deployment.config.query.where), (deployment,))
     try:

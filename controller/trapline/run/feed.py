@@ -60,7 +60,8 @@ class Findings:
         self.failures += failures
         if not complete or self.cost > self.allowance:
             self.spent = self.its_fault = True
-            self.error = f"it failed on {len(self.failures)} records, the last time in {self.failures[-1]}"
+            often = "once" if len(self.failures) == 1 else f"{len(self.failures)} times"
+            self.error = f"it failed {often}, the last time in {self.failures[-1]}"
 
 
 class Feeder:
@@ -73,9 +74,9 @@ class Feeder:
         *,
         stopping: Callable[[], bool] = lambda: False,
         on_batch: Callable[[], Any] = lambda: None,
-        allowance: Callable[[str], int] = lambda _: sys.maxsize,
+        allowance: Callable[[Deployment], int] = lambda _: sys.maxsize,
     ) -> None:
-        """`allowance` says what the failures of the detection with this identity may still cost."""
+        """`allowance` says what the failures of a deployment may still cost."""
         self._context = context
         self._threads = threads
         self._allowance = allowance
@@ -85,7 +86,7 @@ class Feeder:
     def feed(self, planned: PlannedScan) -> tuple[ScanSummary, list[Findings]]:
         """Raises QueryError where the scan cannot be done, Interrupted on stopping; one rule's error is a finding."""
         request, started_at, started = planned.request, self._context.now(), time.monotonic()
-        findings = [Findings(member, self._allowance(member.identity)) for member in planned.members]
+        findings = [Findings(member, self._allowance(member)) for member in planned.members]
         whole_window: list[pa.RecordBatch] = []
         keep_window = any(member.mode is Mode.BATCH for member in planned.members)
         records = 0
@@ -99,6 +100,8 @@ class Feeder:
                     whole_window.append(batch)
         if whole_window:
             self._offer_whole(planned, [f for f in findings if f.deployment.mode is Mode.BATCH], whole_window)
+        if self._stopping() and any(found.error or found.failures for found in findings):
+            raise Interrupted  # a worker that ended with the controller would look like the fault of its rule
         summary = ScanSummary(
             query_id=scan.query_id,
             table=request.table,

@@ -28,13 +28,16 @@ def plan(
     *,
     now: datetime,
     skip: frozenset[tuple[str, str]] = frozenset(),
+    apart: frozenset[str] = frozenset(),
 ) -> list[PlannedScan]:
     """The next scan of every (detection, table) that has something to read, oldest windows first.
+
+    The identities in `apart` share no scan with the others and come after them: these shall not wait for them.
 
     `checkpoints` and `skip` are keyed by (identity, table), and everybody has a checkpoint. A table that the settings
     do not have is planned too: the engine's error then reaches the detections that name it.
     """
-    members: dict[ScanRequest, list[Deployment]] = defaultdict(list)
+    members: dict[tuple[bool, ScanRequest], list[Deployment]] = defaultdict(list)
     for deployment in deployments:
         for table in deployment.config.tables:
             if (deployment.identity, table) in skip:
@@ -46,11 +49,10 @@ def plan(
                 longest=settings.schedule.longest_window,
             )
             if window:
-                members[ScanRequest(table, window, deployment.config.query.where)].append(deployment)
-    return [
-        PlannedScan(request, tuple(group))
-        for request, group in sorted(members.items(), key=lambda item: (item[0].window, item[0].table))
-    ]
+                request = ScanRequest(table, window, deployment.config.query.where)
+                members[deployment.identity in apart, request].append(deployment)
+    order = sorted(members.items(), key=lambda item: (item[0][0], item[0][1].window, item[0][1].table))
+    return [PlannedScan(request, tuple(group)) for (_, request), group in order]
 
 
 def start_of(table: str, settings: Settings, *, now: datetime) -> datetime:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections import Counter
+from datetime import timedelta
 
+from trapline.alerts.failures import Failures
 from trapline.alerts.operational import open_alarms, raise_alarm, settle_alarm
-from trapline.deploy.ledger import Deployment
+from trapline.deploy.digest import DeployDigest
+from trapline.deploy.ledger import Deployment, is_running
 from trapline.deploy.overrides import Kind, Override, decide
 from trapline.detection.model import Severity
 from trapline.run.context import Context
@@ -15,10 +17,15 @@ ALARM = "quarantined"
 BUDGET_TIME = timedelta(hours=1)
 
 
-def quarantine(context: Context, deployment: Deployment, reason: str) -> None:
-    """Stops running a detection until `trapline resume` or a new version, and raises an alarm."""
+def quarantine(context: Context, deployment: Deployment, reason: str) -> bool:
+    """Stops running a detection until `trapline resume` or a new version, and raises an alarm.
+
+    False where that was done already, or where another version is live by now: that one has done nothing wrong.
+    """
     name, now = deployment.name, context.now()
     with context.database.transaction() as connection:
+        if not is_running(connection, deployment):
+            return False
         raise_alarm(
             connection,
             kind=ALARM,
@@ -40,6 +47,7 @@ def quarantine(context: Context, deployment: Deployment, reason: str) -> None:
         )
         version = {"revision": deployment.revision, "deploy_digest": deployment.deploy_digest}
         decide(connection, Override(deployment.identity, Kind.QUARANTINED, now, reason, **version))
+    return True
 
 
 def settle_alarms(context: Context) -> None:
@@ -52,9 +60,9 @@ def settle_alarms(context: Context) -> None:
             settle_alarm(connection, kind=ALARM, subject=subject, now=context.now())
 
 
-def budget_since(context: Context) -> Mapping[str, datetime]:
-    """Since when failures count against each detection: within the hour, of this version, and after it was resumed."""
-    resumed = context.ledger.last("resumed")
-    hour = context.now() - BUDGET_TIME
-    running = context.ledger.running()
-    return {identity: max(hour, one.deployed_at, resumed.get(identity, hour)) for identity, one in running.items()}
+def spent_of_budgets(context: Context) -> Counter[DeployDigest]:
+    """What every live version has spent of its error budget: within the hour, and since it was last resumed."""
+    resumed, hour, running = context.ledger.last("resumed"), context.now() - BUDGET_TIME, context.ledger.running()
+    since = {identity: max(hour, one.deployed_at, resumed.get(identity, hour)) for identity, one in running.items()}
+    spent = Failures(context.database).spent(since)
+    return Counter({one.deploy_digest: spent[identity] for identity, one in running.items()})

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from trapline.alerts.failures import Failures, set_aside
+from trapline.alerts.failures import cost_of, set_aside
 from trapline.alerts.origin import ScanSummary
 from trapline.alerts.record import read_checkpoints, record, write_checkpoints
+from trapline.deploy.digest import DeployDigest
 from trapline.deploy.ledger import Deployment
 from trapline.errors import TraplineError
 from trapline.query.engine import QueryError
@@ -20,7 +21,7 @@ from trapline.run.context import Context
 from trapline.run.failures import due_replays, origin_of, replay_failures
 from trapline.run.feed import Feeder, Findings, Interrupted
 from trapline.run.plan import PlannedScan, plan, start_of
-from trapline.run.quarantine import budget_since, quarantine, settle_alarms
+from trapline.run.quarantine import quarantine, settle_alarms, spent_of_budgets
 
 log = logging.getLogger("trapline")
 
@@ -58,14 +59,14 @@ class Ticker:
         self._stopping = stopping
         self._on_scan = on_scan
         self._on_batch = on_batch
-        self._spent_of: Counter[str] = Counter()
+        self._spent_of: Counter[DeployDigest] = Counter()
 
     def tick(self) -> TickReport:
         """Catches up in bounded windows. What fails is left at its checkpoint for the next tick; the rest goes on."""
         report, now = TickReport(), self._context.now()
         failed: set[tuple[str, str]] = set()
         settle_alarms(self._context)
-        self._spent_of = Failures(self._context.database).spent(budget_since(self._context))
+        self._spent_of = spent_of_budgets(self._context)
         self._replay(report)
         with ThreadPoolExecutor(self._threads, thread_name_prefix="feed") as threads:
             feeder = Feeder(
@@ -74,7 +75,14 @@ class Ticker:
             while not self._stopping():
                 deployments = self._context.ledger.running().values()
                 checkpoints = self._checkpoints(deployments, now)
-                due = plan(deployments, checkpoints, self._context.settings, now=now, skip=frozenset(failed))
+                due = plan(
+                    deployments,
+                    checkpoints,
+                    self._context.settings,
+                    now=now,
+                    skip=frozenset(failed),
+                    apart=self._troubled(deployments),
+                )
                 if not due:
                     break
                 for planned in due:
@@ -85,8 +93,16 @@ class Ticker:
         self._write_health(report)
         return report
 
-    def _allowance(self, identity: str) -> int:
-        return max(self._context.settings.error_budget.failures - self._spent_of[identity], 0)
+    def _troubled(self, deployments: Collection[Deployment]) -> frozenset[str]:
+        """Those that lately took much time or a worker, and may do so again."""
+        much = cost_of("timeout")
+        return frozenset(
+            one.identity for one in deployments if one.strikes or self._spent_of[one.deploy_digest] >= much
+        )
+
+    def _allowance(self, deployment: Deployment) -> int:
+        budget = self._context.settings.error_budget.failures
+        return max(budget - self._spent_of[deployment.deploy_digest], 0)
 
     def _replay(self, report: TickReport) -> None:
         """What earlier versions failed on, for those that a new version is live of."""
@@ -97,8 +113,7 @@ class Ticker:
             report.updated += replayed.updated
             report.settled += replayed.settled
             if replayed.error:
-                report.ran.add(deployment.identity)
-                self._failed_whole(deployment, replayed.error, report, its_fault=replayed.its_fault)
+                report.errors[deployment.identity] = f"replaying its failures: {replayed.error}"
 
     def _run(self, feeder: Feeder, planned: PlannedScan, report: TickReport) -> set[tuple[str, str]]:
         """One scan, recorded for each of its detections; returns the (identity, table) pairs that it failed for."""
@@ -145,8 +160,9 @@ class Ticker:
         report.opened += recorded.opened
         report.updated += recorded.updated
         if found.failures:
-            self._spent_of[identity] += found.cost
-            report.failures[identity] = f"the rule failed {len(found.failures)} times, first in {found.failures[0]}"
+            self._spent_of[deployment.deploy_digest] += found.cost
+            often = "once," if len(found.failures) == 1 else f"{len(found.failures)} times, first"
+            report.failures[identity] = f"the rule failed {often} in {found.failures[0]}"
 
     def _spent(self, found: Findings, summary: ScanSummary, report: TickReport) -> None:
         """Over the error budget: what it failed on is kept to be looked at, and its window is read again after it."""
@@ -154,19 +170,21 @@ class Ticker:
             origin, now = origin_of(found.deployment), self._context.now()
             set_aside(connection, origin, summary.table, summary.window, found.failures, now=now)
         budget = self._context.settings.error_budget.failures
-        self._quarantine(found.deployment, f"{found.error}; its budget is {budget} within an hour", report)
+        cost = self._spent_of[found.deployment.deploy_digest] + found.cost
+        reason = f"{found.error}; this costs {cost} of an error budget of {budget} within an hour"
+        self._quarantine(found.deployment, reason, report)
 
     def _failed_whole(self, deployment: Deployment, error: str, report: TickReport, *, its_fault: bool) -> None:
         report.errors[deployment.identity] = error
-        if its_fault:
+        if its_fault and not self._stopping():
             strikes = (deployment.strikes or 0) + 1
-            self._context.ledger.set_strikes(deployment.identity, strikes)
+            self._context.ledger.set_strikes(deployment, strikes)
             if strikes >= self._context.settings.error_budget.windows:
                 self._quarantine(deployment, f"it failed {strikes} times in a row, the last time: {error}", report)
 
     def _quarantine(self, deployment: Deployment, reason: str, report: TickReport) -> None:
-        quarantine(self._context, deployment, reason)
-        report.errors[deployment.identity] = report.quarantined[deployment.identity] = f"quarantined: {reason}"
+        if quarantine(self._context, deployment, reason):
+            report.errors[deployment.identity] = report.quarantined[deployment.identity] = f"quarantined: {reason}"
 
     def _write_health(self, report: TickReport) -> None:
         for identity, deployment in self._context.ledger.deployments().items():
@@ -175,7 +193,7 @@ class Ticker:
                 if message != deployment.health_message:
                     self._context.ledger.set_health(identity, message, now=self._context.now())
                 if deployment.strikes and identity not in report.errors:  # it got through all of its tables
-                    self._context.ledger.set_strikes(identity, None)
+                    self._context.ledger.set_strikes(deployment, None)
 
     def _checkpoints(self, deployments: Collection[Deployment], now: datetime) -> dict[tuple[str, str], datetime]:
         """How far everybody has seen. Who is new gets a checkpoint at once: should its first scan fail, that stays."""

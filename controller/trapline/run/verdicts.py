@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,10 +19,13 @@ from trapline.run.payload import pack
 from trapline.settings import Settings
 from trapline.window import Window
 from trapline.workers.answer import complete
-from trapline.workers.interface import BatchReply, Rule
+from trapline.workers.interface import BatchReply, Rule, WorkerError
 from trapline.workers.limits import limits_of
 from trapline.workers.poison import run_each
 from trapline.workers.wire import full_records
+
+FUNCTIONS = 8
+"""The functions of a script: a record may fail in each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +37,33 @@ class Row:
     record: dict[str, Any] | None
 
 
-def run_batch(context: Context, deployment: Deployment, batch: pa.RecordBatch, *, source: str) -> BatchReply:
-    """The verdicts of one detection on one batch, with what it printed put into its log. Raises WorkerError."""
+def run_batch(
+    context: Context, deployment: Deployment, batch: pa.RecordBatch, *, source: str, failures: int | None = None
+) -> BatchReply:
+    """The verdicts of one detection on one batch, with what it printed put into its log. Raises WorkerError.
+
+    It gives up after so many `failures`, by default what the error budget allows.
+    """
     rule = Rule(deployment.name, deployment.mode.script, deployment.mode.value)
     limits = limits_of(context.settings, deployment.config.limits)
+    limits = limits if failures is None else replace(limits, failures=failures)
 
     def run(part: pa.RecordBatch) -> BatchReply:
         with context.pool.worker(deployment.build_digest, rule, limits) as worker:
             return worker.run(part)
 
-    # A batch rule reasons over all of its records, so none of them alone can be to blame.
-    reply = run_each(run, batch, limits) if deployment.mode is Mode.RECORD else run(batch)
-    if reply.log:
-        context.logs.append(
-            deployment.identity,
-            build_digest=deployment.build_digest,
-            source=source,
-            text=reply.log,
-            now=context.now(),
-        )
+    printed = ""
+    try:
+        # A batch rule reasons over all of its records, so none of them alone can be to blame.
+        reply = run_each(run, batch, limits) if deployment.mode is Mode.RECORD else run(batch)
+        printed = reply.log
+    except WorkerError as error:
+        printed = error.log
+        raise
+    finally:
+        if printed:
+            build, now = deployment.build_digest, context.now()
+            context.logs.append(deployment.identity, build_digest=build, source=source, text=printed, now=now)
     return reply
 
 

@@ -31,6 +31,8 @@ class WorkerError(TraplineError):
         self.file = file
         self.line = line
         self.log = log
+        self.starting = False
+        """Whether it was raised before the worker had been asked anything, so that no record can be to blame."""
 
 
 class BackendUnavailable(TraplineError):
@@ -91,7 +93,9 @@ class MatchReply:
 
 @dataclass(frozen=True, slots=True)
 class FailureReply:
-    """A record on which the rule failed: in `function`, at `line` of the detection's own file `file` (0 where unknown).
+    """A record on which the rule failed, at `line` of the detection's own file `file`.
+
+    `function` and `file` are empty, and `line` is 0, where they are not known.
 
     `row` is None where it concerns no single record. A failure outside `detect` loses only that function's answer: the
     match itself is reported. `outcome` is `raised`, or the limit that the record exceeded.

@@ -25,14 +25,15 @@ def run_each(run: Run, batch: pa.RecordBatch, limits: Limits) -> BatchReply:
     """The verdicts on every record, each once; a record on which the rule dies is a failure of that record alone.
 
     The rule may be shown a record again after a worker died, but only one of its verdicts counts. Raises the
-    WorkerError where no single record is to blame: too many are, or finding them takes longer than a batch may.
+    WorkerError where no single record is to blame. Where too many are, or finding them takes longer than a batch may,
+    the reply is not complete.
     """
     began = monotonic()
     try:
         return run(batch)
     except WorkerError as error:
         slow = error.outcome == "timeout" and monotonic() - began >= limits.batch_seconds
-        if error.outcome not in ONE_RECORD or slow or not batch.num_rows:
+        if error.starting or error.outcome not in ONE_RECORD or slow or not batch.num_rows:
             raise
         return _Search(run, limits, first=error).search(batch)
 
@@ -59,16 +60,18 @@ class _Search:
     def _pieces(self, batch: pa.RecordBatch, start: int, count: int, *, died: WorkerError) -> bool:
         """The rows from `start` on, of which it is known that the rule died on them together; false to give up."""
         if count == 1:
-            return self._found(start, died)
+            return self._alone(batch, start, died)
         size = SLICE if count > SLICE else 1
         for at in range(start, start + count, size):
             rows = min(size, start + count - at)
             if monotonic() > self.end or self.deaths > DEATHS:
+                if self.failures:  # what was found is worth to be looked at
+                    return False
                 raise self.first
             try:
                 reply = self.run(batch.slice(at, rows))
             except WorkerError as error:
-                if error.outcome not in ONE_RECORD:
+                if error.starting or error.outcome not in ONE_RECORD:
                     raise
                 self.deaths += 1
                 going_on = self._pieces(batch, at, rows, died=error)
@@ -78,6 +81,21 @@ class _Search:
                 return False
         return True
 
+    def _alone(self, batch: pa.RecordBatch, row: int, died: WorkerError) -> bool:
+        """The one record that is left: it is to blame if the rule dies on it once more in a new worker.
+
+        The last one may have died of something else. A record that took all its time needs no second proof.
+        """
+        if died.outcome != "timeout":
+            try:
+                return self._take(self.run(batch.slice(row, 1)), row)
+            except WorkerError as error:
+                if error.starting or error.outcome not in ONE_RECORD:
+                    raise
+                died = error
+        self.failures.append(FailureReply(row, "", died.message[:1_000], died.file, died.line, died.outcome))
+        return len(self.failures) <= self.limits.failures
+
     def _take(self, reply: BatchReply, start: int) -> bool:
         self.matches += [replace(one, row=None if one.row is None else one.row + start) for one in reply.matches]
         self.failures += [replace(one, row=None if one.row is None else one.row + start) for one in reply.failures]
@@ -85,7 +103,3 @@ class _Search:
         if len(self.matches) > self.limits.matches:
             raise WorkerError("matches", f"it matches more than {self.limits.matches} times in one batch")
         return reply.complete and len(self.failures) <= self.limits.failures
-
-    def _found(self, row: int, died: WorkerError) -> bool:
-        self.failures.append(FailureReply(row, "detect", died.message[:1_000], died.file, died.line, died.outcome))
-        return len(self.failures) <= self.limits.failures

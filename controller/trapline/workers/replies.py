@@ -97,11 +97,13 @@ def verdicts(result: Result, *, seq: int, rows: int, each_once: bool, limits: Li
         raise protocol_error(f"a reply to batch {result.seq}, where batch {seq} was asked about")
     for what, count, most in (
         ("matches", len(result.matches), limits.matches),
-        ("failures", len(result.failures), limits.failures),
+        ("failures", len(result.failures), limits.failures + 1),
         ("characters of log", len(result.log), limits.log_bytes + 100),  # and how many more there were
     ):
         if count > most:
             raise protocol_error(f"{count} {what}, where {most} are the most")
+    if not result.complete and len(result.failures) <= limits.failures:
+        raise protocol_error("it gave up, and has no reason to")
     named = [match.row for match in result.matches if match.row is not None]
     for row in (*named, *(failure.row for failure in result.failures if failure.row is not None)):
         if row >= rows:

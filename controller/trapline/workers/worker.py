@@ -12,6 +12,7 @@ import pyarrow as pa
 from trapline.workers import replies, wire
 from trapline.workers.channel import Channel, Death
 from trapline.workers.interface import BatchReply, Limits, Rule, WorkerError
+from trapline_plugins.text import one_line
 from trapline_sandbox.frames import PREFIX_BYTES, FrameError, header_length
 
 # The worker ends itself at the limit, telling where the rule was; the host waits this much longer before it kills.
@@ -40,6 +41,10 @@ class SandboxWorker:
         try:
             self._handshake(rlimits, user)
             self._threads = channel.threads()
+        except WorkerError as error:
+            error.starting = True
+            self.close()
+            raise
         except BaseException:
             self.close()
             raise
@@ -87,7 +92,7 @@ class SandboxWorker:
                 "batch_seconds": limits.batch_seconds,
                 "record_seconds": limits.record_seconds,
                 "matches": limits.matches,
-                "failures": limits.failures,
+                "failures": limits.failures + 1,  # one more than allowed, so that it shows
                 "reply_bytes": limits.reply_bytes,
                 "log_bytes": limits.log_bytes,
             },
@@ -97,7 +102,7 @@ class SandboxWorker:
             place = f"{reply.file or self._rule.script} line {reply.line}" if reply.line else self._rule.script
             raise WorkerError(
                 "import",
-                f"detection {self._rule.detection}: {place}: {reply.error}",
+                f"detection {self._rule.detection}: {place}: {one_line(reply.error)}",
                 remedy="the script must load without an error before it can run; correct it and commit",
                 file=reply.file,
                 line=reply.line,
@@ -112,7 +117,7 @@ class SandboxWorker:
         if isinstance(reply, replies.Refusal):
             raise WorkerError(
                 reply.outcome,
-                f"detection {self._rule.detection}: {reply.error}",
+                f"detection {self._rule.detection}: {one_line(reply.error)}",
                 remedy=_REMEDIES.get(reply.outcome, ""),
                 log=reply.log[: limits.log_bytes],
             )
@@ -150,7 +155,7 @@ class SandboxWorker:
                 line=line,
             )
         how = "hung up" if death.code is None else f"ended with exit code {death.code}"
-        words = f"; its last words: {death.stderr.strip()[-500:]}" if death.stderr.strip() else ""
+        words = f"; its last words: {one_line(death.stderr.strip()[-500:])}" if death.stderr.strip() else ""
         raise WorkerError(
             "crashed",
             f"the worker of detection {name} {how}{place}{words}",

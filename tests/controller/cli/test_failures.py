@@ -99,7 +99,7 @@ def test_the_status_of_a_quarantined_detection_and_its_return(ground: Playground
     status = {row["name"]: row for row in rows["detections"]}
     assert rows["sandbox"] == "process"
     assert (status["sizes"]["health"], status["sizes"]["sync"]) == ("quarantined", "synced")
-    assert "budget is 0" in status["sizes"]["health_message"]
+    assert "error budget of 0" in status["sizes"]["health_message"]
     assert status["other"]["health"] == "healthy"
     text = run(ground, "status", "sizes").output
     assert "over-its-error-budget" in text

@@ -57,7 +57,7 @@ def test_without_poison_nothing_is_asked_twice() -> None:
 def test_one_poison_record_costs_few_workers() -> None:
     rule = Fake({SLICE + 7})
     run_each(rule, _batch(100 * SLICE), Limits(matches=100 * SLICE))
-    assert rule.deaths == 3
+    assert rule.deaths == 4  # the last one is the second proof
 
 
 @pytest.mark.parametrize("outcome", ["import", "matches", "unavailable"])
@@ -70,9 +70,33 @@ def test_what_no_record_is_to_blame_for_is_not_looked_for(outcome: str) -> None:
 
 def test_a_rule_that_dies_on_too_many_records_is_to_blame_itself() -> None:
     rule = Fake(range(DEATHS + 2))
-    with pytest.raises(WorkerError, match="it died"):
-        run_each(rule, _batch(100), Limits())
-    assert rule.deaths <= DEATHS + 2
+    reply = run_each(rule, _batch(100), Limits())
+    assert not reply.complete
+    assert 0 < len(reply.failures) <= DEATHS + 1
+    assert rule.deaths <= 2 * DEATHS + 3  # the first, and for each of them a second proof
+
+
+def test_a_death_that_does_not_come_again_is_nobodys_fault() -> None:
+    rule, once = Fake({3}), [True, True]
+
+    def run(batch: pa.RecordBatch) -> BatchReply:
+        if batch.num_rows == 1 and batch["n"][0].as_py() == 3 and once:
+            once.pop()
+            return Fake(set() if not once else {3})(batch)
+        return rule(batch)
+
+    reply = run_each(run, _batch(10), Limits())
+    assert ([match.row for match in reply.matches], reply.failures) == ([0, 3, 6, 9], ())
+
+
+def test_a_worker_that_cannot_be_started_is_no_records_fault() -> None:
+    def run(_: pa.RecordBatch) -> BatchReply:
+        error = WorkerError("crashed", "it died at its import")
+        error.starting = True
+        raise error
+
+    with pytest.raises(WorkerError, match="at its import"):
+        run_each(run, _batch(1), Limits())
 
 
 def test_a_batch_that_is_slow_as_a_whole_is_not_searched() -> None:
@@ -86,9 +110,11 @@ def test_the_search_takes_no_longer_than_a_batch_may(monkeypatch: pytest.MonkeyP
     moments = iter(range(0, 1_000_000, 30))
     monkeypatch.setattr(poison, "monotonic", lambda: next(moments))
     rule = Fake({1})
+    reply = run_each(rule, _batch(10), Limits(batch_seconds=60))
+    assert (reply.complete, [failure.row for failure in reply.failures]) == (False, [1])  # what it found by then
+    assert rule.asked <= 5
     with pytest.raises(WorkerError):
-        run_each(rule, _batch(10), Limits(batch_seconds=60))
-    assert rule.asked <= 4
+        run_each(Fake({9}), _batch(10), Limits(batch_seconds=60))
 
 
 def test_no_limit_on_a_batch_is_passed_by_cutting_it() -> None:

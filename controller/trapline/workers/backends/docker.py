@@ -69,7 +69,7 @@ class DockerBackend:
         self._client = connect()
         weakref.finalize(self, self._client.close)
         try:
-            self._check_runtime()
+            self._check_engine()
             self._base = find_base(self._client, base_image, {**self._hardening(Limits()), "labels": {SCOPE: scope}})
             self._sweep()
         except WorkerError as error:
@@ -141,9 +141,11 @@ class DockerBackend:
         if self._owner:
             self._owner.release()
 
-    def _check_runtime(self) -> None:
-        with self._patience.asking("look for runtimes"):
-            known = sorted(self._client.info()["Runtimes"]) if self._runtime else []
+    def _check_engine(self) -> None:
+        """Asks what the engine has. Raises BackendUnavailable where that is not the runtime that is asked for."""
+        with self._patience.asking("look for runtimes and processors"):
+            info = self._client.info()
+        self._cpus, known = float(info["NCPU"]), sorted(info["Runtimes"])
         if self._runtime and self._runtime not in known:
             raise BackendUnavailable(
                 f"the Docker engine has no runtime {self._runtime!r}, only {', '.join(known)}",
@@ -213,7 +215,7 @@ class DockerBackend:
             "pids_limit": limits.pids,
             "mem_limit": limits.memory_bytes,
             "memswap_limit": limits.memory_bytes,
-            "nano_cpus": int(limits.cpus * 1e9),
+            "nano_cpus": int(min(limits.cpus, self._cpus) * 1e9),
             "tmpfs": {  # inside the container
                 "/tmp": "size=16m,noexec,nosuid,nodev",  # noqa: S108
                 "/dev/mqueue": "size=4k,ro,noexec,nosuid,nodev",  # else the engine mounts one to write to
