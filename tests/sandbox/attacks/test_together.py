@@ -91,7 +91,7 @@ def _one_round(playground: Playground, controller: Controller, caplog: pytest.Lo
     controller.deliver()
     outcomes, matched = defaultdict(set), defaultdict(int)
     for failure in playground.rows(failures):
-        outcomes[failure["identity"]] |= {failure["outcome"]} if failure["function"] == "detect" else set()
+        outcomes[failure["identity"]] |= {failure["outcome"]} if failure["function"] in ("detect", "") else set()
     for match in playground.rows(matches):
         matched[match["identity"]] += 1
     tables = (matches, failures, logs, alerts, events, deliveries)
