@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from trapline.alerts.failures import cost_of, set_aside
@@ -107,13 +108,16 @@ class Ticker:
     def _replay(self, report: TickReport) -> None:
         """What earlier versions failed on, for those that a new version is live of."""
         for deployment in due_replays(self._context):
-            replayed = replay_failures(self._context, deployment, stopping=self._stopping)
-            report.matches += replayed.matches
-            report.opened += replayed.opened
-            report.updated += replayed.updated
-            report.settled += replayed.settled
-            if replayed.error:
-                report.errors[deployment.identity] = f"replaying its failures: {replayed.error}"
+            self._alone(deployment, report, partial(self._replay_of, deployment, report))
+
+    def _replay_of(self, deployment: Deployment, report: TickReport) -> None:
+        replayed = replay_failures(self._context, deployment, stopping=self._stopping)
+        report.matches += replayed.matches
+        report.opened += replayed.opened
+        report.updated += replayed.updated
+        report.settled += replayed.settled
+        if replayed.error:
+            report.errors[deployment.identity] = f"replaying its failures: {replayed.error}"
 
     def _run(self, feeder: Feeder, planned: PlannedScan, report: TickReport) -> set[tuple[str, str]]:
         """One scan, recorded for each of its detections; returns the (identity, table) pairs that it failed for."""
@@ -133,18 +137,29 @@ class Ticker:
 
     def _take(self, found: Findings, summary: ScanSummary, report: TickReport) -> None:
         """What one detection found; where that cannot be recorded, its window is read again, and the others go on."""
-        try:
+
+        def take() -> None:
             if not found.error:
                 self._record(found, summary, report)
             elif found.spent:
                 self._spent(found, summary, report)
             else:
                 self._failed_whole(found.deployment, found.error, report, its_fault=found.its_fault)
+
+        if not self._alone(found.deployment, report, take):
+            found.error = report.errors[found.deployment.identity]
+
+    def _alone(self, deployment: Deployment, report: TickReport, step: Callable[[], None]) -> bool:
+        """The boundary between what is recorded of one detection and of the others; whether it went well."""
+        try:
+            step()
         except TraplineError:  # the database is of no use now, for nobody
             raise
         except Exception as error:
-            log.exception("what %s found cannot be recorded", found.deployment.name)
-            found.error = report.errors[found.deployment.identity] = f"recording it failed in Trapline: {error!r}"
+            log.exception("what %s found cannot be recorded", deployment.name)
+            report.errors[deployment.identity] = f"recording it failed in Trapline: {error!r}"
+            return False
+        return True
 
     def _record(self, found: Findings, summary: ScanSummary, report: TickReport) -> None:
         deployment, identity = found.deployment, found.deployment.identity

@@ -431,6 +431,31 @@ def test_what_cannot_be_recorded_of_one_detection_holds_up_no_other(
     assert controller.tick().matches == 1  # its window was not passed
 
 
+def test_a_replay_that_cannot_be_recorded_holds_up_no_other(
+    ground: Playground, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground.detection("one", RAISES)
+    ground.detection("two")
+    deploy(ground, controller)
+    ground.records(1, event={"size": None})
+    ground.at(5)
+    controller.tick()
+    ground.detection("one", MENDED)
+    deploy(ground, controller)
+    ground.records(6)
+    ground.at(10)
+
+    def refuses(*_: Any, **__: Any) -> Recorded:
+        raise OverflowError("too large for a database")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trapline.run.failures.record", refuses)
+        report = controller.tick()
+    assert "OverflowError" in report.errors["one"]
+    assert column(ground.rows(matches), "identity").count("two") == 2
+    assert controller.tick().settled == 1
+
+
 def test_an_engine_that_is_away_is_no_fault_of_the_detection(ground: Playground, controller: Controller) -> None:
     ground.detection("one")
     deploy(ground, controller)
