@@ -3,7 +3,7 @@
 import threading
 import time
 
-EXPECT = {"outcome": "pids"}
+EXPECT = {"outcome": "pids", "process": "not stopped"}
 
 
 def detect(record):
