@@ -125,6 +125,12 @@ def eventually(condition: Callable[[], Any], *, within: float = 60, why: Callabl
     return value
 
 
+def deploy(ground: Playground, controller: Controller) -> None:
+    """Commits what was written and makes it live, all of it."""
+    ground.commit()
+    assert [one for one in controller.reconcile().outcomes if one.action in ("stalled", "waiting")] == []
+
+
 def actions(report: Report) -> dict[str, str]:
     """What a reconcile did, by detection."""
     return {outcome.name: outcome.action for outcome in report.outcomes}

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.playground import MATCH_BAD, NOON, Playground, column
+from tests.playground import MATCH_BAD, NOON, Playground, column, deploy
 from trapline.alerts.origin import Origin
 from trapline.alerts.record import Recorded, record
 from trapline.controller import Controller
@@ -41,11 +41,6 @@ def ground(tmp_path: Path) -> Playground:
 def controller(ground: Playground) -> Iterator[Controller]:
     with ground.controller() as controller:
         yield controller
-
-
-def deploy(ground: Playground, controller: Controller) -> None:
-    ground.commit()
-    assert [one for one in controller.reconcile().outcomes if one.action in ("stalled", "waiting")] == []
 
 
 def open_failures(ground: Playground) -> list[dict[str, Any]]:

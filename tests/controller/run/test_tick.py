@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from tests.playground import MATCH_BAD, NOON, Playground, column
+from tests.playground import MATCH_BAD, NOON, Playground, column, deploy
 from trapline.alerts import record as recording
 from trapline.controller import Controller
 from trapline.state.schema import alerts, checkpoints, deliveries, failures, matches, scans
@@ -28,12 +28,6 @@ def ground(tmp_path: Path) -> Playground:
 def controller(ground: Playground) -> Iterator[Controller]:
     with ground.controller() as controller:
         yield controller
-
-
-def deploy(ground: Playground, controller: Controller) -> None:
-    ground.commit()
-    report = controller.reconcile()
-    assert [str(outcome) for outcome in report.outcomes if outcome.action in ("stalled", "waiting")] == []
 
 
 def positions(ground: Playground) -> dict[str, float]:
