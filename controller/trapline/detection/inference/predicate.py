@@ -1,0 +1,154 @@
+"""A predicate over records: conditions on paths, joined by and and or.
+
+    Null(path)           there is no value: the column is missing or null, or something on the way to it is
+    Test(path, op, ...)  there is a value, and an operation of Python's on it comes out as told
+
+An operation comes out as `true`, as `false`, or it `raises`: three conditions of their own, of which one holds for
+every value. So "is not x" and "is null" are never confused, and no condition is ever negated.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Path = tuple[str, ...]
+"""The names of a column and of the fields inside it, outermost first."""
+
+Fold = Literal["", "lower", "upper"]
+Outcome = Literal["true", "false", "raises"]
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """A regular expression of Python's, and the function of `re` that it is tried with."""
+
+    pattern: str
+    how: Literal["match", "search", "fullmatch"]
+    flags: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Null:
+    """There is no value at the path."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """There is a value at the path, and `op` on it comes out as `outcome`; the value is folded first.
+
+    `value` is the constant that `op` takes: a tuple of constants for `in`, `startswith` and `endswith`, a `Regex` for
+    `match`, a key for `get`, `deepget` and `item`, None for `truthy`. Of these three keys only `raises` says anything.
+    """
+
+    __test__ = False  # not a pytest class
+
+    path: Path
+    op: str
+    value: Any = None
+    fold: Fold = ""
+    outcome: Outcome = "true"
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """All parts hold; without any, always true."""
+
+    parts: tuple[Predicate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """One of the parts holds; without any, never true."""
+
+    parts: tuple[Predicate, ...]
+
+
+Predicate = Null | Test | Every | Some
+TRUE, FALSE = Every(()), Some(())
+
+
+def every(*parts: Predicate) -> Predicate:
+    """The conjunction, shortened where that is plain to see."""
+    flat = dict.fromkeys(inner for part in parts for inner in (part.parts if isinstance(part, Every) else (part,)))
+    if FALSE in flat:
+        return FALSE
+    # what another part implies says nothing: a and (a or b)
+    kept = [part for part in flat if not (isinstance(part, Some) and not flat.keys().isdisjoint(part.parts))]
+    return kept[0] if len(kept) == 1 else Every(tuple(kept))
+
+
+def some(*parts: Predicate) -> Predicate:
+    """The disjunction, shortened where that is plain to see."""
+    flat = dict.fromkeys(inner for part in parts for inner in (part.parts if isinstance(part, Some) else (part,)))
+    if TRUE in flat:
+        return TRUE
+    # what implies another part adds nothing: a or (a and b)
+    kept = [part for part in flat if not (isinstance(part, Every) and not flat.keys().isdisjoint(part.parts))]
+    return kept[0] if len(kept) == 1 else Some(tuple(kept))
+
+
+def atoms(predicate: Predicate) -> Iterator[Null | Test]:
+    """Every condition in it, left to right."""
+    if isinstance(predicate, Every | Some):
+        for part in predicate.parts:
+            yield from atoms(part)
+    else:
+        yield predicate
+
+
+def paths(predicate: Predicate) -> set[Path]:
+    """Every path that the predicate looks at."""
+    return {atom.path for atom in atoms(predicate)}
+
+
+ANYTHING = object()
+"""What lies at a path through a map or a list: no condition on it is ever known not to hold."""
+
+
+def holds(predicate: Predicate, get: Callable[[Path], Any]) -> bool:
+    """Whether the predicate holds for a record; `get` gives the value at a path, None where there is none, or ANYTHING.
+
+    This is what the words mean, and every engine's form of a predicate has to hold wherever this does.
+    """
+    if isinstance(predicate, Every):
+        return all(holds(part, get) for part in predicate.parts)
+    if isinstance(predicate, Some):
+        return any(holds(part, get) for part in predicate.parts)
+    value = get(predicate.path)
+    if value is ANYTHING:
+        return True
+    if isinstance(predicate, Null):
+        return value is None
+    return value is not None and comes_out(predicate.op, value, predicate.value, predicate.fold) == predicate.outcome
+
+
+def comes_out(op: str, value: Any, constant: Any, fold: Fold = "") -> Outcome:
+    """How an operation on a value comes out, as Python has it; `value` may be None here."""
+    try:
+        return "true" if _OPERATIONS[op](getattr(value, fold)() if fold else value, constant) else "false"
+    except Exception:  # whatever a type says to an operation that it does not know
+        return "raises"
+
+
+_OPERATIONS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "truthy": lambda value, _: value,
+    "eq": operator.eq,
+    "in": lambda value, constants: value in constants,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "startswith": lambda value, prefixes: value.startswith(prefixes),
+    "endswith": lambda value, suffixes: value.endswith(suffixes),
+    "contains": operator.contains,
+    "match": lambda value, regex: getattr(re, regex.how)(regex.pattern, value, regex.flags),
+    "get": lambda value, key: value.get(key),
+    "deepget": lambda value, key: value.deepget(key),
+    "item": operator.getitem,
+}
