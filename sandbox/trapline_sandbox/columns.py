@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from trapline_sandbox.decode import Buffers, Node, bits, decoder
 from trapline_sandbox.record import Record, copied, records
@@ -17,8 +17,15 @@ from trapline_sandbox.record import Record, copied, records
 WHOLE_AT = 100
 
 
+class NotSent(BaseException):
+    """The rule touched what the batch does not hold. No `except Exception` of a rule should keep it."""
+
+
 class Column(ABC):
     """One Arrow array."""
+
+    whole = True
+    """Whether everything about it was sent."""
 
     def __init__(self, node: Node, buffers: Buffers) -> None:
         self.length: int = node["length"]
@@ -83,23 +90,32 @@ class Flat(Column):
 
 
 class Struct(Column):
-    """Nested records."""
+    """Nested records. Where it was not sent which of them are null, only what is inside can be read."""
 
-    def __init__(self, node: Node, buffers: Buffers) -> None:
+    def __init__(self, node: Node, buffers: Buffers, root: Fields | None = None) -> None:
         super().__init__(node, buffers)
-        self.fields = Fields(node, buffers)
+        self.fields = Fields(node, buffers, root)
+        self._known: bool = node.get("presence", True)
+        self.whole = self._known and self.fields.whole
         self._records: list[Any] | None = None
 
     def one(self, row: int) -> Any:
+        self._need_presence()
         return Record(self.fields, row) if self.has(row) else None
 
     def copied(self, row: int) -> Any:
+        self._need_presence()
         return self.fields.copied(row) if self.has(row) else None
 
     def all(self) -> list[Any]:
         if self._records is None:
+            self._need_presence()
             self._records = self.mask(list(records(self.fields, range(self.length))))
         return self._records
+
+    def _need_presence(self) -> None:
+        if not self._known:
+            self.fields.miss()
 
 
 class Lists(Column):
@@ -153,15 +169,30 @@ class Dictionary(Column):
 
 
 class Fields:
-    """Columns with names: a batch, or the inside of a struct. What a record is a row of."""
+    """Columns with names: a batch, or the inside of a struct. What a record is a row of.
 
-    def __init__(self, node: Node, buffers: Buffers) -> None:
+    A batch of a sieve run may be partial: it has `names` without columns, and to touch these is to miss.
+    """
+
+    def __init__(self, node: Node, buffers: Buffers, root: Fields | None = None) -> None:
+        self._root = root or self
+        self.missed = False
+        """Of a whole batch: whether anything was touched that was not sent. It stays so, whatever a rule catches."""
         self.length: int = node["length"]
-        self.columns: dict[str, Column] = {name: column(child, buffers) for name, child in node["children"]}
+        self.columns = {name: column(child, buffers, self._root) for name, child in node["children"]}
+        self.names: Mapping[str, Any] = dict.fromkeys(node["names"]) if "names" in node else self.columns
+        self.whole = len(self.names) == len(self.columns) and all(one.whole for one in self.columns.values())
         self.paths = Paths(self)
+
+    def miss(self) -> NoReturn:
+        """Says that something was touched that was not sent."""
+        self._root.missed = True
+        raise NotSent
 
     def copied(self, row: int) -> dict[str, Any]:
         """One row as a plain dict, deep."""
+        if not self.whole:
+            self.miss()
         return {name: column.copied(row) for name, column in self.columns.items()}
 
     def at(self, path: Any) -> Sequence[Any]:
@@ -200,7 +231,10 @@ class Cells(Sequence[Any]):
         """Follows the path through structs, and returns what is left of it beyond them."""
         inside: Fields | None = self._fields
         while parts and inside is not None:
-            self._column = inside.columns.get(parts.pop(0))
+            name = parts.pop(0)
+            self._column = inside.columns.get(name)
+            if self._column is None and name in inside.names:
+                inside.miss()
             inside = None
             if isinstance(self._column, Struct) and parts:
                 self._structs.append(self._column)
@@ -245,13 +279,14 @@ def _step(value: Any, part: Any) -> Any:
 
 
 _NESTED: dict[str, type[Column]] = {
-    "struct": Struct,
     "list": Lists,
     "map": Maps,
     "dictionary": Dictionary,
 }
 
 
-def column(node: Node, buffers: Buffers) -> Column:
-    """The column a node of the wire format describes."""
+def column(node: Node, buffers: Buffers, root: Fields | None = None) -> Column:
+    """The column a node of the wire format describes. `root` is the batch that it is in, by structs alone."""
+    if node["type"] == "struct":
+        return Struct(node, buffers, root)
     return _NESTED.get(node["type"], Flat)(node, buffers)

@@ -132,16 +132,19 @@ def _serve(pipe: Pipe, rule: Rule, log: Log, limits: dict[str, Any]) -> None:
 
 
 def _answer(frame: Frame, rule: Rule, limits: dict[str, Any]) -> dict[str, Any]:
-    fields = Fields(frame.header["batch"], frame.buffers)
-    verdicts = rule.run(fields, max_matches=limits["matches"], max_failures=limits["failures"])
-    return {
-        "type": "result",
-        "seq": frame.header["seq"],
-        "matches": verdicts.matches,
-        "failures": verdicts.failures,
-        "complete": verdicts.complete,
-        "memory": _memory(),
-    }
+    header, fields = frame.header, Fields(frame.header["batch"], frame.buffers)
+    said: dict[str, Any]
+    if header["sieve"]:
+        said = {"type": "sifted", **rule.sift(fields, max_failures=limits["failures"])._asdict()}
+    else:
+        verdicts = rule.run(fields, max_matches=limits["matches"], max_failures=limits["failures"])
+        said = {
+            "type": "result",
+            "matches": verdicts.matches,
+            "failures": verdicts.failures,
+            "complete": verdicts.complete,
+        }
+    return {**said, "seq": header["seq"], "memory": _memory()}
 
 
 def _refuse(pipe: Pipe, outcome: str, error: str, log: Log) -> None:

@@ -48,7 +48,7 @@ class Record(Mapping[str, Any]):
         return default if value is None else value
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._fields.columns:
+        if name not in self._fields.names:
             raise NoSuchField(self._explain(name))
         return self._fields.paths[(name,)][self._row]
 
@@ -58,13 +58,13 @@ class Record(Mapping[str, Any]):
         return default if value is None else value
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and key in self._fields.columns
+        return isinstance(key, str) and key in self._fields.names
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._fields.columns)
+        return iter(self._fields.names)
 
     def __len__(self) -> int:
-        return len(self._fields.columns)
+        return len(self._fields.names)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Record):
@@ -91,7 +91,7 @@ class Record(Mapping[str, Any]):
         return self  # immutable, as a tuple is
 
     def __getattr__(self, name: str) -> NoReturn:
-        hint = f'; write record["{name}"] or record.deepget("{name}")' if name in self._fields.columns else ""
+        hint = f'; write record["{name}"] or record.deepget("{name}")' if name in self._fields.names else ""
         raise AttributeError(f"a record has no attribute {name!r}{hint}")
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
@@ -103,7 +103,7 @@ class Record(Mapping[str, Any]):
     def _explain(self, name: object) -> str:
         import difflib
 
-        names = list(self._fields.columns)
+        names = list(self._fields.names)
         close = difflib.get_close_matches(str(name), names, n=1)
         guess = f" did you mean {close[0]!r}?" if close else ""
         shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
@@ -125,10 +125,13 @@ def records(fields: Fields, rows: range) -> list[Record]:
 
 
 def each_record(fields: Fields) -> Iterator[Record]:
-    """The records one after the other, made a few at a time: they stay in the cache, and their room is used again."""
+    """The records one after the other, made a few at a time: they stay in the cache, and their room is used again.
+
+    They end early where one of them was asked for what the batch does not hold.
+    """
     starts = range(0, fields.length, _AT_A_TIME)
     return chain.from_iterable(
-        records(fields, range(start, min(start + _AT_A_TIME, fields.length))) for start in starts
+        records(fields, range(start, min(start + _AT_A_TIME, fields.length))) for start in starts if not fields.missed
     )
 
 

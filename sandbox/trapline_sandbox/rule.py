@@ -10,9 +10,9 @@ from contextlib import suppress
 from json import dumps
 from operator import length_hint
 from types import ModuleType, TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
-from trapline_sandbox.columns import Fields
+from trapline_sandbox.columns import Fields, NotSent
 from trapline_sandbox.record import Record, clean, each_record, jsonable, records
 from trapline_sandbox.watch import RecordTimeout, Watch
 
@@ -64,6 +64,15 @@ class Verdicts:
         self.failures.append(failure)
 
 
+class Sifted(NamedTuple):
+    """The rows of a batch on which `detect` matched or failed; none where it touched what the batch does not hold."""
+
+    matches: list[int]
+    failures: list[int]
+    complete: bool
+    missed: bool
+
+
 class Rule:
     """A loaded script. Whatever it raises becomes a failure; only running out of memory ends the worker."""
 
@@ -89,6 +98,29 @@ class Rule:
         except _TooManyFailures:
             verdicts.complete = False
         return verdicts
+
+    def sift(self, fields: Fields, *, max_failures: int) -> Sifted:
+        """Runs `detect` alone over a batch that may be partial, one record at a time, until it touches what is not
+        there, or has failed too often.
+        """
+        detect, matches, failures = self._detect, [], []
+        complete, missed = True, False
+        rows = iter(range(fields.length))
+        with self._watch.over(lambda: -length_hint(rows)):
+            for record, row in zip(each_record(fields), rows, strict=False):  # fewer records, once one is missed
+                try:
+                    if detect(record):
+                        matches.append(row)
+                except BaseException as error:
+                    self._describe(error)  # which ends the worker where memory has run out
+                    missed = isinstance(error, NotSent)
+                    complete = len(failures) < max_failures
+                    if missed or not complete:
+                        break
+                    failures.append(row)
+        if missed or fields.missed:  # the rule may have swallowed the exception
+            return Sifted([], [], complete=True, missed=True)
+        return Sifted(matches, failures, complete=complete, missed=False)
 
     def _load(self, script: str) -> ModuleType:
         name = script.removesuffix(".py")

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from trapline.workers.interface import Sieve
 from trapline.workers.wire import batch_frame
 from trapline_sandbox.columns import Fields
 from trapline_sandbox.frames import PREFIX_BYTES, header_length
@@ -19,8 +20,8 @@ from trapline_sandbox.rule import Rule
 from trapline_sandbox.watch import Watch
 
 
-def _fields(batch: pa.RecordBatch) -> Fields:
-    raw = memoryview(b"".join(batch_frame(batch, 1)))
+def _fields(batch: pa.RecordBatch, sieve: Sieve | None = None) -> Fields:
+    raw = memoryview(b"".join(batch_frame(batch, 1, sieve=sieve)))
     body = PREFIX_BYTES + header_length(bytes(raw[:PREFIX_BYTES]))
     header = json.loads(bytes(raw[PREFIX_BYTES:body]))
     buffers = []
@@ -32,7 +33,7 @@ def _fields(batch: pa.RecordBatch) -> Fields:
 
 
 @pytest.fixture(scope="session")
-def fields_of() -> Callable[[pa.RecordBatch], Fields]:
+def fields_of() -> Callable[..., Fields]:
     return _fields
 
 

@@ -75,6 +75,22 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Sieve:
+    """Asks only which rows `detect` matches or fails on, of a batch that need not hold all that there is.
+
+    `schema` is the whole table's: the batch may lack columns of it, and its structs may lack fields. A struct whose
+    Arrow field has the metadata `presence: unknown` does not tell by its nulls where it is null; what is inside it is
+    right all the same.
+    """
+
+    schema: pa.Schema
+
+
+PRESENCE_UNKNOWN: Mapping[bytes, bytes] = {b"presence": b"unknown"}
+"""The metadata of a struct that was read without its own nulls."""
+
+
+@dataclass(frozen=True, slots=True)
 class MatchReply:
     """What a rule said about one match. A field is None where the rule defines no such function.
 
@@ -113,13 +129,16 @@ class FailureReply:
 class BatchReply:
     """The verdicts on one batch: in row order, or in batch mode in the order the rule yielded them.
 
-    Not `complete` where the rule failed on so many records that the worker gave up.
+    Not `complete` where the rule failed on so many records that the worker gave up. Of a sieve run, matches and
+    failures have a row and nothing else; where the rule `missed` something that the batch does not hold, there are
+    none.
     """
 
     matches: tuple[MatchReply, ...]
     failures: tuple[FailureReply, ...]
     log: str
     complete: bool = True
+    missed: bool = False
 
 
 class Worker(Protocol):
@@ -138,8 +157,11 @@ class Worker(Protocol):
         """Whether a fresh one should take its place: it ran many batches, has grown, or left threads running."""
         ...
 
-    def run(self, batch: pa.RecordBatch) -> BatchReply:
-        """Runs the rule over one batch. Raises WorkerError, after which the worker is dead."""
+    def run(self, batch: pa.RecordBatch, *, sieve: Sieve | None = None) -> BatchReply:
+        """Runs the rule over one batch. Raises WorkerError, after which the worker is dead.
+
+        With a `sieve`, which only rules of one record at a time take, `detect` alone is called.
+        """
         ...
 
     def close(self) -> None:

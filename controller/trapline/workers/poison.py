@@ -21,12 +21,12 @@ DEATHS = 20
 """How many workers may die over one batch before the rule as a whole is to blame."""
 
 
-def run_each(run: Run, batch: pa.RecordBatch, limits: Limits) -> BatchReply:
+def run_each(run: Run, batch: pa.RecordBatch, limits: Limits, *, sieve: bool = False) -> BatchReply:
     """The verdicts on every record, each once; a record on which the rule dies is a failure of that record alone.
 
     The rule may be shown a record again after a worker died, but only one of its verdicts counts. Raises the
     WorkerError where no single record is to blame. Where too many are, or finding them takes longer than a batch may,
-    the reply is not complete.
+    the reply is not complete. In a sieve run any number of records may match.
     """
     began = monotonic()
     try:
@@ -35,6 +35,7 @@ def run_each(run: Run, batch: pa.RecordBatch, limits: Limits) -> BatchReply:
         slow = error.outcome == "timeout" and monotonic() - began >= limits.batch_seconds
         if error.starting or error.outcome not in ONE_RECORD or slow or not batch.num_rows:
             raise
+        limits = replace(limits, matches=batch.num_rows) if sieve else limits
         return _Search(run, limits, first=error).search(batch)
 
 
@@ -49,12 +50,15 @@ class _Search:
     matches: list[MatchReply] = field(default_factory=list)
     failures: list[FailureReply] = field(default_factory=list)
     log: str = ""
+    missed: bool = False
     deaths: int = 0
     end: float = 0.0
 
     def search(self, batch: pa.RecordBatch) -> BatchReply:
         self.end = monotonic() + self.limits.batch_seconds
         complete = self._pieces(batch, 0, batch.num_rows, died=self.first)
+        if self.missed:
+            return BatchReply((), (), self.log[: self.limits.log_bytes], missed=True)
         return BatchReply(tuple(self.matches), tuple(self.failures), self.log[: self.limits.log_bytes], complete)
 
     def _pieces(self, batch: pa.RecordBatch, start: int, count: int, *, died: WorkerError) -> bool:
@@ -100,6 +104,7 @@ class _Search:
         self.matches += [replace(one, row=None if one.row is None else one.row + start) for one in reply.matches]
         self.failures += [replace(one, row=None if one.row is None else one.row + start) for one in reply.failures]
         self.log += reply.log
+        self.missed = reply.missed
         if len(self.matches) > self.limits.matches:
             raise WorkerError("matches", f"it matches more than {self.limits.matches} times in one batch")
-        return reply.complete and len(self.failures) <= self.limits.failures
+        return reply.complete and not reply.missed and len(self.failures) <= self.limits.failures

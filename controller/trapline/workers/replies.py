@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, StringConstraints, TypeAdapter, ValidationError
@@ -10,9 +11,13 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, StringConstraints, 
 from trapline.config.limits import MOST_MATCHES
 from trapline.workers.interface import BatchReply, FailureReply, Limits, MatchReply, WorkerError
 
+MOST_ROWS = 2**20
+"""The rows that a batch of a sieve run may have."""
+
 Short = Annotated[str, StringConstraints(max_length=1_000)]
 Prose = Annotated[str, StringConstraints(max_length=20_000)]
 Row = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Rows = Annotated[list[Row], Field(max_length=MOST_ROWS), FailFast()]
 Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
 CONTEXT_LIMIT = 128 * 1024  # the worker keeps to half of that, counted a little differently
 
@@ -54,6 +59,19 @@ class Result(_Part):
     log: str
 
 
+class Sifted(_Part):
+    """The rows of one batch on which `detect` matched or failed."""
+
+    type: Literal["sifted"]
+    seq: int
+    matches: Rows
+    failures: Rows
+    complete: bool
+    missed: bool
+    memory: Bytes
+    log: str
+
+
 class Ready(_Part):
     """The rule is loaded."""
 
@@ -73,7 +91,7 @@ class Refusal(_Part):
     log: str
 
 
-Reply = Ready | Result | Refusal
+Reply = Ready | Result | Sifted | Refusal
 _REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="type")])
 
 
@@ -93,21 +111,11 @@ def verdicts(result: Result, *, seq: int, rows: int, each_once: bool, limits: Li
     """The verdicts on a batch of so many rows. Raises WorkerError("protocol") where they cannot be about it, or are
     beyond the limits, which a worker of ours would not send.
     """
-    if result.seq != seq:
-        raise protocol_error(f"a reply to batch {result.seq}, where batch {seq} was asked about")
-    for what, count, most in (
-        ("matches", len(result.matches), limits.matches),
-        ("failures", len(result.failures), limits.failures + 1),
-        ("characters of log", len(result.log), limits.log_bytes + 100),  # and how many more there were
-    ):
-        if count > most:
-            raise protocol_error(f"{count} {what}, where {most} are the most")
-    if not result.complete and len(result.failures) <= limits.failures:
-        raise protocol_error("it gave up, and has no reason to")
+    _check_bounds(result, seq=seq, limits=limits)
+    if len(result.matches) > limits.matches:
+        raise protocol_error(f"{len(result.matches)} matches, where {limits.matches} are the most")
     named = [match.row for match in result.matches if match.row is not None]
-    for row in (*named, *(failure.row for failure in result.failures if failure.row is not None)):
-        if row >= rows:
-            raise protocol_error(f"row {row} of a batch of {rows}")
+    _check_rows((*named, *(failure.row for failure in result.failures if failure.row is not None)), rows)
     if each_once and (len(set(named)) != len(result.matches)):
         raise protocol_error("a row that matches twice, or a match without a row")
     for match in result.matches:
@@ -119,6 +127,42 @@ def verdicts(result: Result, *, seq: int, rows: int, each_once: bool, limits: Li
         log=result.log,
         complete=result.complete,
     )
+
+
+def sifted(result: Sifted, *, seq: int, rows: int, limits: Limits) -> BatchReply:
+    """What a sieve run found in a batch of so many rows. Raises WorkerError("protocol"), as `verdicts` does."""
+    _check_bounds(result, seq=seq, limits=limits)
+    named = result.matches + result.failures
+    _check_rows(named, rows)
+    if len(set(named)) != len(named):
+        raise protocol_error("a row that is there twice")
+    if result.missed and (named or not result.complete):
+        raise protocol_error("rows of a run that missed something")
+    return BatchReply(
+        matches=tuple(map(MatchReply, result.matches)),
+        failures=tuple(FailureReply(row, "detect", "", "", 0) for row in result.failures),
+        log=result.log,
+        complete=result.complete,
+        missed=result.missed,
+    )
+
+
+def _check_bounds(result: Result | Sifted, *, seq: int, limits: Limits) -> None:
+    if result.seq != seq:
+        raise protocol_error(f"a reply to batch {result.seq}, where batch {seq} was asked about")
+    for what, count, most in (
+        ("failures", len(result.failures), limits.failures + 1),
+        ("characters of log", len(result.log), limits.log_bytes + 100),  # and how many more there were
+    ):
+        if count > most:
+            raise protocol_error(f"{count} {what}, where {most} are the most")
+    if not result.complete and len(result.failures) <= limits.failures:
+        raise protocol_error("it gave up, and has no reason to")
+
+
+def _check_rows(named: Sequence[int], rows: int) -> None:
+    if named and max(named) >= rows:
+        raise protocol_error(f"row {max(named)} of a batch of {rows}")
 
 
 def protocol_error(what: str) -> WorkerError:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trapline.errors import TraplineError
+from trapline.workers.interface import PRESENCE_UNKNOWN, Sieve
 from trapline_sandbox.columns import Fields
 from trapline_sandbox.frames import prefix
 
@@ -42,11 +43,29 @@ def frame(header: dict[str, Any], buffers: Iterable[memoryview] = ()) -> list[me
     return [memoryview(prefix(text) + text), *kept]
 
 
-def batch_frame(batch: pa.RecordBatch, seq: int) -> list[memoryview]:
-    """The frame that asks a worker for its verdicts on a batch."""
+def batch_frame(batch: pa.RecordBatch, seq: int, *, sieve: Sieve | None = None) -> list[memoryview]:
+    """The frame that asks a worker for its verdicts on a batch; with a `sieve`, only for the rows."""
     sender = _Sender()
-    node = {"length": batch.num_rows, "children": sender.children(batch.schema.names, batch.columns)}
-    return frame({"type": "batch", "seq": seq, "batch": node}, sender.buffers)
+    node: Node = {"length": batch.num_rows, "children": sender.children(batch.schema.names, batch.columns)}
+    if sieve is not None:
+        _say_what_is_missing(node, batch.schema, sieve.schema)
+    return frame({"type": "batch", "seq": seq, "sieve": sieve is not None, "batch": node}, sender.buffers)
+
+
+def _say_what_is_missing(node: Node, sent: Iterable[pa.Field], full: Iterable[pa.Field]) -> None:
+    """Adds to a description the names of all there is, for the batch and every struct that lacks some of it."""
+    there = {one.name: one for one in full}
+    names = {name for name, _ in node["children"]}
+    if strange := names - there.keys():
+        raise ValueError(f"columns that the table does not have: {', '.join(sorted(strange))}")
+    if len(names) < len(there):
+        node["names"] = list(there)
+    for part, (name, child) in zip(sent, node["children"], strict=True):
+        if child["type"] == "struct" and pa.types.is_struct(part.type):
+            _say_what_is_missing(child, part.type, there[name].type)
+            if PRESENCE_UNKNOWN.items() <= (part.metadata or {}).items():
+                child["presence"] = False
+                child.pop("validity", None)
 
 
 def full_records(batch: pa.RecordBatch, rows: Sequence[int]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from trapline.workers import replies, wire
 from trapline.workers.channel import Channel, Death
-from trapline.workers.interface import BatchReply, Limits, Rule, WorkerError
+from trapline.workers.interface import BatchReply, Limits, Rule, Sieve, WorkerError
 from trapline_plugins.text import one_line
 from trapline_sandbox.frames import PREFIX_BYTES, FrameError, header_length
 
@@ -53,17 +53,24 @@ class SandboxWorker:
     def alive(self) -> bool:
         return self._alive and self._channel.alive()
 
-    def run(self, batch: pa.RecordBatch) -> BatchReply:
-        """Runs the rule over one batch. Raises WorkerError, after which the worker is dead."""
+    def run(self, batch: pa.RecordBatch, *, sieve: Sieve | None = None) -> BatchReply:
+        """Runs the rule over one batch. Raises WorkerError, after which the worker is dead.
+
+        With a `sieve`, which only rules of one record at a time take, `detect` alone is called.
+        """
         if not self._alive:
             raise WorkerError("crashed", f"the worker of {self._rule.detection} has ended already")
         self._seq += 1
-        parts = wire.batch_frame(batch, self._seq)
+        parts = wire.batch_frame(batch, self._seq, sieve=sieve)
         try:
             reply = self._exchange(parts)
+            if isinstance(reply, replies.Sifted) != (sieve is not None):
+                raise replies.protocol_error(f"a {reply.type}, where something else was asked for")
             self.memory_bytes = reply.memory
-            each_once = self._rule.mode == "record"
-            return replies.verdicts(reply, seq=self._seq, rows=batch.num_rows, each_once=each_once, limits=self._limits)
+            asked = {"seq": self._seq, "rows": batch.num_rows, "limits": self._limits}
+            if isinstance(reply, replies.Sifted):
+                return replies.sifted(reply, **asked)
+            return replies.verdicts(reply, **asked, each_once=self._rule.mode == "record")
         except BaseException:
             self.close()
             raise
@@ -111,7 +118,7 @@ class SandboxWorker:
         if not isinstance(reply, replies.Ready):
             raise replies.protocol_error("a result before the rule was ready")
 
-    def _exchange(self, parts: list[memoryview]) -> replies.Result:
+    def _exchange(self, parts: list[memoryview]) -> replies.Result | replies.Sifted:
         limits = self._limits
         reply = self._ask(parts, limits.batch_seconds)
         if isinstance(reply, replies.Refusal):
@@ -121,7 +128,7 @@ class SandboxWorker:
                 remedy=_REMEDIES.get(reply.outcome, ""),
                 log=reply.log[: limits.log_bytes],
             )
-        if not isinstance(reply, replies.Result):
+        if not isinstance(reply, replies.Result | replies.Sifted):
             raise replies.protocol_error("no result")
         return reply
 

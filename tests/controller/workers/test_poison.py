@@ -130,6 +130,21 @@ def test_it_gives_up_where_the_rule_fails_too_often() -> None:
     assert {failure.row for failure in reply.failures} == {1, 2, 3}
 
 
+def test_where_a_piece_missed_something_so_did_the_batch() -> None:
+    rule = Fake({SLICE})
+
+    def run(batch: pa.RecordBatch) -> BatchReply:
+        reply = rule(batch)
+        return BatchReply((), (), "x", missed=True) if SLICE + 2 in batch["n"].to_pylist() else reply
+
+    assert run_each(run, _batch(3 * SLICE), Limits()) == BatchReply((), (), "xxx", missed=True)
+
+
+def test_a_sieve_may_match_as_often_as_it_likes() -> None:
+    reply = run_each(Fake({1}), _batch(30), Limits(matches=1), sieve=True)
+    assert ([match.row for match in reply.matches], [one.row for one in reply.failures]) == ([*range(0, 30, 3)], [1])
+
+
 @pytest.fixture
 def pool(process_backend: ProcessBackend) -> Iterator[Pool]:
     with closing(Pool(process_backend)) as pool:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trapline.workers.interface import BatchReply, Limits, MatchReply, WorkerError
-from trapline.workers.replies import CONTEXT_LIMIT, Refusal, Result, parse, verdicts
+from trapline.workers.interface import BatchReply, FailureReply, Limits, MatchReply, WorkerError
+from trapline.workers.replies import CONTEXT_LIMIT, Refusal, Result, Sifted, parse, sifted, verdicts
 
 MATCH: dict[str, Any] = {"row": 0, "title": "t", "destinations": ["a"], "context": {"x": [1, None]}}
 FAILURE: dict[str, Any] = {
@@ -94,6 +94,67 @@ def test_more_matches_than_a_worker_may_report() -> None:
 def test_in_batch_mode_a_record_may_match_twice_or_be_none() -> None:
     reply = _verdicts(_result(matches=[MATCH, {**MATCH, "row": None}, MATCH]), each_once=False)
     assert [match.row for match in reply.matches] == [0, None, 0]
+
+
+def _sifted(text: bytes, *, rows: int = 3, **limits: int) -> BatchReply:
+    result = parse(text)
+    assert isinstance(result, Sifted)
+    return sifted(result, seq=1, rows=rows, limits=Limits(**limits))
+
+
+def _rows(**changes: Any) -> bytes:
+    found = {"matches": [0, 2], "failures": [1], "complete": True, "missed": False}
+    return json.dumps({"type": "sifted", "seq": 1, **found, "memory": 1, "log": "", **changes}).encode()
+
+
+def test_a_good_reply_of_a_sieve() -> None:
+    failure = FailureReply(1, "detect", "", "", 0)
+    assert _sifted(_rows(), matches=1) == BatchReply((MatchReply(0), MatchReply(2)), (failure,), "")
+    assert _sifted(_rows(matches=[], failures=[], missed=True)) == BatchReply((), (), "", missed=True)
+    assert not _sifted(_rows(failures=[1], complete=False), failures=0).complete
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seq": 2},
+        {"matches": [3]},
+        {"matches": [-1]},
+        {"matches": [True]},
+        {"matches": [1.0]},
+        {"matches": ["1"]},
+        {"matches": [None]},
+        {"matches": [10**30]},
+        {"matches": [{"row": 1}]},
+        {"matches": None},
+        {"matches": [0, 0]},
+        {"matches": [1]},  # which failed, too
+        {"failures": [3]},
+        {"failures": [1, 1]},
+        {"matches": [], "failures": [0, 1, 2]},
+        {"complete": False},
+        {"missed": True},
+        {"missed": True, "matches": [], "failures": [], "complete": False},
+        {"missed": 0},
+        {"log": "x" * 300},
+        {"extra": 1},
+    ],
+)
+def test_what_no_sieve_of_ours_says(changes: dict[str, Any]) -> None:
+    with pytest.raises(WorkerError, match="the worker's answer is not one of ours"):
+        _sifted(_rows(**changes), failures=1, log_bytes=100)
+
+
+@given(rows=st.lists(st.integers(-2, 6), max_size=6), failed=st.lists(st.integers(-2, 6), max_size=3))
+def test_whatever_rows_a_sieve_names_they_are_in_the_batch_and_there_once(rows: list[int], failed: list[int]) -> None:
+    try:
+        reply = _sifted(_rows(matches=rows, failures=failed), rows=4)
+    except WorkerError as error:
+        assert error.outcome == "protocol"
+    else:
+        named = [one.row for one in (*reply.matches, *reply.failures)]
+        assert named == rows + failed
+        assert sorted(set(rows + failed) & set(range(4))) == sorted(rows + failed)
 
 
 _JSON = st.recursive(

@@ -1,0 +1,53 @@
+"""Sieve runs through a real worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pyarrow as pa
+import pytest
+
+from trapline.workers.backends.process import ProcessBackend
+from trapline.workers.interface import BatchReply, Build, FailureReply, Limits, MatchReply, Rule, Sieve, Worker
+
+SIEVE = Sieve(pa.schema([("n", pa.int64()), ("m", pa.int64())]))
+Start = Callable[..., Worker]
+
+
+@pytest.fixture
+def start(process_backend: ProcessBackend, build_of: Callable[..., Build]) -> Iterator[Start]:
+    with ExitStack() as stack:
+
+        def begin(script: str, **limits: int) -> Worker:
+            build = build_of(script)
+            process_backend.build(build)
+            worker = process_backend.start(build.digest, Rule("demo", "detect.py", "record"), Limits(**limits))
+            stack.callback(worker.close)
+            return worker
+
+        yield begin
+
+
+def _batch(count: int) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict({"n": range(count)})
+
+
+def test_the_rows_that_matched_or_failed(start: Start) -> None:
+    worker = start("def detect(r):\n    return 6 / r['n'] > 2\ndef title(r):\n    print('never called')\n")
+    found = worker.run(_batch(5), sieve=SIEVE)
+    assert found == BatchReply((MatchReply(1), MatchReply(2)), (FailureReply(0, "detect", "", "", 0),), "")
+    assert "never called" in worker.run(_batch(2)).log  # a run in full, by the same worker
+
+
+def test_a_rule_that_reads_more_than_was_sent(start: Start) -> None:
+    worker = start("def detect(r):\n    return r['n'] == 1 or (r['n'] == 3 and r['m'] == 1)\n")
+    assert worker.run(_batch(3), sieve=SIEVE).matches == (MatchReply(1),)
+    assert worker.run(_batch(4), sieve=SIEVE).missed
+    both = pa.RecordBatch.from_pydict({"n": range(4), "m": [1] * 4})
+    assert worker.run(both, sieve=SIEVE).matches == (MatchReply(1), MatchReply(3))
+
+
+def test_no_limit_of_matches_binds_a_sieve(start: Start) -> None:
+    worker = start("def detect(r): return True", matches=1)
+    assert [match.row for match in worker.run(_batch(200_000), sieve=SIEVE).matches] == [*range(200_000)]
