@@ -154,4 +154,4 @@ def _worker(lake: Lake, source: str) -> Iterator[Worker]:
 
 def _trapline(lake: Lake, worker: Worker, count: int) -> int:
     with lake.engine.scan(ScanRequest("events", lake.window(count))) as scan:
-        return sum(len(worker.run(batch).matches) for batch in scan.batches())
+        return sum(len(worker.run(batch.records).matches) for batch in scan.batches())

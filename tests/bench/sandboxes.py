@@ -111,7 +111,7 @@ def frozen() -> Iterator[None]:
 def read(lake: Lake) -> list[pa.RecordBatch]:
     """All records, in the batches of a scan."""
     with lake.engine.scan(ScanRequest("events", lake.window(lake.count))) as scan:
-        return list(scan.batches())
+        return [batch.records for batch in scan.batches()]
 
 
 def two_columns(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -10,12 +10,17 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from trapline.detection.inference.predicate import Predicate
+from trapline.detection.inference.reads import Read
 from trapline.errors import TraplineError
 from trapline.window import Window
 
 
 class QueryError(TraplineError):
-    """A scan could not be done. `code` says which kind: `table-missing`, `column-missing`, `syntax`, `internal`."""
+    """A scan could not be done. `code` says which kind.
+
+    `table-missing`, `column-missing`, `syntax`, `changed` (it is not what the scan began with any more), `internal`.
+    """
 
     def __init__(self, code: str, message: str, *, remedy: str = "") -> None:
         super().__init__(message, remedy=remedy)
@@ -31,12 +36,61 @@ class ScanRequest:
     where: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of a scan is wanted: which columns, and which rows. More than that may come, less never.
+
+    `reads` None is all columns; a read of a path that does not exist is left out. `any_of` None is all rows, else those
+    for which one of these may hold. `audit` is the share of all rows that is wanted whatever `any_of` says: whole
+    blocks of them, chosen at random.
+    """
+
+    reads: frozenset[Read] | None = None
+    any_of: tuple[Predicate, ...] | None = None
+    audit: float = 0.0
+
+
+EVERYTHING = Wanted()
+
+PRESENCE = b"presence"
+UNKNOWN = b"unknown"
+"""The metadata of a struct field of which only some fields were read: it is never null, also where the record's is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanBatch:
+    """Some rows of a scan.
+
+    `positions` say where each row lies, for `Scan.whole`; None where the records have all columns already. `audited`
+    marks the rows of the blocks that were chosen for the audit; None where there are none.
+    """
+
+    records: pa.RecordBatch
+    positions: pa.RecordBatch | None = None
+    audited: pa.BooleanArray | None = None
+
+
 class Scan(Protocol):
-    """A running scan: its records as Arrow batches, each ordered as the engine gives them, none held longer."""
+    """A running scan: its records as Arrow batches, each ordered as the engine gives them, none held longer.
+
+    `schema` is that of whole records.
+    """
 
     query_id: str
+    schema: pa.Schema
 
-    def batches(self) -> Iterator[pa.RecordBatch]: ...
+    def batches(self) -> Iterator[ScanBatch]: ...
+
+    def whole(self, positions: pa.RecordBatch) -> pa.RecordBatch:
+        """These rows with all columns, in the order asked, also while the batches are read.
+
+        Raises QueryError `changed` where the table no longer has one of them.
+        """
+        ...
+
+    def count(self) -> int:
+        """How many records the window has, wanted or not: those that `where` lets through."""
+        ...
 
     @property
     def bytes_scanned(self) -> int:
@@ -47,7 +101,7 @@ class Scan(Protocol):
 class Engine(Protocol):
     """One data lake. Thread-safe."""
 
-    def scan(self, request: ScanRequest) -> AbstractContextManager[Scan]:
+    def scan(self, request: ScanRequest, wanted: Wanted = EVERYTHING) -> AbstractContextManager[Scan]:
         """Starts a scan. Raises QueryError, here or while the batches are read."""
         ...
 

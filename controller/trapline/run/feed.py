@@ -91,7 +91,7 @@ class Feeder:
         keep_window = any(member.mode is Mode.BATCH for member in planned.members)
         records = 0
         with self._context.engine.scan(request) as scan:
-            for batch in scan.batches():
+            for batch in (scanned.records for scanned in scan.batches()):
                 if self._stopping():
                     raise Interrupted
                 records += batch.num_rows

@@ -39,7 +39,7 @@ def engine(tmp_path: Path) -> DuckDBEngine:
 
 def ids(engine: DuckDBEngine, window: Window, where: str | None = None) -> list[str]:
     with engine.scan(ScanRequest("logins", window, where)) as scan:
-        rows = [row for batch in scan.batches() for row in batch.to_pylist()]
+        rows = [row for batch in scan.batches() for row in batch.records.to_pylist()]
     return sorted(row["event"]["id"] for row in rows)
 
 
@@ -50,7 +50,7 @@ def test_a_window_is_half_open(engine: DuckDBEngine) -> None:
 
 def test_records_come_without_the_partition_and_with_the_columns_of_all_files(engine: DuckDBEngine) -> None:
     with engine.scan(ScanRequest("logins", Window(NOON, NOON + timedelta(days=2)))) as scan:
-        rows = {row["event"]["id"]: row for batch in scan.batches() for row in batch.to_pylist()}
+        rows = {row["event"]["id"]: row for batch in scan.batches() for row in batch.records.to_pylist()}
     assert set(rows["e1"]) == {"ts", "event", "source"}
     assert rows["e1"]["source"] is None
     assert rows["e3"]["source"] == {"ip": "192.0.2.1"}
