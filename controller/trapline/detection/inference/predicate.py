@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ Path = tuple[str, ...]
 """The names of a column and of the fields inside it, outermost first."""
 
 Fold = Literal["", "lower", "upper"]
+How = Literal["match", "search", "fullmatch"]
 Outcome = Literal["true", "false", "raises"]
 
 
@@ -27,7 +28,7 @@ class Regex:
     """A regular expression of Python's, and the function of `re` that it is tried with."""
 
     pattern: str
-    how: Literal["match", "search", "fullmatch"]
+    how: How
     flags: int = 0
 
 
@@ -43,7 +44,8 @@ class Test:
     """There is a value at the path, and `op` on it comes out as `outcome`; the value is folded first.
 
     `value` is the constant that `op` takes: a tuple of constants for `in`, `startswith` and `endswith`, a `Regex` for
-    `match`, a key for `get`, `deepget` and `item`, None for `truthy`. Of these three keys only `raises` says anything.
+    `match`, a key for `get`, `deepget` and `item`, None for `truthy`, `hash` and `text`. Of `get`, `deepget`, `item`,
+    `hash` and `text` it says only whether they raise.
     """
 
     __test__ = False  # not a pytest class
@@ -76,11 +78,31 @@ TRUE, FALSE = Every(()), Some(())
 def every(*parts: Predicate) -> Predicate:
     """The conjunction, shortened where that is plain to see."""
     flat = dict.fromkeys(inner for part in parts for inner in (part.parts if isinstance(part, Every) else (part,)))
-    if FALSE in flat:
+    if FALSE in flat or _contradict(flat):
         return FALSE
-    # what another part implies says nothing: a and (a or b)
-    kept = [part for part in flat if not (isinstance(part, Some) and not flat.keys().isdisjoint(part.parts))]
-    return kept[0] if len(kept) == 1 else Every(tuple(kept))
+    # what another part implies says nothing: a and (a or b); what another rules out cannot be: a and (not a or b)
+    plain = [part for part in flat if isinstance(part, Null | Test)]
+    kept: list[Predicate] = []
+    for part in flat:
+        if isinstance(part, Some):
+            if not flat.keys().isdisjoint(part.parts):
+                continue
+            part = some(*(one for one in part.parts if not _contradict([*plain, *_parts(one)])))
+        kept.append(part)
+    if len(kept) == 1:
+        return kept[0]
+    return Every(tuple(kept)) if tuple(kept) == tuple(flat) else every(*kept)
+
+
+def _parts(predicate: Predicate) -> tuple[Predicate, ...]:
+    return predicate.parts if isinstance(predicate, Every) else (predicate,)
+
+
+def _contradict(parts: Iterable[Predicate]) -> bool:
+    """Whether two of them never hold together: a null and a test, or two outcomes of one operation."""
+    tests = {(part.path, part.op, part.value, part.fold, part.outcome) for part in parts if isinstance(part, Test)}
+    nulls = {part.path for part in parts if isinstance(part, Null)}
+    return len({each[:4] for each in tests}) < len(tests) or any(each[0] in nulls for each in tests)
 
 
 def some(*parts: Predicate) -> Predicate:
@@ -151,4 +173,6 @@ _OPERATIONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "get": lambda value, key: value.get(key),
     "deepget": lambda value, key: value.deepget(key),
     "item": operator.getitem,
+    "hash": lambda value, _: hash(value),
+    "text": lambda value, _: value + "",
 }

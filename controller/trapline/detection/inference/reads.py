@@ -1,14 +1,259 @@
-"""Which columns a rule can touch."""
+"""Column inference: which parts of a record a rule's `detect` can touch.
+
+Whatever it does with them, it gets at them through the record it is given. So every use of that name is looked at, in
+`detect` and in the functions of the script that it hands the record to: `record.deepget("event.action")` touches one
+column, `json.dumps(record)` may touch all. What a worker was not sent it notices when it is touched, so that a reading
+that was too narrow costs time and nothing else.
+"""
 
 from __future__ import annotations
 
+import ast
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
+from trapline.detection.inference.names import Names, bound_by, names_of
 from trapline.detection.inference.predicate import Path
+
+Parts = Mapping[str, Path]
+"""What the names in a function stand for, where that is a part of the record."""
 
 
 class Read(NamedTuple):
-    """One place of a record that is read: the value with everything below it, or only whether there is a value."""
+    """A part of the record that is looked at: with all that is in it, or, not `whole`, only whether it is there."""
 
     path: Path
     whole: bool
+
+
+class _Everything(Exception):
+    """All columns may be touched."""
+
+
+def reads_of(source: bytes | str, *, function: str = "detect") -> frozenset[Read] | None:
+    """What a script's `detect(record)` can touch; None where that may be everything. Never raises.
+
+    None too for a rule that remembers something from one record to the next: it must see each record once.
+    """
+    try:
+        names = names_of(ast.parse(source))
+        detect = names.functions.get(function) if names else None
+        if names is None or detect is None or len(detect.args.args) != 1:
+            return None
+        reader = _Reader(names)
+        reader.function(detect, {detect.args.args[0].arg: ()})
+        return frozenset(read for read in reader.reads if not _is_within(read, reader.reads))
+    except (_Everything, RecursionError, MemoryError, SyntaxError, ValueError):
+        return None
+
+
+class _Reader:
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._seen: set[tuple[str, frozenset[tuple[str, Path]]]] = set()
+        self.reads: set[Read] = set()
+
+    def function(self, function: ast.FunctionDef, given: Parts) -> None:
+        """A function whose parameters are these parts of the record."""
+        key = (function.name, frozenset(given.items()))
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        if not all(isinstance(default, ast.Constant) for default in function.args.defaults):
+            raise _Everything  # a default outlives a record, and may change with it
+        scope = self._scope(function, given)
+        for statement in function.body:
+            self._use(statement, scope)
+
+    def _scope(self, function: ast.FunctionDef, given: Parts) -> _Scope:
+        nodes = [node for statement in function.body for node in ast.walk(statement)]
+        times = Counter(name for node in nodes for name in bound_by(node))
+        hidden = {node.arg for node in nodes if isinstance(node, ast.arg)}
+        if any(isinstance(node, ast.Global | ast.Nonlocal | ast.ClassDef) for node in nodes):
+            raise _Everything
+        if any(times[name] or name in hidden for name in given):
+            raise _Everything  # a part of the record under a name that also stands for something else
+        scope = _Scope(self._names, dict(given), frozenset(times) | hidden)
+        for node in nodes:  # in the order of the text, so that one alias may rest on another
+            match node:
+                case ast.Assign([ast.Name(name)], value) | ast.NamedExpr(ast.Name(name), value) if times[name] == 1:
+                    if name not in hidden and (path := scope.part(value)) is not None:
+                        scope.parts[name] = path
+                case ast.For(ast.Name(name), over) | ast.comprehension(ast.Name(name), over) if times[name] == 1:
+                    if (texts := scope.texts_of(over)) is not None:
+                        scope.texts[name] = texts
+        return scope
+
+    def _use(self, node: ast.AST, scope: _Scope) -> None:
+        """Notes what a node touches."""
+        match node:
+            case ast.Assign([ast.Name(name)], value) | ast.NamedExpr(ast.Name(name), value) if name in scope.parts:
+                self._walk_to(value, scope)  # it is the uses of the name that count
+            case ast.Name(name):
+                self._use_name(node, scope)
+            case ast.Call(ast.Name(name), arguments, keywords) if scope.is_function(name):
+                self._call(self._names.functions[name], arguments, keywords, scope)
+            case ast.Compare(ast.Constant(str() as name), [ast.In() | ast.NotIn()], [right]) if scope.part(right) == ():
+                self.reads.add(Read((name,), whole=True))
+            case ast.Call(ast.Attribute(holder, "get" | "deepget"), [key, *rest]) if several := scope.several(node):
+                self._step_through(holder, scope)
+                self.reads.update(Read(path, whole=True) for path in several)
+                for each in (key, *rest):
+                    self._use(each, scope)
+            case ast.expr() if (path := scope.part(node)) is not None:
+                self._walk_to(node, scope)
+                self._whole(path)
+            case _:
+                for child in ast.iter_child_nodes(node):
+                    self._use(child, scope)
+
+    def _use_name(self, node: ast.Name, scope: _Scope) -> None:
+        if node.id in scope.parts:
+            self._whole(scope.parts[node.id])
+        elif node.id in self._names.kept and isinstance(node.ctx, ast.Load):
+            raise _Everything  # something that outlives a record, and may change with it
+
+    def _whole(self, path: Path) -> None:
+        if not path:
+            raise _Everything
+        self.reads.add(Read(path, whole=True))
+
+    def _walk_to(self, node: ast.AST, scope: _Scope) -> None:
+        """Notes what is touched on the way to a part of the record, but not the part itself."""
+        match node:
+            case ast.Call(ast.Attribute(holder), arguments, keywords):
+                self._step_through(holder, scope)
+                for each in (*arguments, *keywords):
+                    self._use(each, scope)
+            case ast.Subscript(holder, key):
+                self._step_through(holder, scope)
+                self._use(key, scope)
+            case ast.NamedExpr(_, value):
+                self._walk_to(value, scope)
+            case ast.BoolOp(values=[first, *others]):
+                self._step_through(first, scope)
+                for each in others:
+                    self._use(each, scope)
+
+    def _step_through(self, holder: ast.expr, scope: _Scope) -> None:
+        self._walk_to(holder, scope)
+        if path := scope.part(holder):
+            self.reads.add(Read(path, whole=False))
+
+    def _call(
+        self,
+        function: ast.FunctionDef,
+        arguments: Sequence[ast.expr],
+        keywords: Sequence[ast.keyword],
+        scope: _Scope,
+    ) -> None:
+        """The record, or a part of it, handed on to a function of the script."""
+        parameters = [each.arg for each in function.args.args]
+        given: dict[str, Path] = {}
+        pairs: Iterable[tuple[str | None, ast.expr]] = [
+            *zip(parameters, arguments, strict=False),
+            *((each.arg, each.value) for each in keywords),
+        ]
+        plain = len(arguments) <= len(parameters) and not any(isinstance(each, ast.Starred) for each in arguments)
+        for name, value in pairs if plain else [(None, each) for each in (*arguments, *(k.value for k in keywords))]:
+            path = scope.part(value)
+            if name is None or path is None or name not in parameters:
+                self._use(value, scope)
+            else:
+                self._step_through(value, scope)
+                given[name] = path
+        self.function(function, given)
+
+
+class _Scope:
+    """The names of one function: which are parts of the record, and which are one of some texts."""
+
+    def __init__(self, names: Names, parts: dict[str, Path], locals: frozenset[str]) -> None:
+        self._names = names
+        self.parts = parts
+        self.locals = locals
+        self.texts: dict[str, tuple[str, ...]] = {}
+
+    def is_function(self, name: str) -> bool:
+        """Whether a name is a function of the script."""
+        return name in self._names.functions and name not in self.locals
+
+    def part(self, node: ast.AST) -> Path | None:
+        """The part of the record that an expression is; None for anything else."""
+        match node:
+            case ast.Name(name):
+                return self.parts.get(name)
+            case ast.NamedExpr(_, value):
+                return self.part(value)
+            case ast.BoolOp(ast.Or(), [first, *others]) if all(map(_is_empty, others)):
+                return self.part(first)
+            case ast.Call(ast.Attribute(holder, "get" | "deepget" as how), [key, *_]):
+                return self._inside(holder, key, dotted=how == "deepget")
+            case ast.Subscript(holder, key):
+                return self._inside(holder, key, dotted=False)
+            case _:
+                return None
+
+    def several(self, node: ast.Call) -> list[Path]:
+        """The parts that `record.get(name)` may be, for a name that a loop over constants binds."""
+        match node:
+            case ast.Call(ast.Attribute(holder, how), [ast.Name(name), *_]) if name in self.texts:
+                path, constants = self.part(holder), map(ast.Constant, self.texts[name])
+                keys = (self._key(each, dotted=how == "deepget") for each in constants)
+                return [] if path is None else [(*path, *key) for key in keys if key]
+            case ast.Call(ast.Attribute(holder, "deepget"), [ast.List(steps) | ast.Tuple(steps), *_]):
+                first = takewhile(_is_text, (getattr(step, "value", None) for step in steps))
+                path = self.part(holder)
+                return [] if path is None else [(*path, *map(str, first))]
+            case _:
+                return []
+
+    def texts_of(self, node: ast.expr) -> tuple[str, ...] | None:
+        """The texts that a loop goes through; None where it is over anything else."""
+        match node:
+            case ast.Name(name) if name in self._names.constants and name not in self.locals:
+                values = self._names.constants[name].value
+            case ast.List(items) | ast.Tuple(items) | ast.Set(items):
+                values = [getattr(item, "value", None) for item in items]
+            case _:
+                return None
+        several = isinstance(values, tuple | list | frozenset) and all(isinstance(value, str) for value in values)
+        return tuple(values) if several else None
+
+    def _inside(self, holder: ast.expr, key: ast.expr, *, dotted: bool) -> Path | None:
+        path, names = self.part(holder), self._key(key, dotted=dotted)
+        return None if path is None or names is None else (*path, *names)
+
+    def _key(self, node: ast.expr, *, dotted: bool) -> Path | None:
+        match node:
+            case ast.Constant(str() as text):
+                return tuple(text.split(".")) if dotted else (text,)
+            case ast.Name(name) if name in self._names.constants and name not in self.locals:
+                text = self._names.constants[name].value
+                return self._key(ast.Constant(text), dotted=dotted) if isinstance(text, str) else None
+            case ast.List(parts) | ast.Tuple(parts) if dotted:
+                texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+                return tuple(texts) if texts and len(texts) == len(parts) else None
+            case _:
+                return None
+
+
+def _is_within(read: Read, others: set[Read]) -> bool:
+    """Whether another takes in all of this one."""
+    longest = len(read.path) + (not read.whole)
+    return any(Read(read.path[:length], whole=True) in others for length in range(1, longest))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_empty(node: ast.expr) -> bool:
+    """`{}`, `[]`, `""` and the like, which stand in for a part that is not there."""
+    match node:
+        case ast.Dict(keys=[]) | ast.List(elts=[]) | ast.Tuple(elts=[]):
+            return True
+        case _:
+            return isinstance(node, ast.Constant)
