@@ -1,4 +1,4 @@
-"""Which columns a scan has to read, said in SQL: of a struct only the fields that are asked for."""
+"""Which columns are read, of a table in SQL or of a batch in memory: of a struct only the fields that are asked for."""
 
 from __future__ import annotations
 
@@ -32,12 +32,44 @@ class Pruned:
 
 def prune(schema: pa.Schema, reads: Iterable[Read]) -> Pruned:
     """The columns that hold what is read, in the schema's order. What is not in the schema is left out."""
-    root = _Part()
-    for read in reads:
-        _mark(root, list(schema), read)
+    root = _marked(schema, reads)
     kept = [column for column in schema if column.name in root.fields]
     columns = [f"{_select((c.name,), c, root.fields[c.name])} AS {sql.name(c.name)}" for c in kept]
     return Pruned(tuple(columns), pa.schema([_field(column, root.fields[column.name]) for column in kept]))
+
+
+def narrowed(batch: pa.RecordBatch, reads: Iterable[Read]) -> pa.RecordBatch:
+    """A batch with nothing but what is read; no value is copied."""
+    root = _marked(batch.schema, reads)
+    kept = [
+        (field, column) for field, column in zip(batch.schema, batch.columns, strict=True) if field.name in root.fields
+    ]
+    pairs = [_narrow(field, column, root.fields[field.name]) for field, column in kept]
+    if not pairs:  # without a column, Arrow would forget how many rows there are
+        return batch.select([])
+    return pa.RecordBatch.from_arrays([array for _, array in pairs], schema=pa.schema([field for field, _ in pairs]))
+
+
+def _narrow(column: pa.Field, array: pa.Array, part: _Part) -> tuple[pa.Field, pa.Array]:
+    if part.whole:
+        return column, array
+    parts = _parts(column, part)
+    inside = [
+        _narrow(inner, array.field(index), parts[inner.name])
+        for index, inner in enumerate(column.type)
+        if inner.name in parts
+    ]
+    fields = [field for field, _ in inside]
+    mask = array.is_null() if array.null_count else None
+    made = pa.StructArray.from_arrays([each for _, each in inside], fields=fields, mask=mask)
+    return column.with_type(pa.struct(fields)), made
+
+
+def _marked(schema: pa.Schema, reads: Iterable[Read]) -> _Part:
+    root = _Part()
+    for read in reads:
+        _mark(root, list(schema), read)
+    return root
 
 
 def _mark(part: _Part, fields: list[pa.Field], read: Read) -> None:
