@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NoReturn
 
+from trapline_sandbox.copies import Copies, Make, arguments, compiled, source
 from trapline_sandbox.decode import Buffers, Node, bits, decoder
-from trapline_sandbox.record import Record, copied, records
+from trapline_sandbox.paths import WHOLE_AT, Names, Paths
+from trapline_sandbox.record import Record, records
 
-# A column is decoded whole once one row in so many was touched: a value alone costs as much as twenty in bulk.
-WHOLE_AT = 100
+_VALUE_BYTES = 64  # of a Python object, and of what refers to it
 
 
 class NotSent(BaseException):
@@ -24,12 +26,17 @@ class NotSent(BaseException):
 class Column(ABC):
     """One Arrow array."""
 
+    scalar = False
+    """Whether no path leads any further."""
+    fields: Fields | None = None
+    """What is inside, where it is a struct."""
     whole = True
     """Whether everything about it was sent."""
 
     def __init__(self, node: Node, buffers: Buffers) -> None:
         self.length: int = node["length"]
-        self._valid = buffers[node["validity"]] if "validity" in node else None
+        self.nullable = "validity" in node
+        self._valid = buffers[node["validity"]] if self.nullable else None
         self._skip: int = node.get("skip", 0)
 
     def has(self, row: int) -> bool:
@@ -43,32 +50,44 @@ class Column(ABC):
         """The values, those of the rows from `start` on, with None where this column is null."""
         if self._valid is None:
             return values
-        valid = bits(self._valid, self._skip + start, len(values))
+        valid = self.presence(start, start + len(values))
         return [value if bit else None for value, bit in zip(values, valid, strict=True)]
+
+    def presence(self, start: int, stop: int) -> bytes:
+        """For each row of a range whether it is not null, as 0 and 1."""
+        count = stop - start
+        return b"\1" * count if self._valid is None else bits(self._valid, self._skip + start, count)
 
     @abstractmethod
     def one(self, row: int) -> Any:
         """The value of one row, decoding no other."""
 
-    def copied(self, row: int) -> Any:
-        """The value of one row in plain dicts and lists, which may be changed at will."""
-        return copied(self.one(row))
-
+    @abstractmethod
     def some(self, start: int, stop: int) -> list[Any]:
         """The values of a range of rows, in a list of the caller's own."""
-        return [self.one(row) for row in range(start, stop)]
+
+    def maker(self, start: int, stop: int) -> Make:
+        """For a range of rows, what makes their values, with plain dicts in place of records."""
+        return self.some(start, stop).__getitem__
 
     @abstractmethod
     def all(self) -> list[Any] | None:
         """The values of all rows; None for lists and maps, of which every caller gets a copy of their own."""
 
+    def size(self, start: int, stop: int) -> int:
+        """About how many bytes of memory `maker` takes for these rows."""
+        return (stop - start) * _VALUE_BYTES
+
 
 class Flat(Column):
     """Scalars of any kind."""
 
+    scalar = True
+
     def __init__(self, node: Node, buffers: Buffers) -> None:
         super().__init__(node, buffers)
         self._decode = decoder(node, buffers)
+        self._offsets = buffers[node["buffers"][0]].cast(node["offsets"]) if "offsets" in node else None
         self._values: list[Any] | None = None
         self._touches = 0
 
@@ -81,16 +100,24 @@ class Flat(Column):
         return self._decode(row, row + 1)[0] if self.has(row) else None
 
     def some(self, start: int, stop: int) -> list[Any]:
-        return self.mask(self._decode(start, stop), start)
+        if self._values is not None:
+            return self._values[start:stop]
+        return [self.one(start)] if stop - start == 1 else self.mask(self._decode(start, stop), start)
 
     def all(self) -> list[Any]:
         if self._values is None:
             self._values = self.mask(self._decode(0, self.length))
         return self._values
 
+    def size(self, start: int, stop: int) -> int:
+        inside = 0 if self._offsets is None else self._offsets[stop] - self._offsets[start]
+        return super().size(start, stop) + inside
+
 
 class Struct(Column):
     """Nested records. Where it was not sent which of them are null, only what is inside can be read."""
+
+    fields: Fields
 
     def __init__(self, node: Node, buffers: Buffers, root: Fields | None = None) -> None:
         super().__init__(node, buffers)
@@ -103,15 +130,21 @@ class Struct(Column):
         self._need_presence()
         return Record(self.fields, row) if self.has(row) else None
 
-    def copied(self, row: int) -> Any:
+    def some(self, start: int, stop: int) -> list[Any]:
         self._need_presence()
-        return self.fields.copied(row) if self.has(row) else None
+        return self.mask(records(self.fields, range(start, stop)), start)
+
+    def maker(self, start: int, stop: int) -> Make:
+        make, there = self.fields.maker(start, stop), self.presence(start, stop)
+        return lambda row: make(row) if there[row] else None
 
     def all(self) -> list[Any]:
         if self._records is None:
-            self._need_presence()
-            self._records = self.mask(list(records(self.fields, range(self.length))))
+            self._records = self.some(0, self.length)
         return self._records
+
+    def size(self, start: int, stop: int) -> int:
+        return self.fields.size(start, stop)
 
     def _need_presence(self) -> None:
         if not self._known:
@@ -130,22 +163,54 @@ class Lists(Column):
         else:
             self._offsets = buffers[node["buffers"][0]].cast(node["offsets"])
             self._base = self._offsets[0]
+        self._touches = 0
 
     def one(self, row: int) -> Any:
         if not self.has(row):
             return None
-        return self._items.some(self._offsets[row] - self._base, self._offsets[row + 1] - self._base)
+        start, stop = self._place(row), self._place(row + 1)
+        self._touches += 1
+        if self._touches * WHOLE_AT > self.length and (items := self._items.all()) is not None:
+            return self._made(items[start:stop])
+        return self._made(self._items.some(start, stop))
+
+    def some(self, start: int, stop: int) -> list[Any]:
+        first, ends = self._place(start), self._ends(start, stop)
+        values = self._items.some(first, first + ends[-1])
+        return self.mask([self._made(values[a:b]) for a, b in pairwise(ends)], start)
+
+    def maker(self, start: int, stop: int) -> Make:
+        first, ends, there = self._place(start), self._ends(start, stop), self.presence(start, stop)
+        if self._items.scalar:
+            values = self._items.some(first, first + ends[-1])
+            return lambda row: values[ends[row] : ends[row + 1]] if there[row] else None
+        make, made = self._items.maker(first, first + ends[-1]), self._made
+        return lambda row: made([make(at) for at in range(ends[row], ends[row + 1])]) if there[row] else None
 
     def all(self) -> None:
         return None
+
+    def size(self, start: int, stop: int) -> int:
+        return super().size(start, stop) + self._items.size(self._place(start), self._place(stop))
+
+    def _place(self, row: int) -> int:
+        """Where the items of a row begin."""
+        return self._offsets[row] - self._base
+
+    def _ends(self, start: int, stop: int) -> list[int]:
+        """Where, counted from the first item of all, those of each row begin, and those of the last one end."""
+        first = self._offsets[start]
+        return [at - first for at in self._offsets[start : stop + 1]]
+
+    def _made(self, items: list[Any]) -> Any:
+        return items
 
 
 class Maps(Lists):
     """Maps, as dicts; of two equal keys the later wins."""
 
-    def one(self, row: int) -> Any:
-        entries = super().one(row)
-        return None if entries is None else {entry["key"]: entry["value"] for entry in entries}
+    def _made(self, items: list[Any]) -> Any:
+        return {entry["key"]: entry["value"] for entry in items}
 
 
 class Dictionary(Column):
@@ -155,17 +220,34 @@ class Dictionary(Column):
         super().__init__(node, buffers)
         self._indices = buffers[node["buffers"][0]].cast(node["indices"])
         self._distinct = column(node["children"][0][1], buffers)
+        self.scalar = self._distinct.scalar
         self._values: list[Any] | None = None
 
     def one(self, row: int) -> Any:
         return self._distinct.one(self._indices[row]) if self.has(row) else None
 
+    def some(self, start: int, stop: int) -> list[Any]:
+        distinct = self._distinct.all() if stop - start > 1 else None
+        return [self.one(row) for row in range(start, stop)] if distinct is None else self._of(distinct, start, stop)
+
+    def maker(self, start: int, stop: int) -> Make:
+        distinct, indices, there = self._distinct, self._indices, self.presence(start, stop)
+
+        def make(row: int) -> Any:
+            at = indices[start + row]
+            return distinct.maker(at, at + 1)(0) if there[row] else None
+
+        return make
+
     def all(self) -> list[Any] | None:
         if self._values is None and (distinct := self._distinct.all()) is not None:
-            # What a null row's index says is undefined; without a single distinct value every row is null.
-            indices = self.mask(self._indices.tolist())
-            self._values = [None if at is None else distinct[at] for at in indices]
+            self._values = self._of(distinct, 0, self.length)
         return self._values
+
+    def _of(self, distinct: list[Any], start: int, stop: int) -> list[Any]:
+        # What a null row's index says is undefined; without a single distinct value every row is null.
+        indices = self.mask(self._indices[start:stop].tolist(), start)
+        return [None if at is None else distinct[at] for at in indices]
 
 
 class Fields:
@@ -182,18 +264,10 @@ class Fields:
         self.columns = {name: column(child, buffers, self._root) for name, child in node["children"]}
         self.names: Mapping[str, Any] = dict.fromkeys(node["names"]) if "names" in node else self.columns
         self.whole = len(self.names) == len(self.columns) and all(one.whole for one in self.columns.values())
+        self.values = Names(self)
         self.paths = Paths(self)
-
-    def miss(self) -> NoReturn:
-        """Says that something was touched that was not sent."""
-        self._root.missed = True
-        raise NotSent
-
-    def copied(self, row: int) -> dict[str, Any]:
-        """One row as a plain dict, deep."""
-        if not self.whole:
-            self.miss()
-        return {name: column.copied(row) for name, column in self.columns.items()}
+        self._copies = Copies(self)
+        self._source: str | None = None
 
     def at(self, path: Any) -> Sequence[Any]:
         """The values at a path, one for each row: a dotted string, or a list or tuple of parts."""
@@ -201,81 +275,26 @@ class Fields:
             raise TypeError(f"a path is a dotted string or a list of parts, not {type(path).__name__}")
         return self.paths[tuple(path) if isinstance(path, list) else path]
 
+    def copied(self, row: int) -> Any:
+        """One row as a plain dict, deep, that is the caller's own."""
+        if not self.whole:
+            self.miss()
+        return self._copies.take(row)
 
-class Paths(dict[Any, Sequence[Any]]):
-    """Path -> its values: a plain list once the path has been touched often, a `Cells` before that."""
+    def maker(self, start: int, stop: int) -> Make:
+        """For a range of rows, what makes them as plain dicts, deep."""
+        if self._source is None:
+            self._source = source(self)
+        return compiled(self._source)(*arguments(self, start, stop))
 
-    def __init__(self, fields: Fields) -> None:
-        super().__init__()
-        self._fields = fields
+    def size(self, start: int, stop: int) -> int:
+        """About how many bytes of memory `maker` takes for these rows."""
+        return (stop - start) * _VALUE_BYTES + sum(one.size(start, stop) for one in self.columns.values())
 
-    def __missing__(self, path: Any) -> Sequence[Any]:
-        if not isinstance(path, str | tuple):
-            raise TypeError(path)  # Fields.at explains it
-        cells = self[path] = Cells(self._fields, path)
-        return cells
-
-
-class Cells(Sequence[Any]):
-    """The values at one path, decoded row by row until decoding the whole column is the cheaper way."""
-
-    def __init__(self, fields: Fields, path: str | tuple[str | int, ...]) -> None:
-        self._fields = fields
-        self._path = path
-        self._touches = 0
-        self._structs: list[Struct] = []
-        self._column: Column | None = None
-        self._rest = self._descend(list(path.split(".") if isinstance(path, str) else path))
-
-    def _descend(self, parts: list[Any]) -> list[Any]:
-        """Follows the path through structs, and returns what is left of it beyond them."""
-        inside: Fields | None = self._fields
-        while parts and inside is not None:
-            name = parts.pop(0)
-            self._column = inside.columns.get(name)
-            if self._column is None and name in inside.names:
-                inside.miss()
-            inside = None
-            if isinstance(self._column, Struct) and parts:
-                self._structs.append(self._column)
-                inside = self._column.fields
-        return parts
-
-    def __len__(self) -> int:
-        return self._fields.length
-
-    def __getitem__(self, row: Any) -> Any:
-        self._touches += 1
-        if self._touches * WHOLE_AT > len(self) and (values := self._all()) is not None:
-            self._fields.paths[self._path] = values
-            return values[row]
-        if self._column is None or not all(struct.has(row) for struct in self._structs):
-            return None
-        value = self._column.one(row)
-        for part in self._rest:
-            value = _step(value, part)
-        return value
-
-    def _all(self) -> list[Any] | None:
-        if self._column is None or (self._rest and isinstance(self._column, Flat)):
-            return [None] * len(self)
-        values = None if self._rest else self._column.all()
-        if values is not None:
-            for struct in self._structs:
-                values = struct.mask(values)
-        return values
-
-
-def _step(value: Any, part: Any) -> Any:
-    """One step of a path into a value; None where it does not fit."""
-    if isinstance(value, Mapping):
-        return value.get(part)
-    if isinstance(value, list) and not isinstance(part, bool):
-        try:
-            return value[int(part)]
-        except (ValueError, TypeError, IndexError):
-            return None
-    return None
+    def miss(self) -> NoReturn:
+        """Says that something was touched that was not sent."""
+        self._root.missed = True
+        raise NotSent
 
 
 _NESTED: dict[str, type[Column]] = {

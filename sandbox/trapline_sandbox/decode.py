@@ -5,8 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise
-from typing import Any
+from typing import Any, AnyStr
 
 Node = dict[str, Any]
 Buffers = Sequence[memoryview]
@@ -64,39 +63,38 @@ def _decimal(node: Node, buffers: Buffers) -> Decode:
 
 
 def _text(node: Node, buffers: Buffers) -> Decode:
-    slices = _slices(node, buffers)
+    range_of = _range_of(node, buffers)
 
     def decode(start: int, stop: int) -> list[Any]:
-        data, offsets = slices(start, stop)
+        data, offsets = range_of(start, stop)
         if data.isascii():  # one character a byte: decode once, then cut
-            text = data.decode("ascii")
-            return [text[a:b] for a, b in pairwise(offsets)]
-        return [data[a:b].decode("utf-8", "replace") for a, b in pairwise(offsets)]
+            return _cut(data.decode("ascii"), offsets)
+        return [part.decode("utf-8", "replace") for part in _cut(data, offsets)]
 
     return decode
 
 
 def _bytes(node: Node, buffers: Buffers) -> Decode:
-    slices = _slices(node, buffers)
-
-    def decode(start: int, stop: int) -> list[Any]:
-        data, offsets = slices(start, stop)
-        return [data[a:b] for a, b in pairwise(offsets)]
-
-    return decode
+    range_of = _range_of(node, buffers)
+    return lambda start, stop: _cut(*range_of(start, stop))
 
 
-def _slices(node: Any, buffers: Buffers) -> Callable[[int, int], tuple[bytes, list[int]]]:
-    """The bytes of a range of rows, and where in them each row begins (and the last one ends)."""
+def _range_of(node: Any, buffers: Buffers) -> Callable[[int, int], tuple[bytes, list[int]]]:
+    """The bytes of a range of rows, and the offsets between which they lie."""
     offsets, data = buffers[0].cast(node["offsets"]), buffers[1]
     base: int = offsets[0]  # the sender cuts the data to what is referred to, but leaves the offsets as they are
 
-    def cut(start: int, stop: int) -> tuple[bytes, list[int]]:
+    def range_of(start: int, stop: int) -> tuple[bytes, list[int]]:
         wanted = offsets[start : stop + 1].tolist()
-        first = wanted[0]
-        return bytes(data[first - base : wanted[-1] - base]), [at - first for at in wanted] if first else wanted
+        return bytes(data[wanted[0] - base : wanted[-1] - base]), wanted
 
-    return cut
+    return range_of
+
+
+def _cut(whole: AnyStr, offsets: list[int]) -> list[AnyStr]:
+    """What lies between the offsets, of which the first is where all of it begins."""
+    first, at = offsets[0], 0
+    return [whole[at : (at := end - first)] for end in offsets[1:]]
 
 
 def _fixed_bytes(node: Node, buffers: Buffers) -> Decode:
@@ -112,7 +110,15 @@ def _date(node: Node, buffers: Buffers) -> Decode:
 
 def _timestamp(node: Node, buffers: Buffers) -> Decode:
     numbers, (up, down) = _number(node, buffers), node["micros"]
-    return lambda start, stop: [_instant(number * up // down) for number in numbers(start, stop)]
+
+    def decode(start: int, stop: int) -> list[Any]:
+        micros = [number * up // down for number in numbers(start, stop)]
+        try:
+            return [EPOCH + timedelta(0, 0, number) for number in micros]
+        except OverflowError:
+            return [_instant(number) for number in micros]
+
+    return decode
 
 
 def _time(node: Node, buffers: Buffers) -> Decode:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from binascii import b2a_base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
 from datetime import date, datetime, time, timedelta
 from itertools import chain, repeat
 from json import dumps
@@ -48,13 +48,13 @@ class Record(Mapping[str, Any]):
         return default if value is None else value
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._fields.names:
-            raise NoSuchField(self._explain(name))
-        return self._fields.paths[(name,)][self._row]
+        return self._fields.values[name][self._row]
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of one field; `default` where it is null or there is no such field."""
-        value = self._fields.paths[(key,)][self._row]
+        if key not in self._fields.names:
+            return default
+        value = self._fields.values[key][self._row]
         return default if value is None else value
 
     def __contains__(self, key: object) -> bool:
@@ -65,6 +65,19 @@ class Record(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._fields.names)
+
+    def keys(self) -> KeysView[str]:
+        """The names of all fields."""
+        return self._fields.names.keys()
+
+    def items(self) -> ItemsView[str, Any]:
+        """All fields with their values, nested records as they are."""
+        values, row = self._fields.values, self._row
+        return {name: values[name][row] for name in self._fields.names}.items()
+
+    def values(self) -> ValuesView[Any]:
+        """The values of all fields."""
+        return dict(self.items()).values()
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Record):
@@ -78,11 +91,12 @@ class Record(Mapping[str, Any]):
 
     def to_dict(self) -> dict[str, Any]:
         """A deep copy in plain dicts, lists and scalars, which may be changed at will."""
-        return self._fields.copied(self._row)
+        copy: dict[str, Any] = self._fields.copied(self._row)
+        return copy
 
     def to_json(self) -> str:
         """The record as JSON text; what JSON lacks is written as `plain` writes it."""
-        return dumps(jsonable(self), ensure_ascii=False)
+        return dumps(jsonable(self.to_dict()), ensure_ascii=False)
 
     def __copy__(self) -> Record:
         return self
@@ -99,15 +113,6 @@ class Record(Mapping[str, Any]):
 
     __setattr__ = __delattr__ = __setitem__ = __delitem__ = _refuse
     update = pop = popitem = setdefault = clear = _refuse
-
-    def _explain(self, name: object) -> str:
-        import difflib
-
-        names = list(self._fields.names)
-        close = difflib.get_close_matches(str(name), names, n=1)
-        guess = f" did you mean {close[0]!r}?" if close else ""
-        shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-        return f"no field {name!r} here;{guess} fields are {shown or 'none'}"
 
 
 _new = Record.__new__
@@ -184,14 +189,3 @@ def clean(text: str, limit: int | None = None) -> str:
 
 def _key(key: Any) -> str:
     return clean(key if isinstance(key, str) else str(jsonable(key)))
-
-
-def copied(value: Any) -> Any:
-    """A deep copy of what a column gives, in plain dicts and lists."""
-    if isinstance(value, Record):
-        return value.to_dict()
-    if isinstance(value, list):
-        return [copied(item) for item in value]
-    if isinstance(value, dict):
-        return {key: copied(item) for key, item in value.items()}
-    return value

@@ -103,7 +103,9 @@ class Rule:
         """Runs `detect` alone over a batch that may be partial, one record at a time, until it touches what is not
         there, or has failed too often.
         """
-        detect, matches, failures = self._detect, [], []
+        detect = self._detect
+        matches: list[int] = []
+        failures: list[int] = []
         complete, missed = True, False
         rows = iter(range(fields.length))
         with self._watch.over(lambda: -length_hint(rows)):

@@ -14,6 +14,7 @@ import pytest
 
 import trapline_sandbox
 from trapline_sandbox.columns import Fields
+from trapline_sandbox.copies import BYTES
 from trapline_sandbox.record import Record, jsonable, records
 
 EVENT: dict[str, Any] = {
@@ -203,6 +204,69 @@ def test_values_python_cannot_hold_become_the_nearest_it_can(fields_of: Callable
         "ns": datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC),
         "day": date.min,
     }
+
+
+@pytest.mark.parametrize("order", ["forwards", "backwards", "every other", "twice", "from the middle"])
+def test_copies_are_right_in_any_order(fields_of: Callable[..., Fields], order: str) -> None:
+    rows = [{"n": n, "s": {"t": [str(n)], "u": {"v": None if n % 3 else "x"}} if n % 5 else None} for n in range(1_000)]
+    made = records(fields_of(pa.RecordBatch.from_pylist(rows)), range(1_000))
+    numbers = {
+        "forwards": range(1_000),
+        "backwards": reversed(range(1_000)),
+        "every other": range(1, 1_000, 2),
+        "twice": (n // 2 for n in range(1_000)),
+        "from the middle": (500 + n * 7 % 500 for n in range(500)),
+    }[order]
+    for number in numbers:
+        assert made[number].to_dict() == rows[number]
+        if rows[number]["s"]:
+            assert made[number]["s"].to_dict() == rows[number]["s"]
+
+
+def test_no_two_copies_share_anything(fields_of: Callable[..., Fields]) -> None:
+    row = {"names": ["a"], "pairs": [["b"]], "inside": {"names": ["c"]}, "many": [{"names": ["d"]}]}
+    made = records(fields_of(pa.RecordBatch.from_pylist([row] * 10)), range(10))
+    for record in (*made, *made):
+        copied = record.to_dict()
+        assert copied == row
+        for names in (copied["names"], copied["pairs"][0], copied["inside"]["names"], copied["many"][0]["names"]):
+            names.append("x")
+        copied["pairs"].append(1)
+        copied["many"][0]["x"] = copied["inside"]["x"] = 1
+    assert made[3] == row
+
+
+def test_a_block_of_copies_is_no_larger_than_it_may_be(fields_of: Callable[..., Fields]) -> None:
+    """Where records are huge, those after the one that is wanted are not made with it."""
+    fields = fields_of(pa.RecordBatch.from_pydict({"text": ["x" * (BYTES // 3)] * 20, "more": [["y" * 1_000]] * 20}))
+    made = records(fields, range(20))
+    for record in made[:2]:
+        record.to_dict()
+    start, stop, _ = fields._copies._block
+    assert (start, stop - start) == (1, 2)
+
+
+HOSTILE = [
+    "it's",
+    'a "b"',
+    "{",
+    "}",
+    "\\",
+    "\n",
+    "x0",
+    "row",
+    "None",
+    "', 1: __import__('os')._exit(3), '",
+    "",
+    "\u2028",
+    "é",
+]
+
+
+def test_no_name_is_taken_for_code(fields_of: Callable[..., Fields]) -> None:
+    row = {name: {other: index for index, other in enumerate(HOSTILE)} for name in HOSTILE}
+    made = records(fields_of(pa.RecordBatch.from_pylist([row] * 3)), range(3))
+    assert [record.to_dict() for record in made] == [row] * 3
 
 
 def test_one_row_of_many_decodes_only_that_row(fields_of: Callable[[pa.RecordBatch], Fields]) -> None:
