@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 from trapline_sandbox.copies import Copies, Make, arguments, compiled, source
 from trapline_sandbox.decode import Buffers, Node, bits, decoder
-from trapline_sandbox.paths import WHOLE_AT, Names, Paths
-from trapline_sandbox.record import Record, records
+from trapline_sandbox.paths import WHOLE_AT, Cells, explained
+from trapline_sandbox.record import NoSuchField, Record, records
 
 _VALUE_BYTES = 64  # of a Python object, and of what refers to it
 
@@ -264,16 +264,28 @@ class Fields:
         self.columns = {name: column(child, buffers, self._root) for name, child in node["children"]}
         self.names: Mapping[str, Any] = dict.fromkeys(node["names"]) if "names" in node else self.columns
         self.whole = len(self.names) == len(self.columns) and all(one.whole for one in self.columns.values())
-        self.values = Names(self)
-        self.paths = Paths(self)
+        # What was touched so far: plain lists once that was often. (A dict that fills itself would be a slower one.)
+        self.values: dict[str, Sequence[Any]] = {}
+        self.paths: dict[Any, Sequence[Any]] = {}
         self._copies = Copies(self)
         self._source: str | None = None
+
+    def named(self, name: str) -> Sequence[Any]:
+        """The values of a column, one for each row. Raises NoSuchField."""
+        if name not in self.values:
+            if name not in self.names:
+                raise NoSuchField(explained(name, list(self.names))) from None
+            self.values[name] = Cells(self, [name], self.values, name)
+        return self.values[name]
 
     def at(self, path: Any) -> Sequence[Any]:
         """The values at a path, one for each row: a dotted string, or a list or tuple of parts."""
         if not isinstance(path, str | list | tuple):
-            raise TypeError(f"a path is a dotted string or a list of parts, not {type(path).__name__}")
-        return self.paths[tuple(path) if isinstance(path, list) else path]
+            raise TypeError(f"a path is a dotted string or a list of parts, not {type(path).__name__}") from None
+        key = tuple(path) if isinstance(path, list) else path
+        if key not in self.paths:
+            self.paths[key] = Cells(self, path.split(".") if isinstance(path, str) else list(path), self.paths, key)
+        return self.paths[key]
 
     def copied(self, row: int) -> Any:
         """One row as a plain dict, deep, that is the caller's own."""

@@ -5,42 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from trapline_sandbox.record import NoSuchField
-
 if TYPE_CHECKING:
     from trapline_sandbox.columns import Column, Fields
 
 # A column is decoded whole once one row in so many was touched: a value alone costs as much as twenty in bulk.
 WHOLE_AT = 100
-
-
-class Names(dict[str, Sequence[Any]]):
-    """Name -> the values of its column: a plain list once they have been touched often, a `Cells` before that."""
-
-    def __init__(self, fields: Fields) -> None:
-        super().__init__()
-        self._fields = fields
-
-    def __missing__(self, name: str) -> Sequence[Any]:
-        if name not in self._fields.names:
-            raise NoSuchField(_explain(name, list(self._fields.names)))
-        cells = self[name] = Cells(self._fields, [name], self, name)
-        return cells
-
-
-class Paths(dict[Any, Sequence[Any]]):
-    """The same for paths, dotted strings or tuples of parts."""
-
-    def __init__(self, fields: Fields) -> None:
-        super().__init__()
-        self._fields = fields
-
-    def __missing__(self, path: Any) -> Sequence[Any]:
-        if not isinstance(path, str | tuple):
-            raise TypeError(path)  # Fields.at explains it
-        parts = path.split(".") if isinstance(path, str) else list(path)
-        cells = self[path] = Cells(self._fields, parts, self, path)
-        return cells
 
 
 class Cells(Sequence[Any]):
@@ -105,7 +74,8 @@ def _step(value: Any, part: Any) -> Any:
     return None
 
 
-def _explain(name: object, names: list[str]) -> str:
+def explained(name: object, names: list[str]) -> str:
+    """What to say of a name that is none of these."""
     import difflib
 
     close = difflib.get_close_matches(str(name), names, n=1)

@@ -43,18 +43,19 @@ class Record(Mapping[str, Any]):
         """
         try:
             value = self._fields.paths[path][self._row]
-        except TypeError:  # a list cannot be a key
+        except (KeyError, TypeError):  # not touched before, or a list, which cannot be a key
             value = self._fields.at(path)[self._row]
         return default if value is None else value
 
     def __getitem__(self, name: str) -> Any:
-        return self._fields.values[name][self._row]
+        try:
+            return self._fields.values[name][self._row]
+        except KeyError:
+            return self._fields.named(name)[self._row]
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of one field; `default` where it is null or there is no such field."""
-        if key not in self._fields.names:
-            return default
-        value = self._fields.values[key][self._row]
+        value = self[key] if key in self._fields.names else None
         return default if value is None else value
 
     def __contains__(self, key: object) -> bool:
@@ -72,8 +73,7 @@ class Record(Mapping[str, Any]):
 
     def items(self) -> ItemsView[str, Any]:
         """All fields with their values, nested records as they are."""
-        values, row = self._fields.values, self._row
-        return {name: values[name][row] for name in self._fields.names}.items()
+        return {name: self[name] for name in self._fields.names}.items()
 
     def values(self) -> ValuesView[Any]:
         """The values of all fields."""

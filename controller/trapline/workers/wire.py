@@ -71,10 +71,17 @@ def _say_what_is_missing(node: Node, sent: Iterable[pa.Field], full: Iterable[pa
 
 def full_records(batch: pa.RecordBatch, rows: Sequence[int]) -> list[dict[str, Any]]:
     """These rows whole, as plain dicts: decoded as a worker decodes them, so that host and rule see the same."""
-    sender, taken = _Sender(), batch.take(pa.array(rows, pa.int64()))
-    node = {"length": len(rows), "children": sender.children(taken.schema.names, taken.columns)}
-    make = Fields(node, sender.buffers).maker(0, len(rows))
-    return [make(row) for row in range(len(rows))]
+    try:
+        return _dicts(batch.take(pa.array(rows, pa.int64())))
+    except pa.ArrowNotImplementedError:  # some types, those of views among them, cannot be gathered
+        return [record for row in rows for record in _dicts(batch.slice(row, 1))]
+
+
+def _dicts(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    sender = _Sender()
+    node = {"length": batch.num_rows, "children": sender.children(batch.schema.names, batch.columns)}
+    make = Fields(node, sender.buffers).maker(0, batch.num_rows)
+    return [make(row) for row in range(batch.num_rows)]
 
 
 @dataclass(slots=True)

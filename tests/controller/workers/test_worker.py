@@ -9,7 +9,17 @@ import pyarrow as pa
 import pytest
 
 from trapline.workers.backends.process import ProcessBackend
-from trapline.workers.interface import BatchReply, Build, FailureReply, Limits, MatchReply, Rule, Sieve, Worker
+from trapline.workers.interface import (
+    BatchReply,
+    Build,
+    FailureReply,
+    Limits,
+    MatchReply,
+    Rule,
+    Sieve,
+    Worker,
+    WorkerError,
+)
 
 SIEVE = Sieve(pa.schema([("n", pa.int64()), ("m", pa.int64())]))
 Start = Callable[..., Worker]
@@ -51,3 +61,13 @@ def test_a_rule_that_reads_more_than_was_sent(start: Start) -> None:
 def test_no_limit_of_matches_binds_a_sieve(start: Start) -> None:
     worker = start("def detect(r): return True", matches=1)
     assert [match.row for match in worker.run(_batch(200_000), sieve=SIEVE).matches] == [*range(200_000)]
+
+
+@pytest.mark.parametrize(("sieve", "kind"), [(SIEVE, "result"), (None, "sifted")])
+def test_an_answer_to_another_question_is_none(start: Start, sieve: Sieve | None, kind: str) -> None:
+    reply = {"type": kind, "seq": 1, "matches": [], "failures": [], "complete": True, "memory": 1}
+    reply |= {"missed": False} if kind == "sifted" else {}
+    worker = start(f"import trapline_sandbox.main as main\nmain._answer = lambda *_: {reply!r}\ndef detect(r): ...\n")
+    with pytest.raises(WorkerError, match=f"a {kind}, where something else was asked for"):
+        worker.run(_batch(1), sieve=sieve)
+    assert not worker.alive
