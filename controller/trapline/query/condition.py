@@ -30,10 +30,11 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`sql` is one condition in Athena's SQL."""
+    """`sql` is one condition in Athena's SQL, over the values at `paths`."""
 
     sql: str
     gaps: tuple[Gap, ...] = ()
+    paths: frozenset[Path] = frozenset()
 
     @property
     def always(self) -> bool:
@@ -51,7 +52,7 @@ def condition(predicate: Predicate, schema: pa.Schema, *, column: Column = sql.d
     """The predicate over records of this schema; `column` spells the value at a path."""
     compiler = _Compiler(schema, column)
     text = compiler.compile(predicate).text
-    return Condition(text, tuple(dict.fromkeys(compiler.gaps)))
+    return Condition(text, tuple(dict.fromkeys(compiler.gaps)), frozenset(compiler.paths))
 
 
 def cover(predicates: Sequence[Predicate], schema: pa.Schema, *, column: Column = sql.dotted) -> Condition:
@@ -76,6 +77,7 @@ class _Compiler:
         self._schema = schema
         self._column = column
         self.gaps: list[Gap] = []
+        self.paths: set[Path] = set()
 
     def compile(self, predicate: Predicate) -> _Said:
         if isinstance(predicate, Every):
@@ -95,7 +97,7 @@ class _Compiler:
         root = not atom.path  # the record itself, which is always there
         column = self._column(atom.path)
         if isinstance(atom, Null):
-            return _NONE if root else _Said(f"{column} IS NULL")
+            return _NONE if root else self._said(f"{column} IS NULL", atom.path, needs=False)
         text = outcomes(kind, column, atom)
         if text == NONE:
             return _NONE
@@ -103,7 +105,12 @@ class _Compiler:
             if root:
                 return _ANY
             text = f"{column} IS NOT NULL"
-        return _Said(text, "OR" if " OR " in text else "AND" if " AND " in text else "", frozenset([atom.path]))
+        return self._said(text, atom.path)
+
+    def _said(self, text: str, path: Path, *, needs: bool = True) -> _Said:
+        self.paths.add(path)
+        joined = "OR" if " OR " in text else "AND" if " AND " in text else ""
+        return _Said(text, joined, frozenset([path] if needs else []))
 
 
 def _all(parts: Sequence[_Said]) -> _Said:

@@ -161,7 +161,6 @@ class _DuckDBScan:
                 f"JOIN (SELECT * FROM wanted WHERE file_index = {index}) AS w USING (file_row_number)"
             )
         with self._connection.cursor() as cursor:
-            cursor.execute("SET TimeZone = 'UTC'")
             # The types are those of all files together, also where these files have others or lack a column.
             cursor.register("shape", _empty(self.schema))
             cursor.register("wanted", wanted)
@@ -176,7 +175,6 @@ class _DuckDBScan:
         if not self._source.files:
             return 0
         with self._connection.cursor() as cursor:
-            cursor.execute("SET TimeZone = 'UTC'")
             query = f"SELECT count(*) AS count {self._from()} WHERE {self._window()}"
             count: int = _reader(cursor, query).read_all()["count"][0].as_py()
         return count
@@ -258,14 +256,20 @@ def _audit_block(share: float, file_index: str) -> str:
     return f"{chosen} % 1000000 < {round(share * 1_000_000)}"
 
 
+def database() -> duckdb.DuckDBPyConnection:
+    """A database of its own in memory, that knows Athena's words."""
+    connection = duckdb.connect()
+    connection.execute("CREATE MACRO regexp_like(text, pattern) AS regexp_matches(text, pattern)")
+    connection.execute("CREATE MACRO is_nan(number) AS isnan(number)")
+    return connection
+
+
 @contextmanager
 def connect(*, wide: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database of its own in memory. `wide` keeps it small where whole records go through it."""
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET parquet_metadata_cache = true")  # each file is opened more than once
-        connection.execute("CREATE MACRO regexp_like(text, pattern) AS regexp_matches(text, pattern)")
-        connection.execute("CREATE MACRO is_nan(number) AS isnan(number)")
+    """A database for one scan. `wide` keeps it small where whole records go through it."""
+    with database() as connection:
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        connection.execute("SET GLOBAL parquet_metadata_cache = true")  # each file is opened more than once
         if wide:  # each thread holds a row group, with all its columns; and workers are slower than two threads
             connection.execute(f"SET threads = {min(2, os.cpu_count() or 1)}")
         yield connection
