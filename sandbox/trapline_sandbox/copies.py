@@ -15,8 +15,6 @@ BYTES = 4 * 1024 * 1024
 """About how much memory the values of one block may take: it has fewer rows where these are large."""
 NEAR = 8
 """So many rows further on, and the next rows will be wanted too: a row alone costs as much as ten in a block."""
-DEEPEST = 40
-"""So many structs inside each other become one piece of code; Python takes about a hundred."""
 
 Make = Callable[[int], Any]
 """Makes the value of a row, counted from the first of its block; all that can be changed of it is made anew."""
@@ -61,29 +59,29 @@ def source(fields: Fields) -> str:
     return f"lambda {', '.join(f'x{number}' for number in range(next(numbers)))}: lambda row: {display}"
 
 
-def _display(fields: Fields, numbers: Iterator[int], depth: int = 0) -> str:
+def _display(fields: Fields, numbers: Iterator[int]) -> str:
     parts = []
     for name, column in fields.columns.items():
-        if column.fields is None or depth == DEEPEST:
+        if column.fields is None:
             value = f"x{next(numbers)}{'[row]' if column.scalar else '(row)'}"
         elif column.nullable:
             there = f"x{next(numbers)}[row]"
-            value = f"{_display(column.fields, numbers, depth + 1)} if {there} else None"
+            value = f"{_display(column.fields, numbers)} if {there} else None"
         else:
-            value = _display(column.fields, numbers, depth + 1)
+            value = _display(column.fields, numbers)
         parts.append(f"{name!r}: {value}")
     return f"{{{', '.join(parts)}}}"
 
 
-def arguments(fields: Fields, start: int, stop: int, depth: int = 0) -> Iterator[Any]:
+def arguments(fields: Fields, start: int, stop: int) -> Iterator[Any]:
     """What the function of `source` takes, for a block of rows."""
     for column in fields.columns.values():
-        if column.fields is None or depth == DEEPEST:
+        if column.fields is None:
             yield column.some(start, stop) if column.scalar else column.maker(start, stop)
         else:
             if column.nullable:
                 yield column.presence(start, stop)
-            yield from arguments(column.fields, start, stop, depth + 1)
+            yield from arguments(column.fields, start, stop)
 
 
 @lru_cache(maxsize=256)

@@ -248,7 +248,7 @@ def test_a_block_of_copies_is_no_larger_than_it_may_be(fields_of: Callable[..., 
 
 def test_records_may_be_deep(fields_of: Callable[..., Fields]) -> None:
     row: dict[str, Any] = {"n": 1}
-    for depth in range(150):
+    for depth in range(120):
         row = {"depth": depth, "inside": row}
     made = records(fields_of(pa.RecordBatch.from_pylist([row] * 3)), range(3))
     assert [record.to_dict() for record in made] == [row] * 3
