@@ -118,6 +118,15 @@ def test_what_was_not_sent_is_missed(partial: Callable[[], Record], ask: Callabl
         assert record._fields.missed
 
 
+def test_a_copy_that_would_lack_something_deep_down_is_missed(fields_of: Make) -> None:
+    sent = pa.schema([("event", pa.struct([("user", pa.struct([("name", pa.string())]))]))])
+    full = pa.schema([("event", pa.struct([("user", USER)]))])
+    record = records(fields_of(pa.RecordBatch.from_pylist([ROW], schema=sent), Sieve(full)), range(1))[0]
+    assert record.deepget("event.user.name") == "u"
+    with pytest.raises(NotSent):
+        record.to_dict()
+
+
 def _without_presence(field: pa.Field) -> pa.Field:
     return field.with_metadata(PRESENCE_UNKNOWN)
 
