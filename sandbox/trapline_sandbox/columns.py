@@ -206,11 +206,25 @@ class Lists(Column):
         return items
 
 
+class Map(dict[Any, Any]):
+    """A map as a rule has it: the rule's own dict, whose `get` gives the default for a null, as a record's does."""
+
+    __slots__ = ()
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        value = super().get(key)
+        return default if value is None else value
+
+
 class Maps(Lists):
-    """Maps, as dicts; of two equal keys the later wins."""
+    """Maps; of two equal keys the later wins."""
+
+    def maker(self, start: int, stop: int) -> Make:
+        make = super().maker(start, stop)
+        return lambda row: None if (made := make(row)) is None else dict(made)
 
     def _made(self, items: list[Any]) -> Any:
-        return {entry["key"]: entry["value"] for entry in items}
+        return Map({entry["key"]: entry["value"] for entry in items})
 
 
 class Dictionary(Column):

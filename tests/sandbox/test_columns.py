@@ -80,3 +80,21 @@ def test_a_type_no_rule_can_read_is_named() -> None:
     with pytest.raises(UnreadableColumn, match="column u has the type sparse_union") as raised:
         batch_frame(pa.RecordBatch.from_arrays([union], ["u"]), 1)
     assert raised.value.remedy
+
+
+def test_the_get_of_a_map_takes_null_for_absent_as_a_records_does(
+    fields_of: Callable[[pa.RecordBatch], Fields],
+) -> None:
+    kind = pa.map_(pa.string(), pa.string())
+    batch = pa.record_batch({"tags": pa.array([[("owner", None), ("team", "red")]], kind)})
+    [record] = records(fields_of(batch), range(1))
+    tags = record["tags"]
+    assert tags == {"owner": None, "team": "red"}
+    assert (tags["owner"], tags.get("owner", "nobody"), tags.get("team", "none"), tags.get("x")) == (
+        None,
+        "nobody",
+        "red",
+        None,
+    )
+    assert record.deepget("tags.owner", "nobody") == "nobody"
+    assert type(record.to_dict()["tags"]) is dict
