@@ -91,7 +91,7 @@ class _Compiler:
             return _ANY
 
     def _atom(self, atom: Null | Test) -> _Said:
-        kind = _type_at(self._schema, atom.path)
+        kind = type_at(self._schema, atom.path)
         if kind is None or pa.types.is_null(kind):
             return _ANY if isinstance(atom, Null) else _NONE
         root = not atom.path  # the record itself, which is always there
@@ -163,7 +163,7 @@ def _merged(parts: Sequence[Predicate], outcome: str) -> list[Predicate]:
     return list(merged.values())
 
 
-def _type_at(schema: pa.Schema, path: Path) -> pa.DataType | None:
+def type_at(schema: pa.Schema, path: Path) -> pa.DataType | None:
     """The type of the values at a path; None where there are none. Raises Unsaid."""
     kind: pa.DataType = pa.struct(schema)
     for name in path:

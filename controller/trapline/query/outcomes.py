@@ -13,14 +13,16 @@ import pyarrow as pa
 
 from trapline.detection.inference.predicate import Outcome, Regex, Test, comes_out
 from trapline.query import sql
-from trapline.query.regex import NOT_PLAIN, NotTheSame, translated
+from trapline.query.regex import NotTheSame, translated
 
 PRESENT, ANY, NONE = "PRESENT", "TRUE", "FALSE"
 """Conditions that do not depend on the value: there is one; none is needed; none holds."""
 
 _ORDERS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _PLAIN = (str, bytes, bool, int, float, tuple, type(None))
-_NOT_ASCII = r"[^\x00-\x7F]"
+NOT_ASCII = r"[^\x00-\x7F]"
+"""What to search for in a text that is to be let through since it is not ASCII."""
+
 _BIGGEST = 2**63 - 1
 
 Said = Mapping[Outcome, str]
@@ -89,12 +91,11 @@ def _strange(constant: object, comparable: tuple[type, ...]) -> bool:
 def _text(_: pa.DataType, column: str, test: Test) -> Said:
     if said := _same_for_all(test, (str,), lacks=("get", "deepget")):
         return said
-    value = f"{test.fold}({column})" if test.fold else column
-    said = _of_text(value, test)
-    if not test.fold:
+    said = _of_text(f"{test.fold}({column})" if test.fold else column, test)
+    if not test.fold and test.op != "match":
         return said
-    # Beyond ASCII, engines change the case of fewer letters than Python, and of one letter only into one.
-    guard = f"regexp_like({column}, {sql.string(_NOT_ASCII)})"
+    # Beyond ASCII, engines change the case of fewer letters than Python, and know fewer digits.
+    guard = f"regexp_like({column}, {sql.string(NOT_ASCII)})"
     return {outcome: text if text in (PRESENT, NONE) else f"{text} OR {guard}" for outcome, text in said.items()}
 
 
@@ -157,10 +158,7 @@ def _match(value: str, test: Test) -> Said:
     except NotTheSame as reason:
         raise Unsaid(f"the pattern has {reason}") from reason
     searched = f"regexp_like({value}, {sql.string(pattern)})"
-    plain = f"regexp_like({value}, {sql.string(NOT_PLAIN)})"
-    if test.fold:  # the guard of the fold sees the value before it
-        return _either(f"{searched} OR {plain}", f"NOT {searched} OR {plain}")
-    return _either(f"regexp_like({value}, {sql.string(f'{pattern}|{NOT_PLAIN}')})", f"NOT {searched} OR {plain}")
+    return _either(searched, f"NOT {searched}")
 
 
 def _in(value: str, literals: list[str], constants: tuple[object, ...], comparable: tuple[type, ...]) -> Said:
