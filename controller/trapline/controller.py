@@ -28,6 +28,7 @@ from trapline.query.duckdb import DuckDBEngine
 from trapline.run.context import Context
 from trapline.run.failures import FailureReplay, replay_failures
 from trapline.run.replay import Replay, replay
+from trapline.run.rules import Rules
 from trapline.run.tick import Ticker, TickReport
 from trapline.settings import Settings, parse
 from trapline.source.git import Mirror
@@ -64,6 +65,7 @@ class Controller:
         self.database = Database.in_home(options.home)
         self.ledger = Ledger(self.database)
         self.memory = Memory(self.database)
+        self._rules = Rules(self.ledger)
         self.overrides = Overrides(self.database)
         self.logs = Logs(self.database)
         self.options = recalled(options, self.memory.machine())
@@ -283,6 +285,7 @@ class Controller:
             engine=DuckDBEngine(settings.tables, home=self.options.home),
             pool=self._chosen(settings)[1],
             settings=settings,
+            rules=self._rules,
             now=self._now,
         )
 

@@ -22,7 +22,7 @@ from trapline.errors import Problem, TraplineError, has_errors
 FILE_NAME = "trapline.yml"
 _TABLE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _DESTINATION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_SECTIONS = ("schedule", "sandbox", "error_budget", "prune")
+_SECTIONS = ("schedule", "sandbox", "inference", "error_budget", "prune")
 
 
 class SettingsError(TraplineError):
@@ -130,6 +130,17 @@ class SandboxSettings(_Part):
     )
 
 
+class InferenceSettings(_Part):
+    """The `inference` section."""
+
+    enabled: bool = Field(
+        default=True, strict=True, description="Whether records that a rule cannot match are kept from it."
+    )
+    audit_fraction: float = Field(
+        default=0.001, ge=0, le=1, strict=True, description="Share of them that a rule is shown all the same, to check."
+    )
+
+
 class ErrorBudgetSettings(_Part):
     """The `error_budget` section: a detection that is above either is quarantined, alone."""
 
@@ -173,6 +184,9 @@ class Settings(_Part):
     operations: tuple[str, ...] = Field(default=(), description="For alerts about Trapline's own troubles.")
     schedule: ScheduleSettings = Field(default=ScheduleSettings(), description="When things happen.")
     sandbox: SandboxSettings = Field(default=SandboxSettings(), description="How detections are isolated.")
+    inference: InferenceSettings = Field(
+        default=InferenceSettings(), description="What is told from a rule's script before it runs."
+    )
     error_budget: ErrorBudgetSettings = Field(
         default=ErrorBudgetSettings(), description="How often a detection may fail before it is quarantined."
     )

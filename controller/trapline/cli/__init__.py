@@ -20,6 +20,7 @@ COMMANDS = (
     "alerts",
     "controller",
     "demo",
+    "explain",
     "failures",
     "history",
     "lock",

@@ -30,7 +30,7 @@ def validate(path: Path, as_json: bool) -> None:
 
     Looks for trapline.yml at the repository's root; without one, tables and destinations are not checked.
     """
-    root = _root_of(path.resolve())
+    root = root_of(path.resolve())
     tree = read_directory(root)
     found, count = _check(tree.files, tree.skipped, folder=_folder_of(root, path.resolve()))
     problems = sorted(found, key=lambda p: (p.path, p.line, p.column))
@@ -81,7 +81,7 @@ def _destination_problems(settings: Settings) -> list[Problem]:
     return [problem for problem in problems if problem.code != "secret-missing"]
 
 
-def _root_of(path: Path) -> Path:
+def root_of(path: Path) -> Path:
     """The repository's root: the nearest folder upwards with a trapline.yml, a .git or a detections/; else the path."""
     start = path if path.is_dir() else path.parent
     for folder in (start, *start.parents):

@@ -16,7 +16,7 @@ from trapline.deploy.digest import DeployDigest
 from trapline.detection.model import Detection, DetectionConfig, Mode
 from trapline.errors import TraplineError
 from trapline.state.database import Database, upsert
-from trapline.state.schema import UTCDateTime, deployments, detections, events, overrides
+from trapline.state.schema import UTCDateTime, deployments, detections, events, overrides, scripts
 from trapline.workers.interface import BuildDigest
 
 _HELD = ("suspended", "quarantined")
@@ -110,6 +110,13 @@ class Ledger:
         with self._database.reading() as connection:
             return set(connection.execute(sa.select(deployments.c.build_digest)).scalars())
 
+    def script(self, build: BuildDigest) -> bytes | None:
+        """The script of a live build; None where an earlier Trapline made it live."""
+        query = sa.select(scripts.c.source).where(scripts.c.build_digest == build)
+        with self._database.reading() as connection:
+            source: bytes | None = connection.execute(query).scalar()
+        return source
+
     def running(self) -> dict[str, Deployment]:
         """What is live and neither suspended nor quarantined, by identity."""
         suspended = sa.select(overrides.c.identity).where(overrides.c.kind.in_(_HELD))
@@ -157,6 +164,9 @@ class Ledger:
                 ours = (overrides.c.identity == detection.identity) & (overrides.c.kind == "quarantined")
                 connection.execute(overrides.delete().where(ours))
             upsert(connection, deployments, {"identity": detection.identity}, values)
+            script = detection.files[detection.script].content
+            upsert(connection, scripts, {"build_digest": build}, {"source": script})
+            connection.execute(scripts.delete().where(~scripts.c.build_digest.in_(sa.select(deployments.c.build_digest))))
             _set_status(connection, status)
             version = {"build_digest": build, "deploy_digest": deploy, "path": detection.path}
             _add_event(connection, detection.identity, kind, revision, now, **version)

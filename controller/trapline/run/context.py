@@ -9,6 +9,7 @@ from datetime import datetime
 from trapline.deploy.ledger import Ledger
 from trapline.deploy.overrides import Overrides
 from trapline.query.engine import Engine
+from trapline.run.rules import Rules
 from trapline.settings import Settings
 from trapline.state.database import Database
 from trapline.state.logs import Logs
@@ -17,7 +18,7 @@ from trapline.workers.pool import Pool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The lake, the workers and the state, with the settings that hold now; `now` is the clock."""
+    """The lake, the workers, the state, the settings that hold now, what is known of the rules, and the clock `now`."""
 
     database: Database
     ledger: Ledger
@@ -26,4 +27,5 @@ class Context:
     engine: Engine
     pool: Pool
     settings: Settings
+    rules: Rules
     now: Callable[[], datetime]

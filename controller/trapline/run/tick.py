@@ -18,6 +18,7 @@ from trapline.deploy.digest import DeployDigest
 from trapline.deploy.ledger import Deployment
 from trapline.errors import TraplineError
 from trapline.query.engine import QueryError
+from trapline.run.audit import breached, distrusted
 from trapline.run.context import Context
 from trapline.run.failures import due_replays, origin_of, replay_failures
 from trapline.run.feed import Feeder, Findings, Interrupted
@@ -67,11 +68,17 @@ class Ticker:
         report, now = TickReport(), self._context.now()
         failed: set[tuple[str, str]] = set()
         settle_alarms(self._context)
+        self._context.rules.trust_all_but(distrusted(self._context))
         self._spent_of = spent_of_budgets(self._context)
         self._replay(report)
         with ThreadPoolExecutor(self._threads, thread_name_prefix="feed") as threads:
             feeder = Feeder(
-                self._context, threads, stopping=self._stopping, on_batch=self._on_batch, allowance=self._allowance
+                self._context,
+                threads,
+                width=self._threads,
+                stopping=self._stopping,
+                on_batch=self._on_batch,
+                allowance=self._allowance,
             )
             while not self._stopping():
                 deployments = self._context.ledger.running().values()
@@ -132,14 +139,17 @@ class Ticker:
         report.scans.append(summary)
         for found in findings:
             report.ran.add(found.deployment.identity)
-            self._take(found, summary, report)
-        return {(found.deployment.identity, table) for found in findings if found.error}
+            self._take(found, planned, summary, report)
+        return {(found.deployment.identity, table) for found in findings if found.error and not found.breaches}
 
-    def _take(self, found: Findings, summary: ScanSummary, report: TickReport) -> None:
+    def _take(self, found: Findings, planned: PlannedScan, summary: ScanSummary, report: TickReport) -> None:
         """What one detection found; where that cannot be recorded, its window is read again, and the others go on."""
 
         def take() -> None:
-            if not found.error:
+            if found.breaches:
+                breached(self._context, found.deployment, planned.request, records=found.breaches)
+                self._context.rules.distrust({found.deployment.build_digest})  # so its window is due again, unfiltered
+            elif not found.error:
                 self._record(found, summary, report)
             elif found.spent:
                 self._spent(found, summary, report)

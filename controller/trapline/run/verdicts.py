@@ -19,7 +19,7 @@ from trapline.run.payload import pack
 from trapline.settings import Settings
 from trapline.window import Window
 from trapline.workers.answer import complete
-from trapline.workers.interface import BatchReply, Rule, WorkerError
+from trapline.workers.interface import BatchReply, Rule, Sieve, WorkerError
 from trapline.workers.limits import limits_of
 from trapline.workers.poison import run_each
 from trapline.workers.wire import full_records
@@ -38,11 +38,17 @@ class Row:
 
 
 def run_batch(
-    context: Context, deployment: Deployment, batch: pa.RecordBatch, *, source: str, failures: int | None = None
+    context: Context,
+    deployment: Deployment,
+    batch: pa.RecordBatch,
+    *,
+    source: str,
+    failures: int | None = None,
+    sieve: Sieve | None = None,
 ) -> BatchReply:
     """The verdicts of one detection on one batch, with what it printed put into its log. Raises WorkerError.
 
-    It gives up after so many `failures`, by default what the error budget allows.
+    It gives up after so many `failures`, by default what the error budget allows. With a `sieve`, only rows are told.
     """
     rule = Rule(deployment.name, deployment.mode.script, deployment.mode.value)
     limits = limits_of(context.settings, deployment.config.limits)
@@ -50,7 +56,7 @@ def run_batch(
 
     def run(part: pa.RecordBatch) -> BatchReply:
         with context.pool.worker(deployment.build_digest, rule, limits) as worker:
-            return worker.run(part)
+            return worker.run(part, sieve=sieve)
 
     printed = ""
     try:

@@ -32,6 +32,7 @@ MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (
     metadata.create_all,
     add_what_is_missing,
     add_what_is_missing,
+    add_what_is_missing,
 )
 
 

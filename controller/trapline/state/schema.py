@@ -106,6 +106,14 @@ builds = Table(
     Column("built_at", UTCDateTime, nullable=False),
 )
 
+# The script of every live build, to tell from it which records it can say something of.
+scripts = Table(
+    "scripts",
+    metadata,
+    Column("build_digest", sa.String, primary_key=True),
+    Column("source", sa.LargeBinary, nullable=False),
+)
+
 # Who does what only one may do at a time, and until when it counts as alive.
 leases = Table(
     "leases",
