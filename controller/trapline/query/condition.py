@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import pyarrow as pa
 
-from trapline.detection.inference.predicate import Every, Null, Path, Predicate, Some, Test, some
+from trapline.detection.inference.predicate import Every, Null, Path, Predicate, Some, Test
 from trapline.query import sql
 from trapline.query.outcomes import ANY, NONE, PRESENT, Unsaid, outcomes
 
@@ -48,16 +48,16 @@ class Condition:
 
 
 @lru_cache(maxsize=4096)
-def condition(predicate: Predicate, schema: pa.Schema, *, column: Column = sql.dotted) -> Condition:
-    """The predicate over records of this schema; `column` spells the value at a path."""
-    compiler = _Compiler(schema, column)
+def condition(
+    predicate: Predicate, schema: pa.Schema, *, column: Column = sql.dotted, unnested: bool = False
+) -> Condition:
+    """The predicate over records of this schema; `column` spells the value at a path.
+
+    `unnested` lists are queries, in DuckDB's words: it compares with each item of a list, unless it joins with them.
+    """
+    compiler = _Compiler(schema, column, unnested=unnested)
     text = compiler.compile(predicate).text
     return Condition(text, tuple(dict.fromkeys(compiler.gaps)), frozenset(compiler.paths))
-
-
-def cover(predicates: Sequence[Predicate], schema: pa.Schema, *, column: Column = sql.dotted) -> Condition:
-    """What holds wherever one of the predicates does."""
-    return condition(some(*predicates), schema, column=column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,10 @@ _ANY, _NONE = _Said(ANY), _Said(NONE)
 
 
 class _Compiler:
-    def __init__(self, schema: pa.Schema, column: Column) -> None:
+    def __init__(self, schema: pa.Schema, column: Column, *, unnested: bool) -> None:
         self._schema = schema
         self._column = column
+        self._unnested = unnested
         self.gaps: list[Gap] = []
         self.paths: set[Path] = set()
 
@@ -105,6 +106,8 @@ class _Compiler:
             if root:
                 return _ANY
             text = f"{column} IS NOT NULL"
+        if self._unnested and text.startswith(f"{column} IN ("):
+            text = f"{column} IN (SELECT unnest([{text[len(column) + 5 : -1]}]))"
         return self._said(text, atom.path)
 
     def _said(self, text: str, path: Path, *, needs: bool = True) -> _Said:

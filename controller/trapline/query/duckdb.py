@@ -18,7 +18,7 @@ from sqlglot import exp
 
 from trapline.detection.inference.predicate import paths
 from trapline.query import sql
-from trapline.query.condition import cover
+from trapline.query.cover import cover
 from trapline.query.engine import EVERYTHING, QueryError, Scan, ScanBatch, ScanRequest, Wanted
 from trapline.query.files import files_of_window, parquet_files, size
 from trapline.query.outcomes import NOT_ASCII
@@ -146,6 +146,8 @@ class _DuckDBScan:
         with _errors_explained():
             for batch in _coalesced(reader):
                 yield self._split(batch)
+        for path in self._source.files:
+            self._check(path)
 
     def whole(self, positions: pa.RecordBatch) -> pa.RecordBatch:
         wanted = pa.Table.from_batches([positions])
@@ -222,7 +224,7 @@ class _DuckDBScan:
 
     def _check(self, path: Path) -> None:
         if self._states[path] != _state(path):
-            raise _changed(f"{path} is another file now")
+            raise _changed(f"{path} is not the file that it was")
 
 
 def _empty(schema: pa.Schema) -> pa.RecordBatch:
@@ -235,9 +237,12 @@ def _marked(batch: pa.RecordBatch, pruned: Pruned) -> pa.RecordBatch:
     return columns.cast(pruned.schema) if pruned.schema.names else columns
 
 
-def _state(path: Path) -> tuple[int, int, int]:
-    """What changes when a file is written anew."""
-    status = path.stat()
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written anew; None where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
