@@ -171,7 +171,13 @@ def jsonable(value: Any, *, depth: int = 32) -> Any:
     if depth == 0:
         return "(nested too deeply)"
     if isinstance(value, Mapping):
-        return {_key(key): jsonable(item, depth=depth - 1) for key, item in value.items()}
+        made = {}
+        for key, item in value.items():
+            kind = type(item)  # asked here too: it spares a call for nearly all that a record holds
+            if not (item is None or kind is bool or kind is int or (kind is str and item.isascii())):
+                item = jsonable(item, depth=depth - 1)
+            made[key if type(key) is str and key.isascii() else _key(key)] = item
+        return made
     if isinstance(value, list | tuple | set | frozenset):
         return [jsonable(item, depth=depth - 1) for item in value]
     try:
@@ -184,7 +190,7 @@ def clean(text: str, limit: int | None = None) -> str:
     """Text without lone surrogates, at most `limit` characters long."""
     if limit is not None and len(text) > limit:
         text = text[: limit - 1] + "…"
-    return str.encode(text, "utf-8", "replace").decode()
+    return text if type(text) is str and text.isascii() else str.encode(text, "utf-8", "replace").decode()
 
 
 def _key(key: Any) -> str:
