@@ -26,7 +26,7 @@ from trapline.query.pruning import Pruned, prune
 from trapline.settings import TableSettings
 
 BATCH_ROWS = 65_536
-BATCH_BYTES = 16 * 2**20
+BATCH_BYTES = 8 * 2**20
 AUDIT_BLOCK_BITS = 8
 """A block of the audit is 2 to the power of this many rows of a file."""
 
