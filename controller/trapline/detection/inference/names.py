@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from trapline.detection.inference.values import Const
+from trapline.detection.inference.literals import Literals
+from trapline.detection.inference.values import Const, is_mutable
 
-REACHES_ANYTHING = frozenset({"globals", "locals", "vars", "exec", "eval", "setattr", "delattr", "__builtins__"})
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+HARMLESS = _words(
+    "abc base64 binascii bisect calendar collections collections.abc copy csv dataclasses datetime decimal "
+    "difflib enum fnmatch fractions functools hashlib heapq hmac html ipaddress itertools json math operator re "
+    "shlex statistics string struct textwrap time types typing unicodedata urllib urllib.parse uuid zlib "
+    "trapline_sandbox __future__"
+)
+"""Modules that have nothing to remember from one record to the next."""
+_REACHES_ANYTHING = _words(
+    "globals locals vars exec eval compile setattr delattr __import__ __builtins__ __loader__ __spec__"
+)
 """Names with which a module can change what its other names stand for, out of sight."""
-
-_INSIDES = frozenset({"__dict__", "__globals__", "__code__", "__closure__", "__defaults__", "modules"})
+_MODULES_THAT_DO = _words("builtins ctypes detect detection gc importlib imp inspect pkgutil runpy unittest __main__")
+_INSIDES = _words(
+    "__dict__ __globals__ __code__ __closure__ __defaults__ __kwdefaults__ __setattr__ __delattr__ __builtins__ "
+    "modules f_globals f_locals f_builtins gi_frame tb_frame"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +43,7 @@ class Names:
     bound: frozenset[str]
     """Every name that is bound at the top, which hides a builtin of that name."""
     kept: frozenset[str]
-    """Those that stand for what may change from one record to the next: no constant, no function, nothing imported."""
+    """Those that stand for what may change from one record to the next: all but constants, functions and HARMLESS."""
 
 
 def names_of(tree: ast.Module) -> Names | None:
@@ -38,24 +54,23 @@ def names_of(tree: ast.Module) -> Names | None:
     declared = {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
     times = Counter(name for statement in _in_scope(tree.body) for name in bound_by(statement))
     once = {name for name, count in times.items() if count == 1} - declared
-    used = Counter(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
-    read = Counter(_only_read(nodes))
-    constants: dict[str, Const] = {}
+    untouched = looked_into([tree]) - {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    whole = {alias.name for node in imports if isinstance(node, ast.Import) for alias in node.names if not alias.asname}
+    modules = whole & once
+    literals = Literals(frozenset(times) - modules, has_re="re" in modules)
     for statement in tree.body:
         target, value = _assignment(statement)
         if isinstance(target, ast.Name) and target.id in once and value is not None:
-            found = _literal(value, constants)
+            found = literals.value(value)
             # what is mutable may be changed wherever it is not merely looked into
-            if found is not NOTHING and (
-                not _is_mutable(value) or (used[target.id] == read[target.id] and _is_flat(found))
-            ):
-                constants[target.id] = Const(found, written=_is_mutable(value))
+            if found is not None and (target.id in untouched or not is_mutable(found)):
+                literals.known[target.id] = found
+    constants = literals.known
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in once}
-    imported = (alias for node in tree.body if isinstance(node, ast.Import) for alias in node.names)
-    modules = frozenset(alias.name for alias in imported if alias.asname is None and alias.name in once)
-    fixed = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    fixed |= {name for node in nodes if isinstance(node, ast.alias) for name in bound_by(node)}
-    return Names(constants, functions, modules, frozenset(times), frozenset(times) - fixed - constants.keys())
+    harmless = {name for node in imports for name in _harmless(node)} & once
+    kept = times.keys() - constants.keys() - functions.keys() - harmless
+    return Names(constants, functions, frozenset(modules), frozenset(times), frozenset(kept))
 
 
 def bound_by(node: ast.AST) -> Iterator[str]:
@@ -75,10 +90,49 @@ def bound_by(node: ast.AST) -> Iterator[str]:
 
 def locals_of(function: ast.FunctionDef) -> frozenset[str]:
     """The names that are local to a function: its parameters, and all that it binds."""
-    spec = function.args
-    parameters = [*spec.posonlyargs, *spec.args, *spec.kwonlyargs, *filter(None, (spec.vararg, spec.kwarg))]
     bound = (name for node in _in_scope(function.body) for name in bound_by(node))
-    return frozenset([each.arg for each in parameters]) | frozenset(bound)
+    return frozenset(parameters_of(function)) | frozenset(bound)
+
+
+def parameters_of(function: ast.FunctionDef) -> list[str]:
+    """The names of all parameters."""
+    spec = function.args
+    named = [*spec.posonlyargs, *spec.args, *spec.kwonlyargs, *filter(None, (spec.vararg, spec.kwarg))]
+    return [each.arg for each in named]
+
+
+def looked_into(nodes: Iterable[ast.AST]) -> frozenset[str]:
+    """The names in these statements whose values are looked into wherever they are used: nothing else could hold on to
+    what they stand for, or change it."""
+    nodes = list(dict.fromkeys(inner for node in nodes for inner in ast.walk(node)))
+    bound = {name for node in nodes for name in bound_by(node)}
+    used = Counter(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
+    looked = Counter(name for node in nodes for name in _looked_into(node, bound))
+    return frozenset(name for name in {*bound, *used} if used[name] == looked[name])
+
+
+def _looked_into(node: ast.AST, bound: Iterable[str]) -> Iterator[str]:
+    """A name for each place where what it stands for is looked into, and nothing could keep or change it."""
+    places: list[ast.expr] = []
+    match node:
+        case ast.Compare(_, ops, comparators):
+            places = [right for op, right in zip(ops, comparators, strict=True) if isinstance(op, ast.In | ast.NotIn)]
+        case ast.For(iter=over) | ast.comprehension(iter=over):
+            places = [over]
+        case ast.If(test=asked) | ast.IfExp(test=asked) | ast.UnaryOp(ast.Not(), asked):
+            places = [asked]
+        case ast.Starred(several, ast.Load()):
+            places = [several]
+        case ast.Call(ast.Name(name), [argument], []) if name in _LOOK_ONLY and name not in bound:
+            places = [argument]
+        case ast.Subscript(holder, ctx=ast.Load()):
+            places = [holder]
+        case ast.Call(ast.Attribute(holder, "get" | "keys" | "values" | "items" | "index" | "count")):
+            places = [holder]
+    yield from (place.id for place in places if isinstance(place, ast.Name))
+
+
+_LOOK_ONLY = frozenset({"tuple", "list", "set", "frozenset", "len", "any", "all", "sorted", "bool", "str"})
 
 
 def _in_scope(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
@@ -86,7 +140,8 @@ def _in_scope(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
     for node in body:
         yield node
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            yield from _in_scope(child for child in ast.walk(node) if isinstance(child, ast.NamedExpr))
+            inside = node.body if isinstance(node.body, list) else [node.body]
+            yield from _in_scope(child for child in ast.iter_child_nodes(node) if child not in inside)
         else:
             yield from _in_scope(ast.iter_child_nodes(node))
 
@@ -94,15 +149,33 @@ def _in_scope(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
 def _reaches_anything(node: ast.AST) -> bool:
     match node:
         case ast.Name(name):
-            return name in REACHES_ANYTHING
-        case ast.Attribute(ast.Name(holder), _, ast.Store() | ast.Del()) if holder != "self":
-            return True  # it may replace a function of a module
+            return name in _REACHES_ANYTHING
+        case ast.Attribute(holder, _, ast.Store() | ast.Del()):
+            # it may replace a function of a module; an object's own attributes are its own affair
+            return not (isinstance(holder, ast.Name) and holder.id == "self")
         case ast.Attribute(_, attribute):
             return attribute in _INSIDES
-        case ast.ImportFrom(names=names):
-            return any(alias.name == "*" for alias in names)
+        case ast.Import(names):
+            return any(alias.name.split(".")[0] in _MODULES_THAT_DO for alias in names)
+        case ast.ImportFrom(module, names):
+            return (module or "").split(".")[0] in _MODULES_THAT_DO or any(alias.name == "*" for alias in names)
         case _:
             return False
+
+
+def is_harmless_import(statement: ast.Import | ast.ImportFrom) -> bool:
+    """Whether it is of HARMLESS modules alone."""
+    if isinstance(statement, ast.ImportFrom):
+        return statement.level == 0 and statement.module in HARMLESS
+    return all(alias.name in HARMLESS for alias in statement.names)
+
+
+def _harmless(statement: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    """The names that an import binds, and that have nothing to remember."""
+    for alias in statement.names:
+        module = alias.name if isinstance(statement, ast.Import) else statement.module
+        if module in HARMLESS and not (isinstance(statement, ast.ImportFrom) and statement.level):
+            yield from bound_by(alias)
 
 
 def _assignment(statement: ast.stmt) -> tuple[ast.expr | None, ast.expr | None]:
@@ -111,85 +184,3 @@ def _assignment(statement: ast.stmt) -> tuple[ast.expr | None, ast.expr | None]:
             return target, value
         case _:
             return None, None
-
-
-def _only_read(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """A name for each place where what it stands for is looked into, and nothing could keep or change it."""
-    for node in nodes:
-        match node:
-            case ast.Compare(ops=ops, comparators=comparators):
-                for op, right in zip(ops, comparators, strict=True):
-                    if isinstance(op, ast.In | ast.NotIn) and isinstance(right, ast.Name):
-                        yield right.id
-            case ast.For(iter=ast.Name(name)) | ast.comprehension(iter=ast.Name(name)):
-                yield name
-            case ast.Call(ast.Name("tuple" | "frozenset" | "len" | "any" | "all"), [ast.Name(name)], []):
-                yield name
-            case ast.Subscript(ast.Name(name), ctx=ast.Load()):
-                yield name
-            case ast.Call(ast.Attribute(ast.Name(name), "get" | "keys" | "values" | "items" | "index" | "count")):
-                yield name
-
-
-NOTHING = object()
-
-
-def _literal(node: ast.expr, known: Mapping[str, Const]) -> Any:
-    """The value of a literal: lists become tuples, sets frozen ones, dicts their keys; `NOTHING` where it is none."""
-    match node:
-        case ast.Constant(value):
-            return value
-        case ast.UnaryOp(ast.USub(), ast.Constant(int() | float() as value)) if not isinstance(value, bool):
-            return -value
-        case ast.Name(name):
-            return known[name].value if name in known and not known[name].written else NOTHING
-        case ast.Tuple(items) | ast.List(items):
-            return _all_literal(items, known, tuple)
-        case ast.Set(items) | ast.Dict(items) if None not in items:
-            return _all_literal([item for item in items if item], known, frozenset)
-        case ast.Call(ast.Name("frozenset" | "set"), [argument], []):
-            inner = _literal(argument, known)
-            return _frozen(inner) if isinstance(inner, tuple | frozenset) else NOTHING
-        case ast.Call(ast.Name("tuple" | "list"), [argument], []):
-            inner = _literal(argument, known)
-            return inner if isinstance(inner, tuple) else NOTHING
-        case ast.Call(ast.Attribute(ast.Name("re"), "compile"), [ast.Constant(str() as pattern)], []):
-            return _compiled(pattern)
-        case _:
-            return NOTHING
-
-
-def _all_literal(items: Iterable[ast.expr], known: Mapping[str, Const], kind: Any) -> Any:
-    values = [_literal(each, known) for each in items]
-    if any(value is NOTHING for value in values):
-        return NOTHING
-    return _frozen(values) if kind is frozenset else kind(values)
-
-
-def _frozen(values: Iterable[Any]) -> Any:
-    try:
-        return frozenset(values)
-    except TypeError:
-        return NOTHING
-
-
-def _compiled(pattern: str) -> Any:
-    try:
-        return re.compile(pattern)
-    except (re.error, RecursionError, OverflowError):
-        return NOTHING
-
-
-def _is_flat(value: Any) -> bool:
-    """Whether nothing inside could be taken out and changed."""
-    return not isinstance(value, tuple | frozenset) or not any(isinstance(item, tuple | frozenset) for item in value)
-
-
-def _is_mutable(node: ast.expr) -> bool:
-    match node:
-        case ast.List() | ast.Set() | ast.Dict() | ast.Call(ast.Name("set" | "list")):
-            return True
-        case ast.Tuple(items):
-            return any(map(_is_mutable, items))
-        case _:
-            return False

@@ -1,202 +1,249 @@
-"""Operations of Python's on values: what they give, and when they raise. None where that is not understood."""
+"""Python's operators on values: what they give, and when they raise. None where that is not understood."""
 
 from __future__ import annotations
 
 import ast
-import math
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from trapline.detection.inference.predicate import TRUE, How, Path, Regex, Test
-from trapline.detection.inference.values import ROOT, Const, Field, Gap, Known, Opaque, Truth, Value, tested, when
+from trapline.detection.inference.predicate import FALSE, TRUE, Test, every, some
+from trapline.detection.inference.values import (
+    ROOT,
+    Const,
+    Field,
+    Gap,
+    Kind,
+    Known,
+    Row,
+    Truth,
+    Vague,
+    Value,
+    chosen,
+    is_plain,
+    tested,
+    when,
+)
 
-SOMETHING = Opaque(Gap(0, ""))
-"""A plain value of which nothing is known."""
+UNKNOWN = object()
+"""What a dict of constants has for a key whose value is none."""
 
-_SEARCHES: Mapping[str, How] = {"match": "match", "search": "search", "fullmatch": "fullmatch"}
-_TEXT_METHODS = frozenset({"strip", "lstrip", "rstrip", "split", "rsplit", "splitlines", "title", "casefold"})
-_OF_TEXT = ("lower", "upper", "startswith", "endswith", "strip", "lstrip", "rstrip")
+
+def some_text(kind: Kind = "text") -> Vague:
+    """A value of which only the kind is known; whoever asked for it says where it stands."""
+    return Vague(kind, Gap(0, ""))
+
+
+# Comparisons
 
 
 def compared(op: ast.cmpop, left: Value, right: Value) -> Known | None:
     """`left op right`."""
-    if isinstance(left, Const) and isinstance(right, Const):
-        return _constants_compared(op, left, right)
-    if isinstance(left, Field) and left.path and isinstance(right, Const):
-        if isinstance(op, ast.In | ast.NotIn):
-            return _oriented(op, _member(left, right.value))
-        return _field_compared(op, left, right)
-    if isinstance(left, Const) and isinstance(right, Field) and right.path:
-        if isinstance(op, ast.In | ast.NotIn):
-            return _oriented(op, tested(right, "contains", left.value)) if is_plain(left.value) else None
-        mirrored = _MIRRORED.get(type(op))
-        return _field_compared(mirrored, right, left) if mirrored else None
+    match left, right:
+        case Field(path=()), Const(None):
+            return _oriented(op, Known(Truth(FALSE, TRUE)))  # a record is not None
+        case Const(one), Const(two):
+            return _constants_compared(op, one, two)
+        case _, Row(items) if isinstance(op, ast.In | ast.NotIn):
+            return _among(op, left, items)
+        case Field(), Const(options) if isinstance(op, ast.In | ast.NotIn) and left.path:
+            return _oriented(op, member(left, options))
+        case Const(part), Field() if isinstance(op, ast.In | ast.NotIn) and right.path:
+            return _oriented(op, tested(right, "contains", part)) if is_plain(part) else None
+        case Field(), Const(constant) if left.path:
+            return _field_compared(op, left, constant)
+        case Const(constant), Field() if right.path and (mirrored := _MIRRORED.get(type(op))):
+            return _field_compared(mirrored, right, constant)
+        case Truth(), Const(constant):
+            return _truth_compared(op, left, constant)
+        case _ if _is_vague(op, left, right):
+            return Known(some_text("plain"))
     return None
 
 
-def _member(field: Field, options: Any) -> Known | None:
-    if not isinstance(options, tuple | frozenset) or not all(map(is_plain, options)):
+def member(field: Field, options: Any) -> Known | None:
+    """`field in options`."""
+    if not isinstance(options, tuple | list | set | frozenset | dict) or not all(map(is_plain, options)):
         return None
-    known = tested(field, "in", tuple(sorted(options, key=repr) if isinstance(options, frozenset) else options))
-    # to look for something in a set, Python takes its hash
-    return Known(known.value, when(field, "hash", outcome="raises")) if isinstance(options, frozenset) else known
+    hashed = not isinstance(options, tuple | list)
+    known = tested(field, "in", tuple(sorted(options, key=repr) if hashed else options))
+    return replace(known, raises=when(field, "hash", outcome="raises")) if hashed else known
 
 
-def _field_compared(op: ast.cmpop, field: Field, constant: Const) -> Known | None:
+def _among(op: ast.cmpop, value: Value, items: tuple[Value, ...]) -> Known | None:
+    found = [compared(ast.Eq(), value, each) for each in items]
+    truths = [known.value for known in found if known and isinstance(known.value, Truth)]
+    if len(truths) < len(items):
+        return None
+    is_in = Truth(some(*(each.true for each in truths)), every(*(each.false for each in truths)))
+    return _oriented(op, Known(is_in))
+
+
+def _field_compared(op: ast.cmpop, field: Field, constant: Any) -> Known | None:
+    if isinstance(op, ast.Is | ast.IsNot):
+        if type(constant) is bool:
+            return _oriented(op, tested(field, "is", constant))
+        return _oriented(op, tested(field, "eq", None)) if constant is None else None
     name = _COMPARISONS.get(type(op))
-    if isinstance(op, ast.Is | ast.IsNot) and type(constant.value) is bool:
-        # the record's True is the one True, but 1 is equal to it and another
-        is_it = Truth(when(field, "eq", constant.value), TRUE)
-        return _oriented(op, Known(is_it))
-    if isinstance(op, ast.Is | ast.IsNot) and constant.value is not None:
+    return _oriented(op, tested(field, name, constant)) if name and is_plain(constant) else None
+
+
+def _truth_compared(op: ast.cmpop, truth: Truth, constant: Any) -> Known | None:
+    if not isinstance(op, ast.Eq | ast.NotEq | ast.Is | ast.IsNot):
         return None
-    if name is None or constant.written or not is_plain(constant.value):
-        return None
-    return _oriented(op, tested(field, name, constant.value))
+    turned = Truth(truth.false, truth.true)
+    if constant is None:  # a match is None where it is false, and a bool never
+        return _oriented(op, Known(Truth(FALSE, TRUE) if truth.groups is None else turned))
+    if type(constant) is bool and truth.groups is None:
+        return _oriented(op, Known(Truth(truth.true, truth.false) if constant else turned))
+    return None
 
 
 def _oriented(op: ast.cmpop, known: Known | None) -> Known | None:
+    """What is known of `==`, `is` or `in`, for the operator or its opposite."""
     if known is None or not isinstance(known.value, Truth) or not isinstance(op, ast.NotEq | ast.IsNot | ast.NotIn):
         return known
     return replace(known, value=Truth(known.value.false, known.value.true))
 
 
-def _constants_compared(op: ast.cmpop, left: Const, right: Const) -> Known | None:
-    operation = _ON_CONSTANTS.get(type(op))
-    if operation is None or left.written or (right.written and not isinstance(op, ast.In | ast.NotIn)):
+def _constants_compared(op: ast.cmpop, left: Any, right: Any) -> Known | None:
+    if isinstance(op, ast.Is | ast.IsNot) and not any(
+        each is one for one in (None, True, False) for each in (left, right)
+    ):
         return None
-    if isinstance(op, ast.Is | ast.IsNot) and None not in (left.value, right.value):
-        return None
-    return evaluated(lambda: operation(left.value, right.value))
+    return evaluated(lambda: _ON_CONSTANTS[type(op)](left, right))
+
+
+def _is_vague(op: ast.cmpop, left: Value, right: Value) -> bool:
+    """Whether a comparison does no harm, for what is known of the kinds."""
+    if isinstance(op, ast.In | ast.NotIn):
+        if isinstance(left, Vague) and left.kind in ("text", "number") and isinstance(right, Const):
+            return isinstance(right.value, tuple | list | set | frozenset | dict) or (
+                left.kind == "text" and isinstance(right.value, str)
+            )
+        return _is(left, "text") and isinstance(right, Vague) and right.kind in ("text", "texts")
+    if isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE):
+        return any(_is(left, kind) and _is(right, kind) for kind in ("text", "number"))
+    return False
+
+
+def _is(value: Value, kind: str) -> bool:
+    if isinstance(value, Const):
+        return type(value.value) is str if kind == "text" else type(value.value) in (int, float, bool)
+    return isinstance(value, Vague) and value.kind == kind
+
+
+# Looking into something
 
 
 def item(holder: Value, key: Value) -> Known | None:
     """`holder[key]`."""
-    if not isinstance(key, Const):
-        return None
-    if isinstance(holder, Field) and isinstance(key.value, str) and not holder.fold:
-        no_column = Test(ROOT, "item", key.value, outcome="raises")
-        raises = when(holder, "item", key.value, outcome="raises") if holder.path else no_column
-        return Known(Field((*holder.path, key.value)), raises)
-    if isinstance(holder, Const) and isinstance(holder.value, tuple | str) and not holder.written:
-        return evaluated(lambda: holder.value[key.value])
+    match holder, key:
+        case Field(fold=""), Const(str() as name) if holds_nothing(holder):
+            no_column = Test(ROOT, "item", name, outcome="raises")
+            raises = when(holder, "item", name, outcome="raises") if holder.path else no_column
+            return Known(Field((*holder.path, name)), raises)
+        case Const(tuple() | list() | str() | dict() as constants), Const(index):
+            return evaluated(lambda: constants[index])
+        case Const(dict() as constants), Field() if key.path:
+            return looked_up(constants, key)
+        case Row(items), Const(int() as index) if -len(items) <= index < len(items):
+            return Known(items[index])
+        case Vague("texts"), Const(0 | -1):
+            return Known(some_text())
     return None
 
 
-def method(holder: Value, name: str, arguments: Sequence[Value], named: Mapping[str, Value]) -> Known | None:
-    """`holder.name(*arguments, **named)`."""
-    constants = [each.value for each in arguments if isinstance(each, Const)]
-    if isinstance(holder, Const) and isinstance(holder.value, re.Pattern):
-        return searched(name, [Const(holder.value), *arguments], named)
-    if len(constants) != len(arguments) or not all(isinstance(each, Const) for each in named.values()):
+def holds_nothing(field: Field) -> bool:
+    """Whether nothing can be found in its default."""
+    return not isinstance(field.default, dict) or not field.default
+
+
+def part(holder: Value, ends: tuple[Value, ...]) -> Known | None:
+    """`holder[a:b:c]`, for whole numbers or none."""
+    if not all(isinstance(end, Const) and type(end.value) in (int, type(None)) for end in ends):
         return None
-    if isinstance(holder, Const) and holder.value == {} and name == "get" and len(constants) in (1, 2) and not named:
-        return Known(Const(constants[1] if len(constants) == 2 else None))
-    if isinstance(holder, Const):
-        is_text = isinstance(holder.value, str) and name in _OF_TEXT and not named
-        return evaluated(lambda: getattr(holder.value, name)(*constants)) if is_text else None
-    if not isinstance(holder, Field):
+    numbers = [end.value for end in ends if isinstance(end, Const)]
+    if len(numbers) == 3 and numbers[2] == 0:
         return None
-    if name in ("get", "deepget"):
-        given = {key: each.value for key, each in named.items() if isinstance(each, Const)}
-        return _looked_up(holder, name, constants, given)
-    return None if named or not holder.path else _text_method(holder, name, constants)
-
-
-def _looked_up(holder: Field, name: str, constants: Sequence[Any], named: Mapping[str, Any]) -> Known | None:
-    if holder.fold or len(constants) not in (1, 2) or set(named) - {"default"} or (named and len(constants) == 2):
-        return None
-    default = constants[1] if len(constants) == 2 else named.get("default")
-    steps = _steps(constants[0], dotted=name == "deepget")
-    if steps is None:
-        return None
-    found = Field((*holder.path, *steps), default)
-    return Known(found) if not holder.path else Known(found, when(holder, name, constants[0], outcome="raises"))
-
-
-def _steps(path: Any, *, dotted: bool) -> Path | None:
-    if isinstance(path, str):
-        return tuple(path.split(".")) if dotted else (path,)
-    plain = dotted and isinstance(path, tuple) and all(isinstance(part, str) for part in path)
-    return path if plain and path else None
-
-
-def _text_method(field: Field, name: str, constants: list[Any]) -> Known | None:
-    match name, constants:
-        case ("lower" | "upper") as fold, [] if field.fold in ("", fold):
-            folded = replace(field, fold=fold)
-            return Known(folded, when(folded, "truthy", outcome="raises"))
-        case (("startswith" | "endswith"), [affix]):
-            affixes = affix if isinstance(affix, tuple) else (affix,)
-            return tested(field, name, affixes) if all(isinstance(each, str) for each in affixes) else None
-        case _, [] | [str()] if name in _TEXT_METHODS and constants != [""]:
-            return Known(SOMETHING, when(field, "text", outcome="raises"))
+    match holder:
+        case Const(str() | tuple() | list() as constant):
+            return evaluated(lambda: constant[slice(*numbers)])
+        case Field() if holder.path:
+            return Known(some_text(), when(holder, "text", outcome="raises"))
+        case Vague("text"):
+            return Known(holder)
     return None
 
 
-def searched(name: str, arguments: Sequence[Value], named: Mapping[str, Value]) -> Known | None:
-    """`re.match(pattern, field, flags)` and its like; the pattern may be a compiled one."""
-    how = _SEARCHES.get(name)
-    if how is None or len(arguments) not in (2, 3) or set(named) - {"flags"}:
+def looked_up(constants: Mapping[Any, Any], key: Field, default: Value | None = None) -> Known | None:
+    """`constants[key]`, or `constants.get(key, default)`: each key where the field is equal to it."""
+    if not all(map(is_plain, constants)) or not all(map(_is_immutable, constants.values())):
         return None
-    pattern, subject = arguments[:2]
-    flags = named.get("flags", arguments[2] if len(arguments) == 3 else Const(0))
-    if not isinstance(pattern, Const) or not isinstance(flags, Const) or not isinstance(flags.value, int):
-        return None
-    if isinstance(pattern.value, re.Pattern):
-        if len(arguments) == 3 or named or not isinstance(pattern.value.pattern, str):
-            return None  # what comes third there are positions
-        regex = Regex(pattern.value.pattern, how, pattern.value.flags & ~re.UNICODE)
-    elif isinstance(pattern.value, str) and _compiles(pattern.value, int(flags.value)):
-        regex = Regex(pattern.value, how, int(flags.value))
-    else:
-        return None
-    if subject == Const(""):
-        return evaluated(lambda: getattr(re, how)(regex.pattern, "", regex.flags) is not None)
-    return tested(subject, "match", regex) if isinstance(subject, Field) and subject.path and not subject.fold else None
+    by_value: dict[tuple[type, Any], list[Any]] = {}
+    for each, value in constants.items():
+        by_value.setdefault((type(value), value), []).append(each)
+    cases: list[tuple[Any, Value]] = [
+        (when(key, "in", tuple(keys)), Const(value)) for (_, value), keys in by_value.items()
+    ]
+    raises = when(key, "hash", outcome="raises")
+    elsewhere = when(key, "in", tuple(constants), outcome="false")
+    if default is None:
+        return Known(chosen(cases), some(raises, elsewhere))
+    return Known(chosen([*cases, (elsewhere, default)]), raises)
 
 
-def _compiles(pattern: str, flags: int) -> bool:
-    try:
-        re.compile(pattern, flags)
-    except (re.error, RecursionError, OverflowError, ValueError):
-        return False
-    return True
+def _is_immutable(value: Any) -> bool:
+    return is_plain(value) or (isinstance(value, tuple) and all(map(is_plain, value)))
+
+
+# Arithmetic
 
 
 def added(op: ast.operator, left: Value, right: Value) -> Known | None:
-    """`left op right` of small constants: counting, and putting texts together."""
+    """`left op right`: counting, and putting texts and constants together."""
     operation = _ARITHMETIC.get(type(op))
-    if operation is None or not (isinstance(left, Const) and isinstance(right, Const)):
+    if operation is None:
         return None
-    both = (left.value, right.value)
-    numbers = all(type(each) in (int, bool) and abs(each) < 2**31 for each in both)
-    texts = isinstance(op, ast.Add) and all(type(each) is str and len(each) < 1_000 for each in both)
-    flags = isinstance(op, ast.BitOr) and all(isinstance(each, re.RegexFlag) for each in both)
-    return evaluated(lambda: operation(*both)) if numbers or texts or flags else None
+    match left, right:
+        case Const(one), Const(two):
+            return evaluated(lambda: operation(one, two)) if _is_small(op, one, two) else None
+        case Const(str()), Field() if isinstance(op, ast.Add) and right.path:
+            return Known(some_text(), when(right, "text", outcome="raises"))
+        case Field(), Const(str()) if isinstance(op, ast.Add) and left.path:
+            return Known(some_text(), when(left, "text", outcome="raises"))
+        case _ if isinstance(op, ast.Add) and _is(left, "text") and _is(right, "text"):
+            return Known(some_text())
+        case _ if isinstance(op, ast.Add | ast.Sub) and _is(left, "number") and _is(right, "number"):
+            return Known(some_text("number"))
+    return None
+
+
+def _is_small(op: ast.operator, one: Any, two: Any) -> bool:
+    if all(isinstance(each, re.RegexFlag) for each in (one, two)):
+        return isinstance(op, ast.BitOr)
+    if all(type(each) in (int, bool) for each in (one, two)):
+        return bool(abs(one) < 2**31 and abs(two) < 2**31)
+    if isinstance(op, ast.Add):
+        alike = type(one) is type(two) and type(one) in (str, tuple, list)
+        return bool(alike and len(one) + len(two) < 10_000)
+    return isinstance(op, ast.BitOr | ast.Sub) and all(isinstance(each, set | frozenset) for each in (one, two))
 
 
 def evaluated(of: Callable[[], Any]) -> Known | None:
-    """What a harmless operation on constants gives; None where it raises."""
+    """What a harmless operation on constants gives; None where it raises, or gives what is not known."""
     try:
-        return Known(Const(of()))
+        found = of()
     except Exception:  # whatever the types say to an operation that they do not know
         return None
-
-
-def is_plain(value: Any) -> bool:
-    """Whether a constant is one that engines have too, and that equals nothing but its like."""
-    return value is None or type(value) in (str, int, bool) or (type(value) is float and math.isfinite(value))
+    return None if found is UNKNOWN else Known(Const(found))
 
 
 _COMPARISONS: Mapping[type[ast.cmpop], str] = {
     ast.Eq: "eq",
     ast.NotEq: "eq",
-    ast.Is: "eq",
-    ast.IsNot: "eq",
     ast.Lt: "lt",
     ast.LtE: "le",
     ast.Gt: "gt",

@@ -161,6 +161,7 @@ def comes_out(op: str, value: Any, constant: Any, fold: Fold = "") -> Outcome:
 _OPERATIONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "truthy": lambda value, _: value,
     "eq": operator.eq,
+    "is": operator.is_,
     "in": lambda value, constants: value in constants,
     "lt": operator.lt,
     "le": operator.le,

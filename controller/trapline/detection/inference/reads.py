@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
-from trapline.detection.inference.names import Names, bound_by, names_of
+from trapline.detection.inference.names import Names, bound_by, is_harmless_import, names_of, parameters_of
+from trapline.detection.inference.parse import Unreadable, parse, quietly
 from trapline.detection.inference.predicate import Path
 
 Parts = Mapping[str, Path]
@@ -38,14 +39,15 @@ def reads_of(source: bytes | str, *, function: str = "detect") -> frozenset[Read
     None too for a rule that remembers something from one record to the next: it must see each record once.
     """
     try:
-        names = names_of(ast.parse(source))
+        with quietly():
+            names = names_of(parse(source))
         detect = names.functions.get(function) if names else None
-        if names is None or detect is None or len(detect.args.args) != 1:
+        if names is None or detect is None or len(positional := _positional(detect)) != 1:
             return None
         reader = _Reader(names)
-        reader.function(detect, {detect.args.args[0].arg: ()})
+        reader.function(detect, {positional[0]: ()})
         return frozenset(read for read in reader.reads if not _is_within(read, reader.reads))
-    except (_Everything, RecursionError, MemoryError, SyntaxError, ValueError):
+    except (_Everything, Unreadable, RecursionError, MemoryError):
         return None
 
 
@@ -61,8 +63,9 @@ class _Reader:
         if key in self._seen:
             return
         self._seen.add(key)
-        if not all(isinstance(default, ast.Constant) for default in function.args.defaults):
-            raise _Everything  # a default outlives a record, and may change with it
+        defaults = (*function.args.defaults, *filter(None, function.args.kw_defaults))
+        if function.decorator_list or not all(isinstance(default, ast.Constant) for default in defaults):
+            raise _Everything  # what is made with the function outlives a record, and may change with it
         scope = self._scope(function, given)
         for statement in function.body:
             self._use(statement, scope)
@@ -71,7 +74,8 @@ class _Reader:
         nodes = [node for statement in function.body for node in ast.walk(statement)]
         times = Counter(name for node in nodes for name in bound_by(node))
         hidden = {node.arg for node in nodes if isinstance(node, ast.arg)}
-        if any(isinstance(node, ast.Global | ast.Nonlocal | ast.ClassDef) for node in nodes):
+        elsewhere = hidden | self._names.bound | set(parameters_of(function))
+        if any(isinstance(node, _OUTLIVING) for node in nodes):
             raise _Everything
         if any(times[name] or name in hidden for name in given):
             raise _Everything  # a part of the record under a name that also stands for something else
@@ -79,10 +83,10 @@ class _Reader:
         for node in nodes:  # in the order of the text, so that one alias may rest on another
             match node:
                 case ast.Assign([ast.Name(name)], value) | ast.NamedExpr(ast.Name(name), value) if times[name] == 1:
-                    if name not in hidden and (path := scope.part(value)) is not None:
+                    if name not in elsewhere and (path := scope.part(value)) is not None:
                         scope.parts[name] = path
                 case ast.For(ast.Name(name), over) | ast.comprehension(ast.Name(name), over) if times[name] == 1:
-                    if (texts := scope.texts_of(over)) is not None:
+                    if name not in elsewhere and (texts := scope.texts_of(over)) is not None:
                         scope.texts[name] = texts
         return scope
 
@@ -97,11 +101,14 @@ class _Reader:
                 self._call(self._names.functions[name], arguments, keywords, scope)
             case ast.Compare(ast.Constant(str() as name), [ast.In() | ast.NotIn()], [right]) if scope.part(right) == ():
                 self.reads.add(Read((name,), whole=True))
-            case ast.Call(ast.Attribute(holder, "get" | "deepget"), [key, *rest]) if several := scope.several(node):
+            case ast.Call(ast.Attribute(holder, "get" | "deepget"), arguments, named) if several := scope.several(node):
                 self._step_through(holder, scope)
-                self.reads.update(Read(path, whole=True) for path in several)
-                for each in (key, *rest):
+                for each_path in several:
+                    self._whole(each_path)
+                for each in (*arguments, *named):
                     self._use(each, scope)
+            case ast.Import() | ast.ImportFrom() if not is_harmless_import(node):
+                raise _Everything
             case ast.expr() if (path := scope.part(node)) is not None:
                 self._walk_to(node, scope)
                 self._whole(path)
@@ -112,8 +119,10 @@ class _Reader:
     def _use_name(self, node: ast.Name, scope: _Scope) -> None:
         if node.id in scope.parts:
             self._whole(scope.parts[node.id])
-        elif node.id in self._names.kept and isinstance(node.ctx, ast.Load):
+        elif (node.id in self._names.kept or node.id == "open") and isinstance(node.ctx, ast.Load):
             raise _Everything  # something that outlives a record, and may change with it
+        elif scope.is_function(node.id):
+            self.function(self._names.functions[node.id], {})  # somebody may call it
 
     def _whole(self, path: Path) -> None:
         if not path:
@@ -150,7 +159,7 @@ class _Reader:
         scope: _Scope,
     ) -> None:
         """The record, or a part of it, handed on to a function of the script."""
-        parameters = [each.arg for each in function.args.args]
+        parameters = _positional(function)
         given: dict[str, Path] = {}
         pairs: Iterable[tuple[str | None, ast.expr]] = [
             *zip(parameters, arguments, strict=False),
@@ -238,6 +247,14 @@ class _Scope:
                 return tuple(texts) if texts and len(texts) == len(parts) else None
             case _:
                 return None
+
+
+def _positional(function: ast.FunctionDef) -> list[str]:
+    return [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+
+
+_OUTLIVING = (ast.Global, ast.Nonlocal, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+"""What may remember something, or has names of its own."""
 
 
 def _is_within(read: Read, others: set[Read]) -> bool:

@@ -1,0 +1,44 @@
+"""Regular expressions that a rule writes down: which can be read, and what is plain to see of them."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from re import _parser  # type: ignore[attr-defined]  # as the `re` of Python 3.11 and later has it
+from typing import Any
+
+from trapline.detection.inference.predicate import How, Regex
+
+FLAGS = re.ASCII | re.IGNORECASE | re.MULTILINE | re.DOTALL | re.VERBOSE | re.UNICODE
+LONGEST = 10_000
+
+
+def regex_of(pattern: Any, how: How, flags: int) -> Regex | None:
+    """`pattern` is the text of one, or a compiled one."""
+    if isinstance(pattern, re.Pattern):
+        flags = int(pattern.flags & ~re.UNICODE)
+        return Regex(pattern.pattern, how, flags) if isinstance(pattern.pattern, str) else None
+    return Regex(pattern, how, flags) if isinstance(pattern, str) and compiled(pattern, flags) else None
+
+
+@lru_cache(maxsize=1_000)
+def compiled(pattern: str, flags: int = 0) -> re.Pattern[str] | None:
+    """None where it cannot be read, or its flags do more than say what it means."""
+    if len(pattern) > LONGEST or flags & ~FLAGS:
+        return None
+    try:
+        return re.compile(pattern, flags)
+    except (re.error, RecursionError, OverflowError, ValueError):
+        return None
+
+
+def groups_of(regex: Regex) -> int:
+    """How many groups it has."""
+    found = compiled(regex.pattern, regex.flags)
+    return found.groups if found else 0
+
+
+def matches_nothing(regex: Regex) -> bool:
+    """Whether it surely does not match the empty text, without trying it."""
+    shortest: int = _parser.parse(regex.pattern, regex.flags).getwidth()[0]
+    return shortest > 0
