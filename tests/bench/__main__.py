@@ -9,12 +9,15 @@ from typing import Any
 import click
 from rich.console import Console
 
-from tests.bench import cold, loading, memory, pushes, reconcile, recording, records, sandbox, where
+from tests.bench import cold, growth, loading, memory, pushes, reconcile, recording, sandbox, speed, where
 from tests.bench.measure import Result, Sizes, Skipped, table
 
-BENCHMARKS: dict[str, Callable[..., Result | Sizes]] = {
+BENCHMARKS: dict[str, Callable[..., Result | Sizes | list[Result | Sizes]]] = {
     "loading": loading.measure,
-    "records": records.measure,
+    "speed-one": speed.measure_one,
+    "speed-many": speed.measure_many,
+    "growth-detections": growth.measure_detections,
+    "growth-records": growth.measure_records,
     "reconcile": reconcile.measure,
     "recording": recording.measure,
     "push": pushes.measure_code,
@@ -47,13 +50,14 @@ def main(only: list[str], quick: bool) -> None:
         console.print()
         try:
             with console.status(name):
-                result = BENCHMARKS[name](quick=quick)
+                measured = BENCHMARKS[name](quick=quick)
         except Skipped as skipped:
             _not_measured(console, name, str(skipped))
         else:
-            console.print(table(result))
-            for reason in result.missing:
-                _not_measured(console, name, reason)
+            for result in measured if isinstance(measured, list) else [measured]:
+                console.print(table(result))
+                for reason in result.missing:
+                    _not_measured(console, name, reason)
     console.print(f"\n{perf_counter() - started:.0f} s in all", style="dim")
 
 

@@ -22,7 +22,7 @@ class Way:
     """One way of doing something to `count` items; `before` is done ahead of each run and not timed.
 
     A baseline has a `letter`; `against` has the letters of the baselines that this way is compared with. `runs` is for
-    a way that is not run as often as the others.
+    a way that is not run as often as the others. `aim` is what its ratio is meant to be.
     """
 
     what: str
@@ -32,6 +32,7 @@ class Way:
     letter: str = ""
     against: str = ""
     runs: int | None = None
+    aim: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +113,16 @@ def _fill_with_times(shown: Table, result: Result) -> None:
     shown.add_column("median", justify="right")
     shown.add_column(f"{result.unit}/s" if result.unit else "p95", justify="right")
     shown.add_column("share" if result.parts else "times as fast", justify="right")
+    aims = any(one.way.aim for one in result.timed)
+    if aims:
+        shown.add_column("aim", justify="right")
     baselines = {one.way.letter: one for one in result.timed if one.way.letter}
     for one in result.timed:
         name = f"{one.way.letter}: {one.way.what}" if one.way.letter else one.way.what
         middle = f"{one.rate:,.{0 if one.rate >= 10 else 1}f}" if result.unit else _seconds(one.p95)
         ratios = (_compared(one, baselines[letter], parts=result.parts) for letter in one.way.against)
-        shown.add_row(name, _seconds(one.seconds), middle, "  ".join(ratios))
+        row = [name, _seconds(one.seconds), middle, "  ".join(ratios)]
+        shown.add_row(*row, *([one.way.aim] if aims else []))
 
 
 def _fill_with_sizes(shown: Table, sizes: Sizes) -> None:

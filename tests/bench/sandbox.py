@@ -14,13 +14,14 @@ import docker
 import pyarrow as pa
 
 from tests.bench.ground import BASE_IMAGE
+from tests.bench.lake import Lake
 from tests.bench.measure import Result, Way, timed
-from tests.bench.records import COUNT, Lake
 from tests.bench.sandboxes import InProcess, Sandbox, bytes_of, frozen, interpreter, read, sandboxes, two_columns
 from trapline.workers.backends import layout
 from trapline.workers.interface import Limits, Worker
 
 _BATCH = 1_000
+_SCAN = 200_000
 
 
 def measure_start(*, quick: bool) -> Result:
@@ -61,7 +62,7 @@ def measure_batch(*, quick: bool) -> Result:
 
 def measure_scan(*, quick: bool) -> Result:
     """200,000 records through a warm worker of each backend: all columns, and those alone that the rule reads."""
-    count, runs = (20_000, 1) if quick else (COUNT, 9)
+    count, runs = (20_000, 1) if quick else (_SCAN, 9)
     with _folder() as folder, sandboxes(folder) as (there, missing), ExitStack() as ends:
         whole = read(Lake.fill(folder, count))
         parts = [two_columns(batch) for batch in whole]

@@ -15,8 +15,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from tests.bench.ground import BASE_IMAGE, need_docker
+from tests.bench.lake import Lake
 from tests.bench.measure import Skipped
-from tests.bench.records import ROOMY, TWO_FIELDS, Lake
+from tests.bench.rules import TWO_FIELDS
 from trapline.query.engine import ScanRequest
 from trapline.workers import wire
 from trapline.workers.backends import layout
@@ -30,6 +31,7 @@ from trapline_sandbox.columns import Fields
 from trapline_sandbox.frames import PREFIX_BYTES
 from trapline_sandbox.watch import Watch
 
+ROOMY = Limits(batch_seconds=600, memory_bytes=4 * 2**30)  # so that no limit is what is measured
 _DIGEST = BuildDigest(hashlib.sha256(TWO_FIELDS.encode()).hexdigest())
 _RULE = Rule("bench", "detect.py", "record")
 
