@@ -18,7 +18,7 @@ from trapline.detection.inference.predicate import FALSE
 from trapline.detection.inference.reads import Read
 from trapline.run import rules as knowledge
 from trapline.run.rules import Known, Rules, wanted_by
-from trapline.state.schema import alerts, failures, matches, scans
+from trapline.state.schema import alerts, failures, logs, matches, scans
 from trapline.workers.interface import BatchReply
 from trapline.workers.worker import SandboxWorker
 
@@ -147,6 +147,15 @@ def test_a_rule_that_touches_more_than_was_told_is_shown_whole_records(
     ground.at(10)
     controller.tick()
     assert ("cloud",) not in [names for _, names in shown]
+
+
+def test_what_a_rule_prints_is_printed_once(ground: Playground, controller: Controller) -> None:
+    code = "def detect(record):\n    n = record.deepget('event.number')\n    print(n)\n    return n == 17"
+    ground.detection("one", code)
+    deploy(ground, controller)
+    controller.tick()
+    printed = "".join(row["text"] for row in ground.rows(logs, "id"))
+    assert printed.count("\n17\n") == 1
 
 
 # The audit

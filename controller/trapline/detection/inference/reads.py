@@ -29,6 +29,10 @@ class Read(NamedTuple):
     whole: bool
 
 
+_HEARD = frozenset({"open", "print"})
+"""What does more than give an answer: to do it twice for one record would show."""
+
+
 class _Everything(Exception):
     """All columns may be touched."""
 
@@ -94,7 +98,7 @@ class _Reader:
         """Notes what a node touches."""
         match node:
             case ast.Assign([ast.Name(name)], value) | ast.NamedExpr(ast.Name(name), value) if name in scope.parts:
-                self._walk_to(value, scope)  # it is the uses of the name that count
+                self._step_through(value, scope)  # it is the uses of the name that count
             case ast.Name(name):
                 self._use_name(node, scope)
             case ast.Call(ast.Name(name), arguments, keywords) if scope.is_function(name):
@@ -119,8 +123,8 @@ class _Reader:
     def _use_name(self, node: ast.Name, scope: _Scope) -> None:
         if node.id in scope.parts:
             self._whole(scope.parts[node.id])
-        elif (node.id in self._names.kept or node.id == "open") and isinstance(node.ctx, ast.Load):
-            raise _Everything  # something that outlives a record, and may change with it
+        elif (node.id in self._names.kept or node.id in _HEARD) and isinstance(node.ctx, ast.Load):
+            raise _Everything  # something that outlives a record, and may change with it; or that is heard outside
         elif scope.is_function(node.id):
             self.function(self._names.functions[node.id], {})  # somebody may call it
 
