@@ -166,7 +166,9 @@ class Ledger:
             upsert(connection, deployments, {"identity": detection.identity}, values)
             script = detection.files[detection.script].content
             upsert(connection, scripts, {"build_digest": build}, {"source": script})
-            connection.execute(scripts.delete().where(~scripts.c.build_digest.in_(sa.select(deployments.c.build_digest))))
+            connection.execute(
+                scripts.delete().where(~scripts.c.build_digest.in_(sa.select(deployments.c.build_digest)))
+            )
             _set_status(connection, status)
             version = {"build_digest": build, "deploy_digest": deploy, "path": detection.path}
             _add_event(connection, detection.identity, kind, revision, now, **version)

@@ -1,0 +1,83 @@
+"""`trapline explain`: as a user reads it, in a folder with a lake and without one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.playground import NOON, Playground
+from trapline.cli import cli
+
+CODE = """\
+import json
+
+def detect(record):
+    if record.deepget("event.action") != "PutBucketPolicy":
+        return False
+    size = record.deepget("event.size", 0)
+    return size > 3 and "*" in json.loads(record.deepget("event.policy"))["Principal"]
+"""
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Playground:
+    ground = Playground(tmp_path)
+    ground.detection("policy", CODE)
+    return ground
+
+
+def explain(ground: Playground, *arguments: str) -> Result:
+    return CliRunner().invoke(
+        cli, ["explain", *arguments, "--path", str(ground.repository), "--home", str(ground.home)], terminal_width=200
+    )
+
+
+def test_it_shows_the_predicate_the_sql_the_columns_and_what_was_not_understood(ground: Playground) -> None:
+    event = {"id": "1", "action": "PutBucketPolicy", "size": 5, "policy": "{}"}
+    pq.write_table(pa.Table.from_pylist([{"ts": NOON, "event": event}]), ground.lake / "logs" / "a.parquet")
+    result = explain(ground, "policy")
+    assert result.exit_code == 0, result.output
+    predicate = 'event.action == "PutBucketPolicy" and'
+    assert predicate in result.output
+    assert "event.action, event.policy, event.size" in result.output
+    sql = " ".join(result.output.partition("in Athena's SQL")[2].split())
+    assert '"event"."action" = \'PutBucketPolicy\' AND "event"."size" > 3' in sql
+    assert "detections/policy/detect.py:7  `json.loads(" in result.output
+
+
+def test_it_says_for_programs_what_it_says_to_people(ground: Playground) -> None:
+    said = json.loads(explain(ground, "policy", "--json").stdout)
+    assert said["name"] == "policy"
+    assert said["columns"] == ["event.action", "event.policy", "event.size"]
+    assert not said["exact"]
+    assert [gap["line"] for gap in said["gaps"]] == [7]
+    assert said["tables"] == []
+    assert "no records yet" in said["tables_without_schema"]["logs"]
+
+
+def test_a_rule_in_the_batch_format_is_given_everything(ground: Playground) -> None:
+    ground.batch_detection("all", "def detect(records):\n    yield from ()")
+    result = explain(ground, "all")
+    assert result.exit_code == 0
+    assert "all records of a window at once" in result.output
+
+
+def test_a_name_that_is_not_there(ground: Playground) -> None:
+    result = explain(ground, "polisy")
+    assert result.exit_code != 0
+    assert "there is no detection 'polisy'" in str(result.exception)
+
+
+def test_what_a_type_leaves_open_is_said(ground: Playground) -> None:
+    ground.detection("letters", 'def detect(record): return record.deepget("event.tags.owner") == "bob"')
+    kind = pa.struct({"id": pa.string(), "tags": pa.map_(pa.string(), pa.string())})
+    table = pa.table({"ts": [NOON], "event": pa.array([{"id": "1", "tags": [("owner", "bob")]}], kind)})
+    pq.write_table(table, ground.lake / "logs" / "a.parquet")
+    result = explain(ground, "letters")
+    assert "left open" in result.output
+    assert "map" in result.output
