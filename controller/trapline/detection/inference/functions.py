@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from trapline.detection.inference.operations import evaluated, some_text
-from trapline.detection.inference.predicate import Null, Test
+from trapline.detection.inference.predicate import ANY_TEXT, Null, Test
 from trapline.detection.inference.values import (
     Choice,
     Const,
@@ -21,9 +21,6 @@ from trapline.detection.inference.values import (
     when,
 )
 
-_ANY_TEXT = ("startswith", ("",))
-"""A test that is true of every text, and raises for everything else."""
-
 
 def is_instance(value: Value, types: Sequence[type | None]) -> Known | None:
     """`isinstance(value, types)`, for builtin types."""
@@ -34,7 +31,7 @@ def is_instance(value: Value, types: Sequence[type | None]) -> Known | None:
         case Field(path=()):
             return Known(Const(object in asked))
         case Field() if asked == (str,):
-            return Known(Truth(when(value, *_ANY_TEXT), when(value, *_ANY_TEXT, outcome="raises")))
+            return Known(Truth(when(value, *ANY_TEXT), when(value, *ANY_TEXT, outcome="raises")))
         case Vague("text") if str in asked:
             return Known(Const(True))
         case _:
@@ -47,7 +44,7 @@ def _str(value: Value) -> Known | None:
         case Const(constant) if is_plain(constant):
             return evaluated(lambda: str(constant))
         case Field(path, default, fold="") if path and is_plain(default):
-            is_text, is_none = Test(path, *_ANY_TEXT), Test(path, *_ANY_TEXT, outcome="raises")
+            is_text, is_none = Test(path, *ANY_TEXT), Test(path, *ANY_TEXT, outcome="raises")
             cases = ((is_text, value), (is_none, some_text()), (Null(path), Const(str(default))))
             return Known(Choice(cases))
         case Vague("text"):

@@ -15,13 +15,17 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from itertools import islice
 
 from trapline.detection.inference.flow import TooMuch
 from trapline.detection.inference.names import names_of
 from trapline.detection.inference.parse import Unreadable, parse, quietly
-from trapline.detection.inference.predicate import TRUE, Predicate, some
+from trapline.detection.inference.predicate import TRUE, Predicate, atoms, some
 from trapline.detection.inference.statements import Statements
 from trapline.detection.inference.values import ROOT, Field, Gap
+
+MOST_ATOMS = 1_000
+"""More would take an engine longer than the rule takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,9 @@ def _inferred(tree: ast.Module, name: str) -> Inferred:
     value = rule.call(function, [Field(ROOT)], {})
     if value is None:
         return _nothing_known(f"{name} is no plain function of one record")
-    predicate = some(rule.truth(value).true, *(each.where for each in rule.exits))
+    predicate = some(rule.matches(value), *(each.where for each in rule.exits))
+    if sum(1 for _ in islice(atoms(predicate), MOST_ATOMS + 1)) > MOST_ATOMS:
+        return _nothing_known("it has too many cases")
     return Inferred(predicate, tuple(sorted(rule.gaps, key=lambda gap: (gap.line, gap.reason))))
 
 

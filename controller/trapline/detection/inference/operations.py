@@ -186,7 +186,8 @@ def looked_up(constants: Mapping[Any, Any], key: Field, default: Value | None = 
     for each, value in constants.items():
         by_value.setdefault((type(value), value), []).append(each)
     cases: list[tuple[Any, Value]] = [
-        (when(key, "in", tuple(keys)), Const(value)) for (_, value), keys in by_value.items()
+        (when(key, "eq", keys[0]) if len(keys) == 1 else when(key, "in", tuple(keys)), Const(value))
+        for (_, value), keys in by_value.items()
     ]
     raises = when(key, "hash", outcome="raises")
     elsewhere = when(key, "in", tuple(constants), outcome="false")

@@ -13,7 +13,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 Path = tuple[str, ...]
 """The names of a column and of the fields inside it, outermost first."""
@@ -82,8 +82,11 @@ def every(*parts: Predicate) -> Predicate:
         return FALSE
     # what another part implies says nothing: a and (a or b); what another rules out cannot be: a and (not a or b)
     plain = [part for part in flat if isinstance(part, Null | Test)]
+    there = {part.path for part in plain if isinstance(part, Test) and not _is_presence(part)}
     kept: list[Predicate] = []
     for part in flat:
+        if _is_presence(part) and part.path in there:
+            continue
         if isinstance(part, Some):
             if not flat.keys().isdisjoint(part.parts):
                 continue
@@ -99,20 +102,44 @@ def _parts(predicate: Predicate) -> tuple[Predicate, ...]:
 
 
 def _contradict(parts: Iterable[Predicate]) -> bool:
-    """Whether two of them never hold together: a null and a test, or two outcomes of one operation."""
-    tests = {(part.path, part.op, part.value, part.fold, part.outcome) for part in parts if isinstance(part, Test)}
+    """Whether two of them never hold together: a null and a test, two outcomes of one operation, or a text that cannot
+    do what texts do."""
+    tests = {part for part in parts if isinstance(part, Test)}
     nulls = {part.path for part in parts if isinstance(part, Null)}
-    return len({each[:4] for each in tests}) < len(tests) or any(each[0] in nulls for each in tests)
+    texts = {test.path for test in tests if (test.op, test.value, test.outcome) == (*ANY_TEXT, "true")}
+    if any(test.path in nulls or (test.path in texts and _never_of_text(test)) for test in tests):
+        return True
+    return len({(test.path, test.op, test.value, test.fold) for test in tests}) < len(tests)
+
+
+def _never_of_text(test: Test) -> bool:
+    does = test.op in ("startswith", "endswith", "match", "text", "hash", "truthy")
+    return test.outcome == "raises" and (does or (test.op == "contains" and isinstance(test.value, str)))
+
+
+def _is_presence(part: Predicate) -> TypeGuard[Test]:
+    """Whether it says that there is a value, and no more; every test says as much."""
+    return isinstance(part, Test) and (part.op, part.value, part.fold, part.outcome) == ("eq", None, "", "false")
 
 
 def some(*parts: Predicate) -> Predicate:
     """The disjunction, shortened where that is plain to see."""
     flat = dict.fromkeys(inner for part in parts for inner in (part.parts if isinstance(part, Some) else (part,)))
-    if TRUE in flat:
+    if TRUE in flat or _exhaust(flat):
         return TRUE
     # what implies another part adds nothing: a or (a and b)
     kept = [part for part in flat if not (isinstance(part, Every) and not flat.keys().isdisjoint(part.parts))]
     return kept[0] if len(kept) == 1 else Some(tuple(kept))
+
+
+def _exhaust(parts: Iterable[Predicate]) -> bool:
+    """Whether one of them holds for every record: a null, and both outcomes of an operation that never raises."""
+    nulls = {part.path for part in parts if isinstance(part, Null)}
+    tests = [part for part in parts if isinstance(part, Test) and part.path in nulls]
+    sure = {
+        (part.path, part.op, part.value, part.outcome) for part in tests if part.op in NEVER_RAISE and not part.fold
+    }
+    return any((path, op, value, "false") in sure for path, op, value, outcome in sure if outcome == "true")
 
 
 def atoms(predicate: Predicate) -> Iterator[Null | Test]:
@@ -157,6 +184,11 @@ def comes_out(op: str, value: Any, constant: Any, fold: Fold = "") -> Outcome:
     except Exception:  # whatever a type says to an operation that it does not know
         return "raises"
 
+
+NEVER_RAISE = frozenset({"truthy", "eq", "is", "in"})
+"""Operations that come out as true or as false on every value."""
+ANY_TEXT = ("startswith", ("",))
+"""An operation that is true of every text, and raises for everything else."""
 
 _OPERATIONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "truthy": lambda value, _: value,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trapline.detection.inference.predicate import Every, Null, Path, Predicate, Regex, Some, Test
+from trapline.detection.inference.predicate import ANY_TEXT, Every, Null, Path, Predicate, Regex, Some, Test
 
 
 def spelled(predicate: Predicate) -> str:
@@ -54,6 +54,8 @@ def _test(test: Test) -> str:
     subject = _path(test.path) + (f".{test.fold}()" if test.fold else "")
     if test.outcome == "false" and test.op in _NEGATED:
         return _NEGATED[test.op](subject, test.value)
+    if (test.op, test.value) == ANY_TEXT:
+        return f"isinstance({subject}, str)" if test.outcome == "true" else f"not isinstance({subject}, str)"
     said = _WORDS[test.op](subject, test.value)
     return {"true": said, "false": f"not {said}", "raises": f"{said} raises"}[test.outcome]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from trapline.detection.inference.calls import Calls, items_of
 from trapline.detection.inference.flow import Exit, TooMuch, shown
 from trapline.detection.inference.names import Names, bound_by, is_harmless_import, locals_of, looked_into
-from trapline.detection.inference.predicate import FALSE, TRUE, Predicate
-from trapline.detection.inference.values import LOST, Const, Foreign, Gap, Lost, Row, Value, chosen, is_mutable
+from trapline.detection.inference.predicate import FALSE, TRUE, Predicate, some
+from trapline.detection.inference.values import LOST, Choice, Const, Foreign, Gap, Lost, Row, Value, chosen, is_mutable
 from trapline.detection.inference.ways import Env, Way, become, merged
 
 DEEPEST_CALL = 8
@@ -58,6 +58,19 @@ class Statements(Calls):
         with self._within(frame):
             end = self._block(function.body, env, TRUE)
         return chosen([*frame.returned, (end, Const(None))]) if frame.returned or end != FALSE else LOST
+
+    def matches(self, value: Value) -> Predicate:
+        """When what `detect` gives may be true."""
+        cases = value.cases if isinstance(value, Choice) else ((TRUE, value),)
+        return some(*(self._matches(where, each) for where, each in cases))
+
+    def _matches(self, where: Predicate, value: Value) -> Predicate:
+        try:
+            with self.only_where(where):
+                return self.every((where, self.truth(value).true))
+        except TooMuch as error:
+            self.gaps[Gap(0, str(error))] = None
+            return where
 
     def _looked_into(self, function: ast.FunctionDef) -> frozenset[str]:
         if function.name not in self._looked:

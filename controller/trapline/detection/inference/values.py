@@ -6,7 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from trapline.detection.inference.predicate import FALSE, Fold, Null, Outcome, Path, Predicate, Test, comes_out, some
+from trapline.detection.inference.predicate import (
+    FALSE,
+    NEVER_RAISE,
+    Fold,
+    Null,
+    Outcome,
+    Path,
+    Predicate,
+    Test,
+    comes_out,
+    some,
+)
 from trapline.detection.inference.regexes import matches_nothing
 
 ROOT: Path = ()
@@ -186,9 +197,6 @@ def tried(regex: Any, text: str) -> tuple[Outcome, ...]:
 def tested(field: Field, op: str, constant: Any = None, *, groups: int | None = None) -> Known:
     """The outcome of an operation on a field as a truth."""
     truth = Truth(when(field, op, constant), when(field, op, constant, outcome="false"), groups)
-    raises = FALSE if op in _NEVER_RAISE else when(field, op, constant, outcome="raises")
+    raises = FALSE if op in NEVER_RAISE else when(field, op, constant, outcome="raises")
     either = op == "match" and isinstance(field.default, str) and len(tried(constant, field.default)) > 1
     return Known(truth, raises, "a pattern is not tried on a default" if either else "")
-
-
-_NEVER_RAISE = frozenset({"truthy", "eq", "is", "in"})
