@@ -18,7 +18,8 @@ from trapline.detection.model import Mode
 from trapline.errors import TraplineError
 from trapline.query.engine import ScanRequest
 from trapline.run.context import Context
-from trapline.run.feed import Feeder, Findings, blamed
+from trapline.run.feed import Feeder
+from trapline.run.findings import Findings, blamed
 from trapline.run.payload import unpack
 from trapline.run.plan import PlannedScan
 from trapline.run.verdicts import FUNCTIONS, Row, collect, run_batch

@@ -21,7 +21,8 @@ from trapline.query.engine import QueryError
 from trapline.run.audit import breached, distrusted
 from trapline.run.context import Context
 from trapline.run.failures import due_replays, origin_of, replay_failures
-from trapline.run.feed import Feeder, Findings, Interrupted
+from trapline.run.feed import Feeder, Interrupted
+from trapline.run.findings import Findings
 from trapline.run.plan import PlannedScan, plan, start_of
 from trapline.run.quarantine import quarantine, settle_alarms, spent_of_budgets
 
