@@ -345,3 +345,42 @@ def test_what_cannot_be_said_is_let_through_and_told(predicate: Predicate, reaso
     (gap,) = said.gaps
     assert gap.atom == predicate
     assert reason in gap.reason
+
+
+BEYOND_ASCII = [
+    "\u212a",
+    "\u017f",
+    "\u0130",
+    "\u0131",
+    "\u00df",
+    "\ufb01",
+    "\u0660",
+    "\u00e9",
+    "e\u0301",
+    "\u2028",
+    "a\u00a0",
+]
+OF_LETTERS: list[Predicate] = [
+    *(_test for letter in BEYOND_ASCII for _test in _both(("s",), "eq", letter.lower(), "lower")),
+    *(_test for letter in BEYOND_ASCII for _test in _both(("s",), "eq", letter.upper(), "upper")),
+    *(_test for word in ("k", "s", "i", "ss", "fi") for _test in _both(("s",), "contains", word, "lower")),
+    *(_test for word in ("K", "S", "I", "SS", "FI") for _test in _both(("s",), "startswith", (word,), "upper")),
+    *(
+        _test
+        for pattern in (r"\d", r"\w", r"\W", r"\s", r"^.$", r"^..$", "(?i)k", "(?i)s", "(?i)[i]", "[^a]$", r"\b")
+        for _test in _both(("s",), "match", Regex(pattern, "search"))
+    ),
+]
+
+
+@pytest.mark.parametrize("predicate", OF_LETTERS, ids=str)
+def test_letters_beyond_ascii_are_never_lost(
+    predicate: Predicate, engine: duckdb.DuckDBPyConnection, meaning_of: MeaningOf
+) -> None:
+    batch = pa.RecordBatch.from_pydict({"s": BEYOND_ASCII})
+    said = condition(predicate, batch.schema)
+    with engine.cursor() as cursor:
+        cursor.register("records", batch)
+        answers = [row[0] for row in cursor.sql(f"SELECT ({said.sql}) FROM records").fetchall()]
+    for letter, answer, holds in zip(BEYOND_ASCII, answers, meaning_of(batch).of(predicate), strict=True):
+        assert answer is True or not holds, (letter, said)
