@@ -76,6 +76,8 @@ def _same_for_all(
         return _NEVER_RAISES if hashable else _RAISES
     if test.op == "eq" and _strange(test.value, comparable):
         return _FALSE
+    if test.op == "is" and (test.value is None or isinstance(test.value, bool)):
+        return _FALSE  # there is one True, and it is in a boolean
     if test.op == "in" and isinstance(test.value, tuple) and all(_strange(each, comparable) for each in test.value):
         return _FALSE
     if test.op in _ORDERS and _strange(test.value, comparable):
@@ -173,8 +175,8 @@ def _in(value: str, literals: list[str], constants: tuple[object, ...], comparab
     return _either(f"{value} IN ({', '.join(distinct)})", f"{value} NOT IN ({', '.join(distinct)})")
 
 
-def _literal(text: str) -> str:
-    if "\0" in text or "\ufffd" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+def _literal(text: object) -> str:
+    if not isinstance(text, str) or any(sign in "\0\ufffd" or "\ud800" <= sign <= "\udfff" for sign in text):
         raise Unsaid("text that has no form in SQL")
     return sql.string(text)
 
@@ -204,6 +206,8 @@ def _integer(kind: pa.DataType, column: str, test: Test) -> Said:
         constants = test.value if test.op == "in" else (test.value,)
         whole = [_whole(each) for each in constants if isinstance(each, _NUMBERS) and each == math.floor(_finite(each))]
         return _in(column, list(map(str, whole)), constants, _NUMBERS)
+    if test.op not in _ORDERS:
+        raise Unsaid(f"`{test.op}` of numbers depends on more than SQL can say")
     number = test.value
     rounded = math.ceil(_finite(number)) if test.op in ("lt", "ge") else math.floor(_finite(number))
     compared = f"{column} {_ORDERS[test.op]} {_whole(rounded)}"
@@ -211,7 +215,7 @@ def _integer(kind: pa.DataType, column: str, test: Test) -> Said:
 
 
 def _finite(number: float) -> float:
-    if isinstance(number, float) and not math.isfinite(number):
+    if not isinstance(number, int) and not (isinstance(number, float) and math.isfinite(number)):
         raise Unsaid("a number that is not finite")
     return number
 
@@ -233,6 +237,8 @@ def _float(kind: pa.DataType, column: str, test: Test) -> Said:
     if test.op in ("eq", "in"):
         constants = test.value if test.op == "in" else (test.value,)
         return _in(value, [_double(each) for each in constants if isinstance(each, _NUMBERS)], constants, _NUMBERS)
+    if test.op not in _ORDERS:
+        raise Unsaid(f"`{test.op}` of numbers depends on more than SQL can say")
     compared = f"{value} {_ORDERS[test.op]} {_double(test.value)}"
     if test.op in ("lt", "le"):
         return _either(compared, f"NOT {compared}")
