@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard
 
@@ -127,9 +127,21 @@ def some(*parts: Predicate) -> Predicate:
     flat = dict.fromkeys(inner for part in parts for inner in (part.parts if isinstance(part, Some) else (part,)))
     if TRUE in flat or _exhaust(flat):
         return TRUE
-    # what implies another part adds nothing: a or (a and b)
+    # what implies another part adds nothing: a or (a and b); nor does what another leaves over: a or (not a and b)
     kept = [part for part in flat if not (isinstance(part, Every) and not flat.keys().isdisjoint(part.parts))]
+    atomic = [part for part in kept if isinstance(part, Null | Test)]
+    shorter = [_without_the_rest(part, atomic) if isinstance(part, Every) else part for part in kept]
+    if shorter != kept:
+        return some(*shorter)
     return kept[0] if len(kept) == 1 else Some(tuple(kept))
+
+
+def _without_the_rest(part: Every, others: Sequence[Predicate]) -> Predicate:
+    """The part without what holds wherever none of the others does."""
+    if not others:
+        return part
+    needed = [one for one in part.parts if not _exhaust([*others, *(one.parts if isinstance(one, Some) else (one,))])]
+    return part if len(needed) == len(part.parts) else every(*needed)
 
 
 def _exhaust(parts: Iterable[Predicate]) -> bool:

@@ -61,7 +61,7 @@ class Statements(Calls):
 
     def matches(self, value: Value) -> Predicate:
         """When what `detect` gives may be true."""
-        cases = value.cases if isinstance(value, Choice) else ((TRUE, value),)
+        cases = value.cases if isinstance(value, Choice) and value.truth is None else ((TRUE, value),)
         return some(*(self._matches(where, each) for where, each in cases))
 
     def _matches(self, where: Predicate, value: Value) -> Predicate:
@@ -136,15 +136,14 @@ class Statements(Calls):
                 self.may_raise(TRUE, usual=False)
                 return False
             case ast.Assign(targets, value):
-                self._assignment(targets, value, env)
+                return self._assignment(targets, value, env)
             case ast.AnnAssign(ast.Name() as target, _, value):
-                if value is not None:
-                    self._assignment([target], value, env)
+                return value is None or self._assignment([target], value, env)
             case ast.AugAssign(ast.Name(name) as target, op, value):
                 before = self.value(ast.copy_location(ast.Name(name, ast.Load()), target), env)
                 self.assign(target, self.added(op, before, self.value(value, env), statement), env)
             case ast.Expr(value):
-                self.value(value, env)
+                return self.value(value, env) is not LOST
             case ast.Import() | ast.ImportFrom() if is_harmless_import(statement):
                 self._import(statement, env)
             case ast.Pass():
@@ -162,10 +161,11 @@ class Statements(Calls):
 
     # Names
 
-    def _assignment(self, targets: Sequence[ast.expr], node: ast.expr, env: Env) -> None:
+    def _assignment(self, targets: Sequence[ast.expr], node: ast.expr, env: Env) -> bool:
         value = self.value(node, env)
         for target in targets:
             self.assign(target, value, env)
+        return value is not LOST
 
     def assign(self, target: ast.expr, value: Value, env: Env) -> None:
         match target:

@@ -38,11 +38,25 @@ def records_of() -> Callable[[pa.RecordBatch], list[Record]]:
 
 def _partial(batch: pa.RecordBatch, reads: Iterable[Read]) -> tuple[list[Record], Fields]:
     """The records with nothing but what is read, as a scan reads them, and where it is noted that one misses more."""
-    schema = prune(batch.schema, reads).schema
+    schema = prune(batch.schema, [_there(read, batch.schema) for read in reads]).schema
     arrays = [_only(batch.column(field.name), field) for field in schema]
     narrow = pa.RecordBatch.from_arrays(arrays, schema=schema) if arrays else batch.select([])
     fields = _fields(narrow, Sieve(batch.schema))
     return records(fields, range(batch.num_rows)), fields
+
+
+def _there(read: Read, schema: pa.Schema) -> Read:
+    """The read; of a struct that has no such field, another of its fields: that is how one sees that it has not."""
+    kind: pa.DataType = pa.struct(schema)
+    for length, name in enumerate(read.path):
+        if not pa.types.is_struct(kind):
+            break
+        if length and kind.get_field_index(name) < 0:
+            return Read((*read.path[:length], kind.field(0).name), whole=True)
+        if kind.get_field_index(name) < 0:
+            break
+        kind = kind.field(name).type
+    return read
 
 
 def _only(array: pa.Array, field: pa.Field) -> pa.Array:

@@ -206,7 +206,8 @@ class _Writer:
             lambda: f"{self.field(names, below)}.startswith({self.affix()})",
             lambda: f"re.{self.pick(['match', 'search', 'fullmatch'])}({self.pattern()}, {self.text(names, below)})",
             lambda: (
-                f"re.match({self.pattern()}, {self.field(names, below)}{self.pick(['', ', re.I', ', flags=re.I | re.S'])})"
+                f"re.match({self.pattern()}, {self.field(names, below)}"
+                f"{self.pick(['', ', re.I', ', flags=re.I | re.S'])})"
             ),
             lambda: f'PATTERN.{self.pick(["match", "search"])}({self.field(names, below)} or "")',
             lambda: f"(re.search({self.pattern()}, {self.text(names, below)}) is {self.pick(['', 'not '])}None)",
@@ -264,7 +265,8 @@ class _Writer:
             lambda: f"if {self.condition(names, 1)}:\n    return {self.pick(['True', 'False'])}",
             lambda: (
                 f"if {self.condition(names, 1)}:\n{self.inside(names, below, loop)}\n"
-                f"elif {self.condition(names, 1)}:\n{self.inside(names, below, loop)}\nelse:\n{self.inside(names, below, loop)}"
+                f"elif {self.condition(names, 1)}:\n{self.inside(names, below, loop)}\n"
+                f"else:\n{self.inside(names, below, loop)}"
             ),
             lambda: self.bound(names, f"= {self.value(names, 2)}"),
             lambda: self.bound(names, f"= {self.text(names, 2)}"),
