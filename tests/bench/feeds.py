@@ -23,7 +23,8 @@ from trapline.deploy.overrides import Overrides
 from trapline.detection.model import DetectionConfig, Mode
 from trapline.query.engine import ScanRequest
 from trapline.run.context import Context
-from trapline.run.feed import Feeder, Findings
+from trapline.run.feed import Feeder
+from trapline.run.findings import Findings
 from trapline.run.plan import PlannedScan
 from trapline.run.rules import Rules
 from trapline.settings import InferenceSettings, Settings

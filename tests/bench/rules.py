@@ -26,7 +26,7 @@ def detect(record):
         and record.deepget("aws.cloudtrail.user_identity.type") == "Root"
     )
 {_ALERT}"""
-"""Matches about 20 records in a million."""
+"""Matches a few dozen records in a million."""
 
 TWO_FIELDS = f"""\
 def detect(record):
@@ -124,7 +124,7 @@ def detect(record):
 
 
 def understood(count: int) -> list[str]:
-    """So many rules, no two of them alike, each with a few matches in ten thousand or a million records."""
+    """So many rules, no two of them alike, each with a few dozen matches in a million records at most."""
     return [_rule(_SHAPES[(number + number // len(RARE)) % len(_SHAPES)], number) for number in range(count)]
 
 
