@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from trapline.detection.inference.predicate import Every, Null, Path, Predicate, Some, Test, atoms
 from trapline.query.condition import condition, type_at
-from trapline.query.duckdb import database
+from trapline.query.connection import database
 from trapline.query.engine import PRESENCE, UNKNOWN, QueryError
 
 AT_A_TIME = 200

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
 import pyarrow as pa
@@ -19,6 +19,7 @@ from trapline.detection.inference.predicate import (
     FALSE,
     TRUE,
     Every,
+    How,
     Null,
     Predicate,
     Regex,
@@ -28,8 +29,8 @@ from trapline.detection.inference.predicate import (
     some,
 )
 from trapline.query.condition import condition
+from trapline.query.connection import connect, to_duckdb
 from trapline.query.cover import cover, loosened
-from trapline.query.duckdb import connect, to_duckdb
 from trapline.query.masks import masks
 
 EXAMPLES = int(os.environ.get("TRAPLINE_EXAMPLES", "150"))
@@ -234,7 +235,7 @@ def test_what_is_asked_for_all_of_many_is_implied_by_each(data: st.DataObject, m
 
 
 # What rules mostly ask, and records that tell the answers apart.
-ACTIONS = ["ConsoleLogin", "consolelogin", "Console", "", None, "DeleteTrail", "Delete%", "a_b", "x\ny"]
+ACTIONS = ["ConsoleLogin", "consolelogin", "Console", "", None, "DeleteTrail", "Delete%", "a_b", "x\ny", "Console\n"]
 RECORDS = pa.RecordBatch.from_pylist(
     [
         {"event": None, "n": None, "f": None, "ok": None, "tags": None},
@@ -268,6 +269,19 @@ TYPICAL: list[Predicate] = [
     *_both(ACTION, "match", Regex(r"^(Console|Delete\w+)$", "search")),
     *_both(ACTION, "match", Regex(r"con.*n", "fullmatch", 2)),
     *_both(ACTION, "match", Regex(r"x\sy|[^a-z]{3}", "match")),
+    *(
+        each
+        for how in get_args(How)
+        for pattern, flags in [
+            ("Console$", 0),
+            (r"Console\Z", 0),
+            ("x.y", 0),
+            ("x.y", 16),
+            (r"\S+\s\S?", 0),
+            ("^y$", 0),
+        ]
+        for each in _both(ACTION, "match", Regex(pattern, how, flags))
+    ),
     *(Test(ACTION, "lt", 5, outcome=outcome) for outcome in ("true", "false", "raises")),
     *(Test(ACTION, op, "x", outcome="raises") for op in ("get", "deepget", "item")),
     *(Test(("event",), op, "x", outcome="raises") for op in ("get", "item", "startswith", "lt")),

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from trapline.query.duckdb import DuckDBEngine, to_duckdb
+from trapline.query.connection import to_duckdb
+from trapline.query.duckdb import DuckDBEngine
 from trapline.query.engine import QueryError, ScanRequest
 from trapline.settings import TableSettings
 from trapline.window import Window

@@ -1,0 +1,79 @@
+"""Connections to DuckDB, which say Athena's words and explain their errors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+import pyarrow as pa
+import sqlglot
+from sqlglot import exp
+
+from trapline.query import sql
+from trapline.query.engine import QueryError
+from trapline.query.outcomes import NOT_ASCII
+
+BATCH_ROWS = 65_536
+
+
+def database() -> duckdb.DuckDBPyConnection:
+    """A database of its own in memory, that knows Athena's words."""
+    connection = duckdb.connect()
+    # Which text is not ASCII is often asked, and known without a look at each letter. Folded before anything runs.
+    connection.execute(
+        f"CREATE MACRO regexp_like(text, pattern) AS CASE WHEN pattern = {sql.string(NOT_ASCII)} "
+        "THEN strlen(text) <> length(text) ELSE regexp_matches(text, pattern) END"
+    )
+    connection.execute("CREATE MACRO is_nan(number) AS isnan(number)")
+    return connection
+
+
+@contextmanager
+def connect(*, wide: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database for one scan. `wide` keeps it small where whole records go through it."""
+    with database() as connection:
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        connection.execute("SET GLOBAL parquet_metadata_cache = true")  # each file is opened more than once
+        if wide:  # each thread holds a row group, with all its columns; and workers are slower than two threads
+            connection.execute(f"SET threads = {min(2, os.cpu_count() or 1)}")
+        yield connection
+
+
+def reader(connection: duckdb.DuckDBPyConnection, query: str) -> pa.RecordBatchReader:
+    """The answer to a query, batch by batch as DuckDB makes it. Raises QueryError."""
+    with errors_explained():
+        return connection.sql(query).to_arrow_reader(BATCH_ROWS)
+
+
+@contextmanager
+def errors_explained() -> Iterator[None]:
+    """Around the reading of an answer: what goes wrong then is a QueryError too."""
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException) as error:
+        raise _query_error(error) from error
+    except RuntimeError as error:
+        if "interrupted" not in str(error):
+            raise
+        raise KeyboardInterrupt from error  # DuckDB takes ^C for itself while a query runs
+
+
+def _query_error(error: Exception) -> QueryError:
+    message = str(error).split("\n", 1)[0]
+    if isinstance(error, duckdb.BinderException):
+        return QueryError("column-missing", message, remedy="check [query] where and the table's time: and partition:")
+    if isinstance(error, duckdb.ParserException | duckdb.CatalogException):
+        return QueryError("syntax", message, remedy="check [query] where")
+    return QueryError("internal", message, remedy="check that every file of the table is whole and readable")
+
+
+def to_duckdb(condition: str) -> str:
+    """A condition in Athena's SQL as DuckDB says it. Raises QueryError `syntax` where it is not one condition."""
+    try:
+        parsed = sqlglot.parse_one(condition, dialect="athena", into=exp.Condition)
+    except sqlglot.errors.SqlglotError as error:
+        message = str(error).split("\n", 1)[0]
+        raise QueryError("syntax", f"[query] where: {message}", remedy="write one condition in Athena's SQL") from error
+    return parsed.sql(dialect="duckdb")
