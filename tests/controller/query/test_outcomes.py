@@ -31,7 +31,7 @@ VALUES: list[tuple[pa.DataType, list[Any]]] = [
     (pa.duration("us"), [timedelta(0), timedelta(1), None]),
     (pa.binary(), [b"", b"a", None]),
     (pa.struct({"x": pa.int64()}), [{"x": 1}, {"x": None}, None]),
-    (pa.list_(pa.string()), [[], ["a"], ["b", None], None]),
+    (pa.list_(pa.string()), [[], ["a"], ["ab"], ["b", None], None]),
     (pa.list_(pa.int64()), [[], [1], None]),
     (pa.map_(pa.string(), pa.string()), [[], [("x", "a")], [("x", None)], None]),
     (pa.null(), [None]),
