@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from trapline.detection.inference import functions, methods, operations
 from trapline.detection.inference.expressions import Expressions
-from trapline.detection.inference.flow import turned
+from trapline.detection.inference.flow import Exit, turned
 from trapline.detection.inference.predicate import TRUE, Predicate
 from trapline.detection.inference.values import LOST, Const, Known, Row, Truth, Value, is_harmless
 from trapline.detection.inference.ways import Env
@@ -111,34 +111,33 @@ class Calls(Expressions):
         if len(node.args) != 1 or node.keywords:
             return None
         argument = node.args[0]
-        if isinstance(argument, ast.GeneratorExp):
-            return self._lazily(argument, env, is_any=is_any)
-        over = self.value(argument, env)
-        return self.each(over, node, lambda one: self._eagerly(one, is_any=is_any))
+        if not isinstance(argument, ast.GeneratorExp):
+            return self.each(self.value(argument, env), node, lambda one: self._eagerly(one, is_any=is_any))
+        over = self._gone_through(argument, env)
+        return over and self.each(over, node, lambda one: self._lazily(argument, one, env, is_any=is_any))
 
     def _eagerly(self, over: Value, *, is_any: bool) -> Known | None:
         items = items_of(over)
         return None if items is None else Known(self.joined(is_any, [self.truth(each) for each in items]))
 
-    def _lazily(self, node: ast.GeneratorExp, env: Env, *, is_any: bool) -> Value | None:
+    def _lazily(self, node: ast.GeneratorExp, over: Value, env: Env, *, is_any: bool) -> Known | None:
         """A generator is asked for one value after the other, until one decides."""
         truths: list[Truth] = []
         here: Predicate = TRUE
-        each_raises: set[object] = set()
-        scopes, in_order = self._scopes(node, env)
+        each_raises: set[tuple[Exit, ...]] = set()
+        scopes = self._scopes(node, over, env)
         if scopes is None:
-            return LOST if in_order is None else None
+            return None
         for scope in scopes:
             with self.apart() as exits:
                 truth = self._element(node, scope, is_any=is_any)
             each_raises.add(tuple(exits))
             self.exits += [replace(each, where=self.every((here, each.where))) for each in exits]
             truths.append(truth)
-            if in_order:
+            if not is_set(over):
                 here = self.every((here, truth.false if is_any else truth.true))
-        if not in_order and len(each_raises) > 1:
-            self.gap(node, "the order of a set is not known")
-        return self.joined(is_any, truths)
+        roughly = "the order of a set is not known" if is_set(over) and len(each_raises) > 1 else ""
+        return Known(self.joined(is_any, truths), roughly=roughly)
 
     def _element(self, node: ast.GeneratorExp, scope: Env, *, is_any: bool) -> Truth:
         """One value of a generator: where its `if` leaves it out, it decides nothing."""
@@ -152,30 +151,31 @@ class Calls(Expressions):
         return self.joined(not is_any, kept)
 
     def _list_comp(self, node: ast.ListComp, env: Env) -> Value | None:
-        scopes, in_order = self._scopes(node, env)
-        if scopes is None:
-            return LOST if in_order is None else None
-        if node.generators[0].ifs or not in_order:
-            return None
-        return self.row([self.value(node.elt, scope) for scope in scopes], is_list=True)
+        over = self._gone_through(node, env)
+        return over and self.each(over, node, lambda one: self._listed(node, one, env))
 
-    def _scopes(self, node: ast.GeneratorExp | ast.ListComp, env: Env) -> tuple[list[Env] | None, bool | None]:
-        """The names for each item that a comprehension goes through, and whether it does so in a known order."""
+    def _listed(self, node: ast.ListComp, over: Value, env: Env) -> Known | None:
+        scopes = self._scopes(node, over, env)
+        if scopes is None or node.generators[0].ifs or is_set(over):
+            return None
+        return Known(self.row([self.value(node.elt, scope) for scope in scopes], is_list=True))
+
+    def _gone_through(self, node: ast.GeneratorExp | ast.ListComp, env: Env) -> Value | None:
+        """What a comprehension goes through; None where it does more than that."""
         generator, *others = node.generators
         walrus = any(isinstance(each, ast.NamedExpr) for each in ast.walk(node))
-        if others or generator.is_async or walrus or not _are_names(generator.target):
-            return None, False
-        over = self.iterated(generator.iter, env)
-        if over is LOST:
-            return None, None
+        is_simple = not (others or generator.is_async or walrus) and _are_names(generator.target)
+        return self.iterated(generator.iter, env) if is_simple else None
+
+    def _scopes(self, node: ast.GeneratorExp | ast.ListComp, over: Value, env: Env) -> list[Env] | None:
+        """The names for each item."""
         items = items_of(over)
-        scopes = []
-        for item in items or ():
-            scopes.append(dict(env))
-            self.assign(generator.target, item, scopes[-1])
-        return None if items is None else scopes, not isinstance(over, Const) or not isinstance(
-            over.value, set | frozenset
-        )
+        if items is None:
+            return None
+        scopes = [dict(env) for _ in items]
+        for scope, item in zip(scopes, items, strict=True):
+            self.assign(node.generators[0].target, item, scope)
+        return scopes
 
     def iterated(self, node: ast.expr, env: Env) -> Value:
         """What a loop goes through: also the items of a dict of constants, by one of its methods."""
@@ -199,8 +199,12 @@ def items_of(over: Value) -> list[Value] | None:
         return list(over.items)
     if not isinstance(over, Const) or not isinstance(over.value, _MANY) or len(over.value) > LONGEST_LOOP:
         return None
-    is_set = isinstance(over.value, set | frozenset)
-    return [Const(item) for item in (sorted(over.value, key=repr) if is_set else over.value)]
+    return [Const(item) for item in (sorted(over.value, key=repr) if is_set(over) else over.value)]
+
+
+def is_set(over: Value) -> bool:
+    """Whether it is gone through in no certain order."""
+    return isinstance(over, Const) and isinstance(over.value, set | frozenset)
 
 
 def _are_names(target: ast.expr) -> bool:

@@ -77,7 +77,10 @@ TRUE, FALSE = Every(()), Some(())
 
 def every(*parts: Predicate) -> Predicate:
     """The conjunction, shortened where that is plain to see."""
-    flat = dict.fromkeys(inner for part in parts for inner in (part.parts if isinstance(part, Every) else (part,)))
+    flat = _flat(parts)
+    equal = {part.path: part for part in reversed(flat) if isinstance(part, Test) and _is_equal(part)}
+    if equal:
+        flat = _flat(_given(part, equal) for part in flat)
     if FALSE in flat or _contradict(flat):
         return FALSE
     # what another part implies says nothing: a and (a or b); what another rules out cannot be: a and (not a or b)
@@ -97,6 +100,32 @@ def every(*parts: Predicate) -> Predicate:
     return Every(tuple(kept)) if tuple(kept) == tuple(flat) else every(*kept)
 
 
+def _flat(parts: Iterable[Predicate]) -> dict[Predicate, None]:
+    return dict.fromkeys(inner for part in parts for inner in (part.parts if isinstance(part, Every) else (part,)))
+
+
+def _is_equal(test: Test) -> bool:
+    return (test.op, test.outcome, test.fold) == ("eq", "true", "")
+
+
+def _given(predicate: Predicate, equal: Mapping[Path, Test]) -> Predicate:
+    """What is left of a predicate where the values at these paths are equal to a constant."""
+    if isinstance(predicate, Every | Some):
+        joined = every if isinstance(predicate, Every) else some
+        return joined(*(_given(part, equal) for part in predicate.parts))
+    known = equal.get(predicate.path)
+    if known is None or predicate is known:
+        return predicate
+    if isinstance(predicate, Null):
+        return FALSE
+    # what is equal to a text is that text; what is equal to a number may be of another type
+    decides = predicate.op != "match" if isinstance(known.value, str) else predicate.op in NEVER_RAISE - {"is"}
+    if not decides or (predicate.fold and not isinstance(known.value, str)):
+        return predicate
+    same = comes_out(predicate.op, known.value, predicate.value, predicate.fold) == predicate.outcome
+    return TRUE if same else FALSE
+
+
 def _parts(predicate: Predicate) -> tuple[Predicate, ...]:
     return predicate.parts if isinstance(predicate, Every) else (predicate,)
 
@@ -106,15 +135,23 @@ def _contradict(parts: Iterable[Predicate]) -> bool:
     do what texts do."""
     tests = {part for part in parts if isinstance(part, Test)}
     nulls = {part.path for part in parts if isinstance(part, Null)}
-    texts = {test.path for test in tests if (test.op, test.value, test.outcome) == (*ANY_TEXT, "true")}
-    if any(test.path in nulls or (test.path in texts and _never_of_text(test)) for test in tests):
-        return True
+    texts = {(test.path, test.fold) for test in tests if test.outcome != "raises" and _is_of_text(test)}
+    for test in tests:
+        is_text = (test.path, "") in texts or (test.path, test.fold) in texts
+        if test.path in nulls or (is_text and test.outcome == "raises" and _never_raises_of_text(test)):
+            return True
     return len({(test.path, test.op, test.value, test.fold) for test in tests}) < len(tests)
 
 
-def _never_of_text(test: Test) -> bool:
-    does = test.op in ("startswith", "endswith", "match", "text", "hash", "truthy")
-    return test.outcome == "raises" and (does or (test.op == "contains" and isinstance(test.value, str)))
+def _is_of_text(test: Test) -> bool:
+    """Whether every text can do this, and nothing else can."""
+    if test.op == "contains":
+        return bool(test.fold) and isinstance(test.value, str)
+    return test.op in ("startswith", "endswith", "match", "text") and test.value != ()
+
+
+def _never_raises_of_text(test: Test) -> bool:
+    return test.op in ("truthy", "hash") or _is_of_text(test) or (test.op == "contains" and isinstance(test.value, str))
 
 
 def _is_presence(part: Predicate) -> TypeGuard[Test]:
@@ -131,6 +168,7 @@ def some(*parts: Predicate) -> Predicate:
     kept = [part for part in flat if not (isinstance(part, Every) and not flat.keys().isdisjoint(part.parts))]
     atomic = [part for part in kept if isinstance(part, Null | Test)]
     shorter = [_without_the_rest(part, atomic) if isinstance(part, Every) else part for part in kept]
+    shorter = _paired(shorter)
     if shorter != kept:
         return some(*shorter)
     return kept[0] if len(kept) == 1 else Some(tuple(kept))
@@ -140,8 +178,27 @@ def _without_the_rest(part: Every, others: Sequence[Predicate]) -> Predicate:
     """The part without what holds wherever none of the others does."""
     if not others:
         return part
-    needed = [one for one in part.parts if not _exhaust([*others, *(one.parts if isinstance(one, Some) else (one,))])]
+    needed = [one for one in part.parts if not _exhaust([*others, *_alternatives(one)])]
     return part if len(needed) == len(part.parts) else every(*needed)
+
+
+def _paired(parts: list[Predicate]) -> list[Predicate]:
+    """The parts, with one in place of two such as (a and b) and (not a and b)."""
+    alike: dict[frozenset[Predicate], tuple[int, Predicate]] = {}
+    for index, part in enumerate(parts):
+        if not isinstance(part, Every):
+            continue
+        for one in part.parts:
+            rest = frozenset(part.parts) - {one}
+            other, before = alike.setdefault(rest, (index, one))
+            if other < index and _exhaust([*_alternatives(before), *_alternatives(one)]):
+                without = [each for at, each in enumerate(parts) if at not in (other, index)]
+                return [*without, every(*(each for each in part.parts if each in rest))]
+    return parts
+
+
+def _alternatives(predicate: Predicate) -> tuple[Predicate, ...]:
+    return predicate.parts if isinstance(predicate, Some) else (predicate,)
 
 
 def _exhaust(parts: Iterable[Predicate]) -> bool:

@@ -18,7 +18,7 @@ def spelled(predicate: Predicate) -> str:
 def _spelled(predicate: Predicate, outer: str) -> str:
     match predicate:
         case Every(parts):
-            return _joined("and", [_spelled(part, "and") for part in parts], outer) if parts else "True"
+            return _joined("and", _conditions(parts), outer) if parts else "True"
         case Some(parts):
             return _joined("or", _alternatives(parts), outer) if parts else "False"
         case Null(path):
@@ -35,6 +35,16 @@ def _joined(word: str, parts: list[str], outer: str) -> str:
     return f"({text})" if len(parts) > 1 and outer not in ("", word) else text
 
 
+def _conditions(parts: tuple[Predicate, ...]) -> list[str]:
+    """Where another condition says that there is a value, `x is not None and` is not said again."""
+    there = {part.path for part in parts if isinstance(part, Test) and not _is_said_of_none(part)}
+    said = [isinstance(part, Test) and part.path in there for part in parts]
+    return [
+        _test(part) if again and isinstance(part, Test) else _spelled(part, "and")
+        for part, again in zip(parts, said, strict=True)
+    ]
+
+
 def _alternatives(parts: tuple[Predicate, ...]) -> list[str]:
     """`x is None or x is not None and x != 1` is `x != 1`."""
     nulls = {part.path for part in parts if isinstance(part, Null)}
@@ -46,6 +56,8 @@ def _alternatives(parts: tuple[Predicate, ...]) -> list[str]:
 
 def _is_said_of_none(test: Test) -> bool:
     """Whether Python's words for the test are true of None too, of which the test does not speak."""
+    if (test.op, test.value, test.fold, test.outcome) == (*ANY_TEXT, "", "raises"):
+        return True
     about_none = (test.op == "eq" and test.value is None) or (test.op == "in" and None in test.value)
     return test.outcome == "false" and not test.fold and test.op in _NEGATED and not about_none
 

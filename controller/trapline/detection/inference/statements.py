@@ -7,11 +7,24 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from trapline.detection.inference.calls import Calls, items_of
+from trapline.detection.inference.calls import Calls, is_set, items_of
+from trapline.detection.inference.cases import SUBJECT, as_ifs
 from trapline.detection.inference.flow import Exit, TooMuch, shown
 from trapline.detection.inference.names import Names, bound_by, is_harmless_import, locals_of, looked_into
 from trapline.detection.inference.predicate import FALSE, TRUE, Predicate, some
-from trapline.detection.inference.values import LOST, Choice, Const, Foreign, Gap, Lost, Row, Value, chosen, is_mutable
+from trapline.detection.inference.values import (
+    LOST,
+    Choice,
+    Const,
+    Foreign,
+    Gap,
+    Lost,
+    Row,
+    Settled,
+    Value,
+    chosen,
+    is_mutable,
+)
 from trapline.detection.inference.ways import Env, Way, become, merged
 
 DEEPEST_CALL = 8
@@ -111,6 +124,10 @@ class Statements(Calls):
                 return self._if(statement, env, here)
             case ast.For():
                 return self._for(statement, env, here)
+            case ast.Match(subject) if (ifs := as_ifs(statement)) is not None:
+                with self.only_where(here):
+                    env[SUBJECT] = self.value(subject, env)
+                return self._if(ifs, env, here)
             case ast.Try(finalbody=[]):
                 return self._try(statement, env, here)
             case ast.Break() | ast.Continue() if self._frames[-1].loops:
@@ -198,7 +215,18 @@ class Statements(Calls):
         """A loop over constants, or a row, written out."""
         with self.only_where(here):
             over = self.iterated(statement.iter, env)
-        items = None if isinstance(over, Const) and isinstance(over.value, set | frozenset) else items_of(over)
+        return self._for_each(over, statement, env, here)
+
+    def _for_each(self, over: Value, statement: ast.For, env: Env, here: Predicate) -> Predicate:
+        match over:
+            case Choice(cases):
+                ways = [(self.every((here, where)), dict(env)) for where, _ in cases]
+                pairs = [(each, way) for (_, each), way in zip(cases, ways, strict=True) if way[0] != FALSE]
+                ways = [(self._for_each(each, statement, inner, there), inner) for each, (there, inner) in pairs]
+                return self._meet(env, ways)
+            case Settled(inner, _):
+                return self._for_each(inner, statement, env, here)
+        items = None if is_set(over) else items_of(over)
         if items is None:
             return FALSE if over is LOST else self._give_up(statement, here, f"`{shown(statement)}` is not followed")
         with self._loop() as loop:
@@ -221,7 +249,7 @@ class Statements(Calls):
             loops.pop()
 
     def _meet(self, env: Env, ways: Sequence[Way]) -> Predicate:
-        if len(ways) > 1:
+        if ways:
             become(env, merged(ways))
         return self.some(where for where, _ in ways)
 
@@ -251,20 +279,26 @@ class Statements(Calls):
 def _parameters(function: ast.FunctionDef, arguments: Sequence[Value], named: Mapping[str, Value]) -> Env | None:
     """The names that a call binds; None where it is no plain call of a plain function."""
     spec = function.args
-    if function.decorator_list or spec.vararg or spec.kwarg or spec.kwonlyargs:
+    if function.decorator_list or spec.kwarg:
         return None
     if any(isinstance(node, ast.Yield | ast.YieldFrom | ast.Await) for node in ast.walk(function)):
         return None
-    names = [each.arg for each in (*spec.posonlyargs, *spec.args)]
-    env = dict(zip(names, arguments, strict=False))
-    by_name = {each.arg for each in spec.args}
-    if len(arguments) > len(names) or named.keys() - by_name or named.keys() & env.keys():
+    positional = [each.arg for each in (*spec.posonlyargs, *spec.args)]
+    by_name = [each.arg for each in (*spec.args, *spec.kwonlyargs)]
+    env = dict(zip(positional, arguments, strict=False))
+    if set(named) - set(by_name) or set(named) & set(env):
         return None
     env.update(named)
-    for name, default in zip(reversed(names), reversed(spec.defaults), strict=False):
+    defaults = [*zip(reversed(positional), reversed(spec.defaults), strict=False)]
+    for name, default in (*defaults, *zip((each.arg for each in spec.kwonlyargs), spec.kw_defaults, strict=True)):
         if name not in env and isinstance(default, ast.Constant):
             env[name] = Const(default.value)
-    return env if len(env) == len(names) else None
+    if len(env) < len({*positional, *by_name}):
+        return None
+    others = tuple(arguments[len(positional) :])
+    if spec.vararg:
+        env[spec.vararg.arg] = Row(others) if others else Const(())
+    return None if others and not spec.vararg else env
 
 
 def _unpacked(value: Value, targets: Sequence[ast.expr]) -> Sequence[Value] | None:

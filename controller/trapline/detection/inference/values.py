@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from trapline.detection.inference.predicate import (
+    ANY_TEXT,
     FALSE,
     NEVER_RAISE,
     Fold,
@@ -176,10 +177,19 @@ def is_harmless(value: Value) -> bool:
 
 def when(field: Field, op: str, constant: Any = None, *, outcome: Outcome = "true") -> Predicate:
     """When an operation on a field comes out so: on what is there, or on the default where nothing is."""
+    if outcome == "raises" and _needs_text(field, op, constant):
+        op, constant = ANY_TEXT
     nothing = Null(field.path) if _comes_out(field, op, constant, outcome) else FALSE
     if (op, constant, outcome) == ("eq", None, "true"):
         return nothing  # what is there is not None
     return some(Test(field.path, op, constant, field.fold, outcome), nothing)
+
+
+def _needs_text(field: Field, op: str, constant: Any) -> bool:
+    """Whether an operation raises for all but texts, and for no text."""
+    if op == "contains":
+        return bool(field.fold) and isinstance(constant, str)
+    return op in ("startswith", "endswith", "match", "text") and constant != ()
 
 
 def _comes_out(field: Field, op: str, constant: Any, outcome: Outcome) -> bool:
