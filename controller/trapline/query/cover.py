@@ -41,22 +41,22 @@ def cover(predicates: Sequence[Predicate], schema: pa.Schema) -> Condition:
     return condition(loosened(predicates), schema, unnested=True)
 
 
-def loosened(predicates: Sequence[Predicate]) -> Predicate:
+def loosened(predicates: Sequence[Predicate], *, most: int = MOST) -> Predicate:
     """A predicate that holds wherever one of these does; the same as all of them together where they are few."""
     each = {predicate: _keys(predicate) for predicate in dict.fromkeys(predicates) if predicate != FALSE}
     shared = [key for key, count in _counted(each.values()).items() if count == len(each)]
     needed = [_among(key, each.values()) for key in shared]
-    if sum(1 for predicate in each for _ in atoms(predicate)) <= MOST:
+    if sum(1 for predicate in each for _ in atoms(predicate)) <= most:
         return every(*needed, some(*each)) if len(each) > 1 else some(*each)
-    return every(*needed) if needed else _by_keys(each)
+    return every(*needed) if needed else _by_keys(each, most)
 
 
-def _by_keys(each: Mapping[Predicate, Keys]) -> Predicate:
+def _by_keys(each: Mapping[Predicate, Keys], most: int) -> Predicate:
     """For each predicate one of its keys, that most others have too; those without a key as they are, if few."""
     counted = _counted(each.values())
     having: dict[Key, list[Keys]] = defaultdict(list)
     odd = [predicate for predicate, keys in each.items() if not keys]
-    if sum(1 for predicate in odd for _ in atoms(predicate)) > MOST:
+    if sum(1 for predicate in odd for _ in atoms(predicate)) > most:
         return TRUE
     for keys in filter(None, each.values()):
         having[max(keys, key=lambda key: counted[key])].append(keys)

@@ -232,18 +232,18 @@ def _float(kind: pa.DataType, column: str, test: Test) -> Said:
     if said := _same_for_all(test, _NUMBERS, lacks=_OF_TEXT):
         return said
     value = column if pa.types.is_float64(kind) else f"CAST({column} AS DOUBLE)"
+    # No comparison with NaN is true. DuckDB takes it for more than any number, and Parquet's statistics forget it.
+    nan = f"is_nan({column})"
     if test.op == "truthy":
-        return _either(f"{value} <> 0e0", f"{value} = 0e0")
+        return _either(f"{value} <> 0e0 OR {nan}", f"{value} = 0e0")
     if test.op in ("eq", "in"):
         constants = test.value if test.op == "in" else (test.value,)
-        return _in(value, [_double(each) for each in constants if isinstance(each, _NUMBERS)], constants, _NUMBERS)
+        said = _in(value, [_double(each) for each in constants if isinstance(each, _NUMBERS)], constants, _NUMBERS)
+        return said if said is _FALSE else _either(said["true"], f"{said['false']} OR {nan}")
     if test.op not in _ORDERS:
         raise Unsaid(f"`{test.op}` of numbers depends on more than SQL can say")
     compared = f"{value} {_ORDERS[test.op]} {_double(test.value)}"
-    if test.op in ("lt", "le"):
-        return _either(compared, f"NOT {compared}")
-    # To DuckDB NaN is more than any number; to Python and Athena no comparison with it is true.
-    return _either(f"{compared} AND NOT is_nan({column})", f"NOT {compared} OR is_nan({column})")
+    return _either(f"{compared} AND NOT {nan}", f"NOT {compared} OR {nan}")
 
 
 def _double(number: float) -> str:
@@ -312,7 +312,7 @@ def _list(kind: pa.DataType, column: str, test: Test) -> Said:
     if test.op == "item" and isinstance(test.value, str):
         return _RAISES
     if test.op == "contains" and isinstance(test.value, str) and pa.types.is_string(kind.value_type):
-        # Not `contains`: to DuckDB that is about the list's text, and Athena has NULL for it where one among them is null.
+        # Not `contains`: to DuckDB that is about the list's text, and NULL to Athena where one among them is null.
         found = f"coalesce(array_position({column}, {_literal(test.value)}), 0) > 0"
         return _either(found, f"{column} IS NOT NULL AND NOT {found}")
     raise Unsaid("lists are compared in another way")

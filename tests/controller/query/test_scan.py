@@ -124,6 +124,24 @@ def test_rows_for_which_one_of_the_predicates_holds(
     assert table.numbers(Wanted(None, tuple(predicates))) == numbers
 
 
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
+@pytest.mark.parametrize(
+    "test",
+    [
+        Test(("f",), "truthy"),
+        Test(("f",), "eq", 0, outcome="false"),
+        Test(("f",), "in", (0, 5), outcome="false"),
+        *(Test(("f",), op, number, outcome="false") for op in ("lt", "le", "gt", "ge") for number in (-1, 0, 1)),
+    ],
+    ids=str,
+)
+def test_statistics_that_know_of_no_nan_do_not_hide_it(tmp_path: Path, kind: pa.DataType, test: Test) -> None:
+    table = Table(tmp_path)
+    columns = {"ts": pa.array([NOON] * 3), "n": [1, 2, 3], "f": pa.array([0.0, float("nan"), 0.0], kind)}
+    pq.write_table(pa.table(columns), table.folder / "a.parquet")
+    assert 2 in table.numbers(Wanted(READS, (test,)))
+
+
 def test_where_is_asked_as_well(table: Table) -> None:
     one = Wanted(READS, (Test(ACTION, "eq", "Action1"),))
     assert table.numbers(one, where="n < 10 OR n > 745") == [1, 5, 9, 749]
