@@ -94,7 +94,10 @@ class Flow:
 
 def shown(node: ast.AST) -> str:
     """The beginning of a part of the rule."""
-    text = ast.unparse(node).split("\n", 1)[0]
+    try:
+        text = ast.unparse(node).split("\n", 1)[0]
+    except ValueError:  # a number of too many digits
+        text = type(node).__name__
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -166,12 +166,18 @@ def some(*parts: Predicate) -> Predicate:
         return TRUE
     # what implies another part adds nothing: a or (a and b); nor does what another leaves over: a or (not a and b)
     kept = [part for part in flat if not (isinstance(part, Every) and not flat.keys().isdisjoint(part.parts))]
+    if len(kept) > _MANY:
+        return Some(tuple(kept))
     atomic = [part for part in kept if isinstance(part, Null | Test)]
     shorter = [_without_the_rest(part, atomic) if isinstance(part, Every) else part for part in kept]
     shorter = _paired(shorter)
     if shorter != kept:
         return some(*shorter)
     return kept[0] if len(kept) == 1 else Some(tuple(kept))
+
+
+_MANY = 20
+"""Of more parts than these it would take too long to see which belong together."""
 
 
 def _without_the_rest(part: Every, others: Sequence[Predicate]) -> Predicate:
@@ -186,7 +192,7 @@ def _paired(parts: list[Predicate]) -> list[Predicate]:
     """The parts, with one in place of two such as (a and b) and (not a and b)."""
     alike: dict[frozenset[Predicate], tuple[int, Predicate]] = {}
     for index, part in enumerate(parts):
-        if not isinstance(part, Every):
+        if not isinstance(part, Every) or len(part.parts) > _MANY:
             continue
         for one in part.parts:
             rest = frozenset(part.parts) - {one}

@@ -11,6 +11,8 @@ from trapline.detection.inference.predicate import How, Regex
 
 FLAGS = re.ASCII | re.IGNORECASE | re.MULTILINE | re.DOTALL | re.VERBOSE | re.UNICODE
 LONGEST = 10_000
+MOST_LETTERS = 300_000
+"""Of each letter in a class, Python looks for the other case: that takes a second for a million of them."""
 
 
 def regex_of(pattern: Any, how: How, flags: int) -> Regex | None:
@@ -27,9 +29,21 @@ def compiled(pattern: str, flags: int = 0) -> re.Pattern[str] | None:
     if len(pattern) > LONGEST or flags & ~FLAGS:
         return None
     try:
-        return re.compile(pattern, flags)
+        wide = _letters(_parser.parse(pattern, flags)) > MOST_LETTERS
+        return None if wide else re.compile(pattern, flags)
     except (re.error, RecursionError, OverflowError, ValueError):
         return None
+
+
+def _letters(parsed: Any) -> int:
+    """How many letters there are in the classes of a pattern."""
+    match parsed:
+        case (op, (int() as first, int() as last)) if op is _parser.RANGE:
+            return last - first
+        case tuple() | list() | _parser.SubPattern():
+            return sum(map(_letters, parsed))
+        case _:
+            return 0
 
 
 def groups_of(regex: Regex) -> int:
