@@ -55,20 +55,20 @@ def measure_detections(*, quick: bool) -> list[Result | Sizes]:
     sources = rules.understood(max(steps))
     rules.check_understood(sources)
     scripts = [Script.of(source) for source in sources]
-    baselines, points = [], []
+    baselines: list[Timed] = []
+    points: list[_Point] = []
     with TemporaryDirectory(prefix="trapline-bench-") as folder:
         lake = Lake.fill(Path(folder), count, sampled=max(steps.values()))
         for letter, (many, lines) in zip("ABCD", steps.items(), strict=False):
             baseline = json_lines(lake, scripts[:many], lines, letter)
             done = run_alone(Task(lake, sources[:many], sandbox, runs, first=lines))
             assert done.found == baseline.work()
-            baselines.append(baseline)
+            baselines += timed([baseline], runs=runs)
             what, ratios = f"{sandbox}: {many:,} of them", letter if many == 1 else f"{letter}E"
             points.append(_Point(what, lake, done, ratios, "E" if many == 1 else ""))
-        measured = timed(baselines, runs=runs)
     title = f"Growth with the detections ({count:,} records, all rules understood)"
     note = "E against itself is the growth: 0.10 × E takes ten times as long as one detection."
-    return _shown(title, measured, points, note)
+    return _shown(title, baselines, points, note)
 
 
 def measure_records(*, quick: bool) -> list[Result | Sizes]:
@@ -76,6 +76,7 @@ def measure_records(*, quick: bool) -> list[Result | Sizes]:
     steps = {10_000: 2, 20_000: 1} if quick else {COUNT // 10: 4, COUNT: 3, COUNT * 10: 1}
     lines, sandbox = min(100_000, *steps), "process" if quick else "auto"
     points: list[_Point] = []
+    baselines: list[float] = []
     with TemporaryDirectory(prefix="trapline-bench-") as folder:
         middle = sorted(steps)[-2]
         lakes = [_lake(Path(folder) / str(count), min(count, middle), count, lines) for count in steps]
@@ -86,11 +87,11 @@ def measure_records(*, quick: bool) -> list[Result | Sizes]:
                 done = run_alone(Task(lake, [source], sandbox, runs, first=lines))
                 assert done.found == expected
                 points.append(_Point(f"{what}, {lake.records:,}", lake, done, "A"))
+                baselines += timed([baseline], runs=1)[0].times
         assert {point.done.matches for point in points} == {point.done.matches for point in points[: len(steps)]}
-        measured = timed([baseline], runs=3)
     title = f"Growth with the records (one detection, {points[0].done.sandbox})"
     note = f"{max(steps):,} are read once, with cold workers, the others several times, with warm ones."
-    return _shown(title, measured, points, note)
+    return _shown(title, [Timed(baseline, baselines)], points, note)
 
 
 def _lake(folder: Path, part: int, count: int, lines: int) -> Lake:
