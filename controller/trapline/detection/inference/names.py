@@ -105,7 +105,7 @@ def looked_into(nodes: Iterable[ast.AST]) -> frozenset[str]:
     """The names in these statements whose values are looked into wherever they are used: nothing else could hold on to
     what they stand for, or change it."""
     nodes = list(dict.fromkeys(inner for node in nodes for inner in ast.walk(node)))
-    bound = {name for node in nodes for name in bound_by(node)}
+    bound = {name for node in nodes for name in bound_by(node)} | {n.arg for n in nodes if isinstance(n, ast.arg)}
     used = Counter(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
     looked = Counter(name for node in nodes for name in _looked_into(node, bound))
     return frozenset(name for name in {*bound, *used} if used[name] == looked[name])

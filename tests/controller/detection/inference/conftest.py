@@ -60,7 +60,7 @@ def _there(read: Read, schema: pa.Schema) -> Read:
 
 
 def _only(array: pa.Array, field: pa.Field) -> pa.Array:
-    if array.type == field.type and not field.metadata:
+    if not pa.types.is_struct(field.type):
         return array
     inside = dict(zip((each.name for each in array.type), array.flatten(), strict=True))
     arrays = [_only(inside[each.name], each) for each in field.type]

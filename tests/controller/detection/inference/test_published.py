@@ -284,7 +284,8 @@ RULES: dict[str, tuple[str, str]] = {
     "names bound on the way": (
         """\
         def detect(record):
-            if (action := record.deepget("event.action")) and action.startswith("Put") and (size := record.get("bytes", 0)) > 10:
+            action, size = record.deepget("event.action"), record.get("bytes", 0)
+            if (known := action) and known.startswith("Put") and (large := size) > 10:
                 return record.deepget("cloud.region") not in ("eu-west-1", "eu-central-1")
             return False
         """,
@@ -312,14 +313,14 @@ RULES: dict[str, tuple[str, str]] = {
         def detect(record):
             outcome = record.get("event", {}).get("outcome", "unknown")
             session = record.get("session", {}).get("attributes", {})
-            return outcome == "success" and session.get("mfa") == "false" and record["event"]["action"] == "ConsoleLogin"
+            login = record["event"]["action"] == "ConsoleLogin" if outcome == "success" else False
+            return login and session.get("mfa") == "false"
         """,
-        '(event.outcome == "success" and session.attributes.mfa == "false" and event.action == '
-        '"ConsoleLogin") or event.get("outcome") raises or session.get("attributes") raises or '
-        '(event.outcome == "success" and session.attributes.get("mfa") raises) or (event.outcome == '
-        '"success" and session.attributes.mfa == "false" and record["event"] raises) or (event.outcome '
-        '== "success" and session.attributes.mfa == "false" and (event["action"] raises or event is '
-        "None))",
+        '(event.outcome == "success" and event.action == "ConsoleLogin" and session.attributes.mfa == '
+        '"false") or event.get("outcome") raises or session.get("attributes") raises or (event.outcome '
+        '== "success" and record["event"] raises) or (event.outcome == "success" and (event["action"] '
+        'raises or event is None)) or (event.outcome == "success" and event.action == "ConsoleLogin" and'
+        ' session.attributes.get("mfa") raises)',
     ),
     "an open port": (
         """\
