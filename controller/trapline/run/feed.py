@@ -109,11 +109,11 @@ class Feeder:
 
         def sift(task: tuple[Findings, Rows]) -> Piece | None:
             one, rows = task
-            piece = None
             with blamed(one):
                 left = sieved(self._context, one.deployment, one.rule, batch, rows, schema, _source(planned))
-                piece = Piece.of(one, batch, left) if len(left) else None
-            return piece
+                if len(left):
+                    return Piece.of(one, batch, left)
+            return None
 
         sifted = [piece for piece in self._threads.map(sift, tasks) if piece is not None]
         self._on_batch()
