@@ -15,6 +15,7 @@ from types import CodeType
 from pyflakes import checker, messages
 
 from trapline.config.words import did_you_mean
+from trapline.detection.inference.parse import ONE_AT_A_TIME
 from trapline.detection.model import Mode
 from trapline.errors import Problem, Severity
 
@@ -57,7 +58,7 @@ def _parse(path: str, source: bytes) -> tuple[ast.Module | None, CodeType | None
         message = f"the file has {len(source)} bytes, and {MAX_BYTES} are the most"
         return None, None, [Problem(path, 0, "error", "too-large", message, "move data out of the code")]
     try:
-        with warnings.catch_warnings(record=True) as caught:
+        with ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             tree = ast.parse(source, path)
             # Compiling finds what the grammar alone allows, such as a stray return.

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 MAX_BYTES = 1024 * 1024
 
-_FILTERS = threading.RLock()
+ONE_AT_A_TIME = threading.RLock()
+"""Whoever changes how Python warns holds this: there is one list of filters for all threads."""
 
 
 class Unreadable(Exception):
@@ -19,8 +20,8 @@ class Unreadable(Exception):
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """No warnings in here, in one thread at a time: Python has one list of filters for all threads."""
-    with _FILTERS, warnings.catch_warnings():
+    """No warnings in here."""
+    with ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 

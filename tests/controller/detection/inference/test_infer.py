@@ -97,6 +97,14 @@ def reasons(body: str, head: str = "import re") -> list[str]:
         ('any(r.get(k) for k in ("a", "b") if k != "a")', "b"),
         ('any([r.get("a") == 1, r.get("b") == 2])', "a == 1 or b == 2"),
         ('not any(p in r.get("a", "") for p in ("x",))', 'not "x" in a or a is None or "x" in a raises'),
+        (
+            'any(r.get(k, 0) > 1 for k in ("a", "b"))',
+            "a > 1 or b > 1 or a > 1 raises or ((not a > 1 or a is None) and b > 1 raises)",
+        ),
+        (
+            'all(r.get(k, 0) > 1 for k in ("a", "b"))',
+            "(a > 1 and b > 1) or a > 1 raises or (a > 1 and b > 1 raises)",
+        ),
         # a table of constants
         ('{"x": 1, "y": 5}.get(r.get("a"), 0) > 3', 'a == "y" or hash(a) raises'),
         ('{"x": 1, "y": 0}[r.get("a")]', 'a == "x" or hash(a) raises or a not in ("x", "y")'),
@@ -340,6 +348,10 @@ def test_without_one_plain_detect_nothing_is_known(source: str, reason: str) -> 
         ('return r.get("a", {"b": 1}).get("b") == 1', ""),  # found in the default
         ('x = "a"\nreturn not x.startswith((x := "b"))', ""),  # x is looked at before it is bound anew
         ('return r.get("a", "x").casefold("y") == 1', ""),
+        (
+            'x = 1\ntry:\n    x = 2\n    r.get("a").lower()\nexcept Exception:\n    return x == 2\nreturn False',
+            "",
+        ),
         ('return r.get("a") == X', "import other\nX = other.X"),  # its == may do anything
         ("if X:\n    return True\nreturn False", "import other\nX = other.X"),
         ('return helper(r, [r.get("a")]) == 1', "def helper(r, seen):\n    seen.append(1)\n    return len(seen)"),
