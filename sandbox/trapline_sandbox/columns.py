@@ -234,6 +234,8 @@ class Dictionary(Column):
         super().__init__(node, buffers)
         self._indices = buffers[node["buffers"][0]].cast(node["indices"])
         self._distinct = column(node["children"][0][1], buffers)
+        if not self._distinct.length:  # then every row is null, be it by the struct around it
+            self._valid, self._skip = memoryview(bytes(self.length // 8 + 1)), 0
         self.scalar = self._distinct.scalar
         self._values: list[Any] | None = None
 
@@ -259,7 +261,7 @@ class Dictionary(Column):
         return self._values
 
     def _of(self, distinct: list[Any], start: int, stop: int) -> list[Any]:
-        # What a null row's index says is undefined; without a single distinct value every row is null.
+        # What a null row's index says is undefined.
         indices = self.mask(self._indices[start:stop].tolist(), start)
         return [None if at is None else distinct[at] for at in indices]
 

@@ -98,3 +98,11 @@ def test_the_get_of_a_map_takes_null_for_absent_as_a_records_does(
     )
     assert record.deepget("tags.owner", "nobody") == "nobody"
     assert type(record.to_dict()["tags"]) is dict
+
+
+def test_a_dictionary_without_values_is_all_null(fields_of: Callable[[pa.RecordBatch], Fields]) -> None:
+    words = pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int8()), pa.array([], pa.string()), safe=False)
+    outer = pa.StructArray.from_arrays([words], ["word"], mask=pa.array([True, True]))
+    made = records(fields_of(pa.record_batch({"outer": outer})), range(2))
+    assert [record.deepget("outer.word", "none") for record in made] == ["none", "none"]
+    assert [record.to_dict() for record in made] == [{"outer": None}] * 2
