@@ -88,7 +88,7 @@ class Calls(Expressions):
             case _, [value] if made := functions.BUILTINS.get(name):
                 return self.each(value, node, made)
             case "range", [Const(int() as length)] if 0 <= length <= LONGEST_LOOP:
-                return Const(tuple(range(length)))
+                return Const(range(length))
         return None
 
     def _types(self, node: ast.expr, env: Env) -> Iterator[type | None]:
@@ -190,7 +190,7 @@ class Calls(Expressions):
         return self.value(node, env)
 
 
-_MANY = (tuple, list, set, frozenset, dict)
+_MANY = (tuple, list, set, frozenset, dict, range)
 
 
 def items_of(over: Value) -> list[Value] | None:

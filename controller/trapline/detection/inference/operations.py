@@ -113,6 +113,8 @@ def _constants_compared(op: ast.cmpop, left: Any, right: Any) -> Known | None:
         each is one for one in (None, True, False) for each in (left, right)
     ):
         return None
+    if isinstance(op, ast.Eq | ast.NotEq) and isinstance(left, dict) and isinstance(right, dict):
+        return None  # what one of them holds may be UNKNOWN
     return evaluated(lambda: _ON_CONSTANTS[type(op)](left, right))
 
 

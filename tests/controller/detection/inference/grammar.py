@@ -201,6 +201,7 @@ class _Writer:
             lambda: f"({self.field(names, below)} {self.pick(['in', 'not in'])} {self.pick(_GROUPS)})",
             lambda: f"({self.pick(_CONSTANTS)} in {self.value(names, below)})",
             lambda: f'("a" in {self.text(names, below)})',
+            lambda: f"({{'x': {self.value(names, 0)}}} {self.pick(['==', '!='])} {{'x': {self.pick(_CONSTANTS)}}})",
             lambda: f"({self.pick(_CONSTANTS)} in ({self.value(names, 0)}, {self.value(names, 0)}))",
             lambda: f"{self.text(names, below)}.{self.pick(['startswith', 'endswith'])}({self.affix()})",
             lambda: f"{self.field(names, below)}.startswith({self.affix()})",

@@ -95,6 +95,7 @@ def reasons(body: str, head: str = "import re") -> list[str]:
         ('all(r.get(k) == 1 for k in ["a", "b"])', "a == 1 and b == 1"),
         ('any(r.get(k) == v for k, v in (("a", 1), ("b", 2)))', "a == 1 or b == 2"),
         ('any(r.get(k) for k in ("a", "b") if k != "a")', "b"),
+        ('any(r.get("ab"[i]) for i in range(2))', "a or b"),
         ('any([r.get("a") == 1, r.get("b") == 2])', "a == 1 or b == 2"),
         ('not any(p in r.get("a", "") for p in ("x",))', 'not "x" in a or a is None or "x" in a raises'),
         (
@@ -352,6 +353,9 @@ def test_without_one_plain_detect_nothing_is_known(source: str, reason: str) -> 
             'x = 1\ntry:\n    x = 2\n    r.get("a").lower()\nexcept Exception:\n    return x == 2\nreturn False',
             "",
         ),
+        ('return {"x": r.get("a")} == {"x": None}', ""),
+        ('return {"x": r.get("a")} in ({"x": None},)', ""),
+        ("return range(2) != (0, 1)", ""),
         ('return r.get("a") == X', "import other\nX = other.X"),  # its == may do anything
         ("if X:\n    return True\nreturn False", "import other\nX = other.X"),
         ('return helper(r, [r.get("a")]) == 1', "def helper(r, seen):\n    seen.append(1)\n    return len(seen)"),
