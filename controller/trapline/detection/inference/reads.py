@@ -257,6 +257,8 @@ def _positional(function: ast.FunctionDef) -> list[str]:
     return [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
 
 
+_OUTSIDE = frozenset({"open", "print", "input"})
+"""Functions whose doings last, so that a rule should not do them twice."""
 _OUTLIVING = (ast.Global, ast.Nonlocal, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 """What may remember something, or has names of its own."""
 

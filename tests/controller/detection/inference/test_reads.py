@@ -106,6 +106,7 @@ def test_what_may_read_everything(body: str) -> None:
         ("from helpers import seen", "return seen(r.get('a'))"),
         ("", "import helpers\nreturn helpers.seen(r.get('a'))"),
         ("", "return open('/tmp/seen').read() == r.get('a')"),
+        ("", "print(r.get('a'))"),
         ("SEEN = []\ndef f(x):\n    SEEN.append(x)", "return list(map(f, r.get('a')))"),
         ("if True:\n    SEEN = []\n    def f(x):\n        SEEN.append(x)", "return f(r.get('a'))"),
         ("NEXT = iter(range(9))", "return next(NEXT) == r.get('a')"),
