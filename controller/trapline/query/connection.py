@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +15,10 @@ from trapline.query.engine import QueryError
 from trapline.query.outcomes import NOT_ASCII
 
 BATCH_ROWS = 65_536
+"""So many rows are brought on together."""
+
+ROWS_AT_A_TIME = 8_192
+"""So many DuckDB makes at once: of whole records more would be tens of megabytes for each of its threads."""
 
 
 def database() -> duckdb.DuckDBPyConnection:
@@ -37,15 +40,15 @@ def connect(*, wide: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     with database() as connection:
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
         connection.execute("SET GLOBAL parquet_metadata_cache = true")  # each file is opened more than once
-        if wide:  # each thread holds a row group, with all its columns; and workers are slower than two threads
-            connection.execute(f"SET threads = {min(2, os.cpu_count() or 1)}")
+        if wide:  # each thread holds a row group, with all its columns; and the workers are slower than one thread
+            connection.execute("SET threads = 1")
         yield connection
 
 
 def reader(connection: duckdb.DuckDBPyConnection, query: str) -> pa.RecordBatchReader:
     """The answer to a query, batch by batch as DuckDB makes it. Raises QueryError."""
     with errors_explained():
-        return connection.sql(query).to_arrow_reader(BATCH_ROWS)
+        return connection.sql(query).to_arrow_reader(ROWS_AT_A_TIME)
 
 
 @contextmanager

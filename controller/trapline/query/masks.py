@@ -208,7 +208,7 @@ class _Column:
 
     def _at(self, places: Sequence[int]) -> pa.BooleanArray:
         """True of the distinct values at these places."""
-        return pc.is_in(pa.array(range(len(self.distinct))), value_set=pa.array(places, pa.int64()))
+        return pc.is_in(pa.array(range(len(self.distinct)), pa.int64()), value_set=pa.array(places, pa.int64()))
 
     def _spread(self, true: pa.BooleanArray) -> Mask:
         """Of the distinct values to all rows."""

@@ -285,7 +285,9 @@ def test_small_files_come_together_and_large_records_apart(tmp_path: Path, monke
     for number in range(20):
         write(table.folder / f"{number:02}.parquet", records(number * 10, 10))
     assert [batch.records.num_rows for batch in table.batches(Wanted())] == [200]
+    write(table.folder / "large.parquet", records(200, 20_000))
+    assert [batch.records.num_rows for batch in table.batches(Wanted())] == [20_200]
     monkeypatch.setattr("trapline.query.scan.BATCH_BYTES", 1)
     several = table.batches(Wanted())
     assert len(several) > 1
-    assert sum(batch.records.num_rows for batch in several) == 200
+    assert sum(batch.records.num_rows for batch in several) == 20_200
