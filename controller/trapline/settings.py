@@ -8,7 +8,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from trapline.config.document import Document, UnreadableConfig, present, read_document
 from trapline.config.files import File
@@ -22,6 +31,9 @@ from trapline.errors import Problem, TraplineError, has_errors
 FILE_NAME = "trapline.yml"
 _TABLE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _DESTINATION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_DAY = "%Y-%m-%d"
+_PARTS_OF_TIME = {"%Y", "%m", "%d", "%H"}
+_S3_PREFIX = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#]*)?")
 _SECTIONS = ("schedule", "sandbox", "inference", "error_budget", "prune")
 
 
@@ -51,6 +63,26 @@ def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def _partition(value: Any) -> Any:
+    return {value: _DAY} if isinstance(value, str) else value
+
+
+def _in_hours_or_days(value: Mapping[str, str]) -> Mapping[str, str]:
+    for column, form in value.items():
+        unknown = sorted(set(re.findall("%.?", form)) - _PARTS_OF_TIME)
+        if not column or unknown or "%" not in form:
+            kinds = " ".join(sorted(_PARTS_OF_TIME))
+            raise ValueError(f"write each partition as `column: format`, the format with one or more of {kinds}")
+    return value
+
+
+def _s3_prefix(value: str) -> str:
+    if not _S3_PREFIX.fullmatch(value):
+        raise ValueError("write it as s3://bucket/prefix/")
+    return value if value.endswith("/") else f"{value}/"
+
+
+Partition = Annotated[Mapping[str, str], BeforeValidator(_partition), AfterValidator(_in_hours_or_days)]
 TableName = Annotated[str, AfterValidator(_table_name)]
 DestinationName = Annotated[str, AfterValidator(_destination_name)]
 
@@ -59,15 +91,74 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class IcebergSettings(_Part):
+    """The `iceberg` part of a table."""
+
+    catalog: str = Field(min_length=1, description="One of `catalogs`.")
+    table: str = Field(min_length=1, description="The table's name there, with its namespace: `security.cloudtrail`.")
+
+
+class BudgetSettings(_Part):
+    """The `budget` part of a table."""
+
+    query: Size | None = Field(default=None, gt=0, description="Bytes that one query may read.")
+    day: Size | None = Field(default=None, gt=0, description="Bytes that all queries of a day (UTC) may read.")
+
+
 class TableSettings(_Part):
     """One entry of `tables`."""
 
-    engine: Literal["duckdb"] = Field(default="duckdb", description="The query engine.")
-    path: str = Field(min_length=1, description="Folder of Parquet files; relative to the controller's home.")
+    engine: Literal["duckdb", "athena"] = Field(default="duckdb", description="The query engine.")
+    path: str | None = Field(
+        default=None, min_length=1, description="Folder of Parquet files, relative to the controller's home (duckdb)."
+    )
+    iceberg: IcebergSettings | None = Field(default=None, description="An Iceberg table instead of a folder (duckdb).")
+    database: str | None = Field(
+        default=None, min_length=1, description="The Glue database; `athena.database` if not given (athena)."
+    )
+    name: str | None = Field(
+        default=None, min_length=1, description="The table's name in Glue; the entry's if not given (athena)."
+    )
     time: str = Field(default="ts", min_length=1, description="The column with a record's time.")
     id: str | None = Field(default="event.id", description="Dotted path of a record's unique id; null for none.")
-    partition: str | None = Field(default=None, description="A hive partition column with the record's day.")
+    partition: Partition = Field(
+        default_factory=dict,
+        description='Hive partition columns and what of a record\'s time they hold, such as `{day: "%Y-%m-%d"}`; '
+        "a name alone is that of a day.",
+    )
     lag: Duration = Field(default=timedelta(), description="How late records may arrive.")
+    overlap: Duration = Field(
+        default=timedelta(), description="How far each window reaches back, for records that came later than that."
+    )
+    budget: BudgetSettings = Field(default=BudgetSettings(), description="What its queries may read.")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> TableSettings:
+        if self.engine == "duckdb" and (self.path is None) == (self.iceberg is None):
+            raise ValueError("a table of the engine duckdb has either `path` or `iceberg`")
+        for key in ("path", "iceberg") if self.engine == "athena" else ("database", "name"):
+            if getattr(self, key) is not None:
+                raise ValueError(f"`{key}` does not belong to a table of the engine {self.engine}")
+        return self
+
+
+class AthenaSettings(_Part):
+    """The `athena` section: how Amazon Athena is asked."""
+
+    output: Annotated[str, AfterValidator(_s3_prefix)] = Field(
+        description="`s3://bucket/prefix/` below which results are written, and removed again."
+    )
+    region: str | None = Field(default=None, min_length=1, description="The region; the environment's if not given.")
+    workgroup: str = Field(default="primary", min_length=1, description="The workgroup.")
+    catalog: str = Field(default="AwsDataCatalog", min_length=1, description="The data catalog.")
+    database: str = Field(default="default", min_length=1, description="The Glue database of tables that name none.")
+    role: str | None = Field(default=None, min_length=1, description="ARN of a role to assume.")
+    external_id: str | None = Field(default=None, min_length=1, description="The external id that the role asks for.")
+    kms_key: str | None = Field(default=None, min_length=1, description="The KMS key that results are encrypted with.")
+    reuse: Duration = Field(default=timedelta(), description="How old a result may be to be used again.")
+    concurrency: int = Field(default=20, ge=1, le=1000, strict=True, description="Queries at once.")
+    timeout: Period = Field(default=timedelta(minutes=30), description="After which a query is cancelled.")
+    price_per_tb: float = Field(default=5.0, ge=0, description="What reading a terabyte (1024 GiB) costs, in US dollars.")
 
 
 class DestinationSettings(BaseModel):
@@ -177,6 +268,10 @@ class Settings(_Part):
     """All of trapline.yml."""
 
     tables: Mapping[TableName, TableSettings] = Field(default_factory=dict, description="The tables, by name.")
+    athena: AthenaSettings | None = Field(default=None, description="How Athena is asked, for the tables that it has.")
+    catalogs: Mapping[str, Mapping[str, Any]] = Field(
+        default_factory=dict, description="Iceberg catalogs by name, with the properties that PyIceberg takes."
+    )
     destinations: Mapping[DestinationName, DestinationSettings] = Field(
         default_factory=dict, description="The destinations, by name."
     )
@@ -233,7 +328,12 @@ def parse(
     except ValidationError as error:
         raise SettingsError([*problems, *explain(error, document, data)]) from None
     settings._document = document
-    problems += [*_unknown_destinations(settings), *_above_ceiling(settings), *_secrets(settings, document, env)]
+    problems += [
+        *_unknown_destinations(settings),
+        *_unknown_lakes(settings),
+        *_above_ceiling(settings),
+        *_secrets(settings, document, env),
+    ]
     if has_errors(problems):
         raise SettingsError(problems)
     return settings, problems
@@ -257,6 +357,19 @@ def _unknown_destinations(settings: Settings) -> Iterator[Problem]:
                 yield settings.problem((key, index), message, remedy, "unknown-destination")
 
 
+def _unknown_lakes(settings: Settings) -> Iterator[Problem]:
+    for name, table in settings.tables.items():
+        place = ("tables", name)
+        if table.engine == "athena" and settings.athena is None:
+            message, remedy = f"`{name}` is Athena's, and there is no `athena` section", "add athena: with an output:"
+            yield settings.problem((*place, "engine"), message, remedy, "no-athena")
+        if table.iceberg and table.iceberg.catalog not in settings.catalogs:
+            message = f"there is no catalog `{table.iceberg.catalog}`"
+            near = did_you_mean(table.iceberg.catalog, settings.catalogs)
+            remedy = f"{near} add it under catalogs: or fix the name".strip()
+            yield settings.problem((*place, "iceberg", "catalog"), message, remedy, "unknown-catalog")
+
+
 def _above_ceiling(settings: Settings) -> Iterator[Problem]:
     sandbox = settings.sandbox
     for name, most in sandbox.ceiling.model_dump(exclude_none=True).items():
@@ -269,6 +382,10 @@ def _secrets(settings: Settings, document: Document, env: Mapping[str, str] | No
     users: list[tuple[tuple[str, ...], Any, str]] = [
         (("destinations", name), destination.options, f"`{name}` cannot deliver")
         for name, destination in settings.destinations.items()
+    ]
+    users += [
+        (("catalogs", name), properties, f"the tables of `{name}` cannot be read")
+        for name, properties in settings.catalogs.items()
     ]
     if settings.on_deploy:
         users.append((("on_deploy",), settings.on_deploy.model_dump(), "nobody can be told of deployments"))

@@ -67,7 +67,7 @@ def test_everything_that_can_be_said() -> None:
     assert problems == []
     table = settings.tables["aws_cloudtrail"]
     assert (table.engine, table.path, table.time) == ("duckdb", "tables/aws_cloudtrail", "when")
-    assert (table.id, table.partition, table.lag) == (None, "day", timedelta(minutes=5))
+    assert (table.id, table.partition, table.lag) == (None, {"day": "%Y-%m-%d"}, timedelta(minutes=5))
     slack = settings.destinations["slack_my_team"]
     assert slack.type == "webhook"
     assert slack.options == {"url": "${env:SLACK_URL}", "headers": {"X-Team": "red"}}
@@ -92,7 +92,7 @@ def test_defaults() -> None:
     settings, problems = parse(b"tables:\n  t:\n    path: x\nschedule:\ndestinations:\n")
     assert problems == []
     table, schedule, sandbox = settings.tables["t"], settings.schedule, settings.sandbox
-    assert (table.time, table.id, table.partition, table.lag) == ("ts", "event.id", None, timedelta())
+    assert (table.time, table.id, table.partition, table.lag) == ("ts", "event.id", {}, timedelta())
     assert (schedule.every, schedule.start, schedule.poll) == (timedelta(minutes=5), None, timedelta(minutes=1))
     assert schedule.longest_window == timedelta(days=1)
     assert (sandbox.backend, sandbox.memory, sandbox.cpus, sandbox.pids) == ("auto", 512 * 2**20, 1, 64)
@@ -117,9 +117,22 @@ def test_no_file_means_defaults_and_a_warning() -> None:
     ("text", "line", "message", "remedy"),
     [
         ("tables:\n  Cloud-Trail:\n    path: x", 2, "small letters", ""),
-        ("tables:\n  t: {}", 2, "`tables.t.path` is missing", "add `path`"),
+        ("tables:\n  t: {}", 2, "a table of the engine duckdb has either `path` or `iceberg`", ""),
+        ("tables:\n  t: {path: x, iceberg: {catalog: a, table: b}}", 2, "has either `path` or `iceberg`", ""),
+        ("tables:\n  t: {engine: athena, path: x}", 2, "`path` does not belong to a table of the engine athena", ""),
+        ("tables:\n  t: {path: x, name: y}", 2, "`name` does not belong to a table of the engine duckdb", ""),
+        ("tables:\n  t: {engine: athena}", 2, "there is no `athena` section", "add athena: with an output:"),
+        ("tables:\n  t: {iceberg: {catalog: lak, table: b}}\ncatalogs: {lake: {}}", 2, "no catalog `lak`", "`lake`"),
+        ("tables:\n  t: {path: x, partition: {day: '%j'}}", 2, "one or more of %H %Y %d %m", ""),
+        ("tables:\n  t: {path: x, budget: {day: 0}}", 2, "should be more than 0", ""),
+        ("athena: {output: bucket}", 1, "write it as s3://bucket/prefix/", ""),
         ("tables:\n  t:", 2, "`tables.t` is empty", "beneath `t`"),
-        ("tables:\n  t: {path: x, engine: athna}", 2, "should be 'duckdb'", ""),
+        (
+            "tables:\n  t: {path: x, engine: athna}",
+            2,
+            "should be one of 'duckdb' or 'athena'",
+            "did you mean `athena`?",
+        ),
         ("tables:\n  t: {path: x, lag: soon}", 2, "'soon' is no duration", ""),
         ("tables: [t]", 1, "`tables` is a list and should be a group of keys", ""),
         ("destinations:\n  a: {url: x}", 2, "`destinations.a.type` is missing", "add `type`"),

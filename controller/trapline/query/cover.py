@@ -27,6 +27,8 @@ from trapline.detection.inference.predicate import (
     some,
 )
 from trapline.query.condition import Condition, condition
+from trapline.query.engine import Part
+from trapline.query.outcomes import ANY, NONE
 
 MOST = 12
 """So many conditions are still cheaper than rows that need not be read."""
@@ -36,9 +38,28 @@ Keys = Mapping[Key, frozenset[Any]]
 """By path the constants of which a predicate needs one; of those paths alone that it needs one at."""
 
 
-def cover(predicates: Sequence[Predicate], schema: pa.Schema) -> Condition:
-    """A condition that is true wherever one of the predicates holds, as DuckDB tests it fastest."""
-    return condition(loosened(predicates), schema, unnested=True)
+def rows_of(parts: Iterable[Part], schema: pa.Schema, *, spelled: Mapping[str, str], unnested: bool) -> str:
+    """The condition that a row is wanted by one of the parts; those with the same `where` are asked together.
+
+    `spelled` says each `where` in the engine's own words; `unnested` as `condition` has it.
+    """
+    by_where: dict[str | None, list[Predicate]] = defaultdict(list)
+    for part in parts:
+        by_where[part.where].append(part.predicate)
+    asked = []
+    for where, predicates in by_where.items():
+        text = cover(predicates, schema, unnested=unnested).sql
+        if where is not None and text != NONE:
+            text = f"({spelled[where]})" if text == ANY else f"(({spelled[where]}) AND ({text}))"
+        asked.append(text)
+    if ANY in asked:
+        return ANY
+    return " OR ".join(text for text in asked if text != NONE) or NONE
+
+
+def cover(predicates: Sequence[Predicate], schema: pa.Schema, *, unnested: bool = True) -> Condition:
+    """A condition that is true wherever one of the predicates holds, in few tests."""
+    return condition(loosened(predicates), schema, unnested=unnested)
 
 
 def loosened(predicates: Sequence[Predicate], *, most: int = MOST) -> Predicate:

@@ -46,6 +46,13 @@ class DuckDBEngine:
             latest: datetime | None = reader(connection, query).read_all()["latest"][0].as_py()
         return latest.replace(tzinfo=UTC) if latest and latest.tzinfo is None else latest
 
+    def estimate(self, request: ScanRequest, wanted: Wanted = EVERYTHING) -> int | None:
+        with self.scan(request, wanted) as scan:
+            return scan.bytes_scanned
+
+    def close(self) -> None:
+        """Each scan ends its own connection."""
+
     def _table(self, name: str) -> TableSettings:
         try:
             return self._tables[name]
@@ -55,7 +62,7 @@ class DuckDBEngine:
             ) from None
 
     def _folder(self, table: TableSettings) -> Path:
-        folder = self._home / table.path
+        folder = self._home / (table.path or "")
         if not folder.is_dir():
             raise QueryError(
                 "table-missing",

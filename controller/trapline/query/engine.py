@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 import pyarrow as pa
 
-from trapline.detection.inference.predicate import Predicate
+from trapline.detection.inference.predicate import TRUE, Predicate
 from trapline.detection.inference.reads import Read
 from trapline.errors import TraplineError
 from trapline.window import Window
@@ -19,7 +19,10 @@ from trapline.window import Window
 class QueryError(TraplineError):
     """A scan could not be done. `code` says which kind.
 
-    `table-missing`, `column-missing`, `syntax`, `changed` (it is not what the scan began with any more), `internal`.
+    Of what it asks: `table-missing`, `column-missing`, `syntax`, `unbounded` (nothing keeps it from reading the whole
+    table), `over-budget`. Of how it went: `changed` (the table is not what the scan began with any more),
+    `permissions`, `throttled`, `cancelled`, `cut-off` (it read more than its limit), `timeout`, `unreachable`,
+    `internal`.
     """
 
     def __init__(self, code: str, message: str, *, remedy: str = "") -> None:
@@ -29,10 +32,18 @@ class QueryError(TraplineError):
 
 @dataclass(frozen=True, slots=True)
 class ScanRequest:
-    """One query of one table over one window. `where` is a condition in Athena's SQL, or None for all records."""
+    """One query of one table over one window."""
 
     table: str
     window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one detection wants of a scan: the records for which its predicate may hold, of those that its user's own
+    condition `where`, in Athena's SQL, is true of."""
+
+    predicate: Predicate = TRUE
     where: str | None = None
 
 
@@ -40,14 +51,18 @@ class ScanRequest:
 class Wanted:
     """What of a scan is wanted: which columns, and which rows. More than that may come, less never.
 
-    `reads` None is all columns; a read of a path that does not exist is left out. `any_of` None is all rows, else those
-    for which one of these may hold. `audit` is the share of all rows that is wanted whatever `any_of` says: whole
-    blocks of them, chosen at random.
+    `reads` None is all columns; a read of a path that does not exist is left out. The rows are those of all `parts`.
+    `audit` is the share of all rows that is wanted whatever the predicates say, chosen at random.
     """
 
     reads: frozenset[Read] | None = None
-    any_of: tuple[Predicate, ...] | None = None
+    parts: tuple[Part, ...] = (Part(),)
     audit: float = 0.0
+
+    @property
+    def wheres(self) -> tuple[str, ...]:
+        """The users' own conditions, each once."""
+        return tuple(dict.fromkeys(part.where for part in self.parts if part.where is not None))
 
 
 EVERYTHING = Wanted()
@@ -62,12 +77,14 @@ class ScanBatch:
     """Some rows of a scan.
 
     `positions` say where each row lies, for `Scan.whole`; None where the records have all columns already. `audited`
-    marks the rows of the blocks that were chosen for the audit; None where there are none.
+    marks the rows that were chosen for the audit; None where there are none. `where` marks for each of the users' own
+    conditions the rows that it is true of, never null.
     """
 
     records: pa.RecordBatch
     positions: pa.RecordBatch | None = None
     audited: pa.BooleanArray | None = None
+    where: Mapping[str, pa.BooleanArray] = field(default_factory=dict)
 
 
 class Scan(Protocol):
@@ -89,7 +106,7 @@ class Scan(Protocol):
         ...
 
     def count(self) -> int:
-        """How many records the window has, wanted or not: those that `where` lets through."""
+        """How many records were looked at: all of the window, or, where it costs to ask, those that came."""
         ...
 
     @property
@@ -111,4 +128,12 @@ class Engine(Protocol):
 
     def latest(self, table: str) -> datetime | None:
         """The newest record's time, or None for an empty table."""
+        ...
+
+    def estimate(self, request: ScanRequest, wanted: Wanted = EVERYTHING) -> int | None:
+        """The bytes that a scan would read at most, without it being made; None where that cannot be told."""
+        ...
+
+    def close(self) -> None:
+        """Ends what still runs; safe to call twice."""
         ...

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from datetime import UTC, date, timedelta
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 
+from trapline.query.partitions import spelled, touched
 from trapline.window import Window
 
 
@@ -16,26 +17,25 @@ def parquet_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*.parquet") if path.is_file())
 
 
-def files_of_window(folder: Path, partition: str | None, window: Window) -> list[Path]:
-    """The files whose day can hold records of the window: pruned here, so that what is read can be counted."""
+def files_of_window(folder: Path, partition: Mapping[str, str], window: Window) -> list[Path]:
+    """The files whose partition can hold records of the window: pruned here, so that what is read can be counted."""
     files = parquet_files(folder)
-    if partition is None:
+    if not partition:
         return files
-    first, last = window.start.astimezone(UTC).date(), (window.end - timedelta(microseconds=1)).astimezone(UTC).date()
-    days = {path: _day(path.relative_to(folder), partition) for path in files}
-    return [path for path, day in days.items() if day is None or first <= day <= last]
+    needed = touched(partition, window)
+    return [path for path in files if _may_hold(_values(path.relative_to(folder)), partition, needed)]
 
 
-def _day(path: Path, partition: str) -> date | None:
-    """The day that a path like `day=2023-07-10/x.parquet` stands for; None where it says none, so it is read."""
-    for part in path.parts[:-1]:
-        name, _, value = part.partition("=")
-        if name == partition:
-            try:
-                return date.fromisoformat(value)
-            except ValueError:
-                return None
-    return None
+def _may_hold(values: Mapping[str, str], partition: Mapping[str, str], needed: Iterable[Mapping[str, str]]) -> bool:
+    """Whether a file with these partition values may; what is not written as the table says tells nothing."""
+    said = {column: spelled(form, values[column]) for column, form in partition.items() if column in values}
+    return any(all(value in (None, one[column]) for column, value in said.items()) for one in needed)
+
+
+def _values(path: Path) -> dict[str, str]:
+    """The partition values that a path like `year=2023/month=07/x.parquet` says."""
+    named = (part.partition("=") for part in path.parts[:-1])
+    return {name: unquote(value) for name, equals, value in named if equals}
 
 
 def size(files: Iterable[Path], columns: Collection[tuple[str, ...]] | None = None) -> int:

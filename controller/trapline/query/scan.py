@@ -14,9 +14,10 @@ import pyarrow as pa
 from trapline.detection.inference.predicate import paths
 from trapline.query import sql
 from trapline.query.connection import BATCH_ROWS, errors_explained, reader, to_duckdb
-from trapline.query.cover import cover
-from trapline.query.engine import EVERYTHING, QueryError, ScanBatch, ScanRequest, Wanted
+from trapline.query.cover import rows_of
+from trapline.query.engine import Part, QueryError, ScanBatch, ScanRequest, Wanted
 from trapline.query.files import size
+from trapline.query.outcomes import ANY, NONE
 from trapline.query.pruning import Pruned, prune
 from trapline.settings import TableSettings
 
@@ -41,8 +42,9 @@ class Source:
         return f"read_parquet([{names}], hive_partitioning = {hive}, union_by_name = true)"
 
     def columns(self, alias: str) -> str:
-        # The partition column is how the lake is stored, not part of a record.
-        exclude = f" EXCLUDE ({sql.name(self.table.partition)})" if self.table.partition else ""
+        # The partition columns are how the lake is stored, not part of a record.
+        names = ", ".join(map(sql.name, self.table.partition))
+        exclude = f" EXCLUDE ({names})" if names else ""
         return f"{sql.name(alias)}.*{exclude}"
 
     def schema(self, connection: duckdb.DuckDBPyConnection) -> pa.Schema:
@@ -63,15 +65,17 @@ class DuckDBScan:
         self._request = request
         self._states = {path: _state(path) for path in source.files}
         self.schema = source.schema(connection)
-        taken = [*self.schema.names, source.table.partition or ""]
+        taken = [*self.schema.names, *source.table.partition]
         if {"file_index", "file_row_number", "filename"} & {name.lower() for name in taken}:
-            wanted = EVERYTHING  # its own columns hide where a row lies
+            wanted = Wanted(parts=tuple(Part(where=where) for where in (None, *wanted.wheres)))  # these hide the place
         self._wanted = wanted
         self._alias = sql.unused("t", taken)  # a column of this name would make t.x ambiguous
         self._audited = sql.unused("audited", taken)
         self._order = sql.unused("asked", [*taken, *_POSITION])
         self._pruned = None if wanted.reads is None else prune(self.schema, wanted.reads)
-        self._rows = None if wanted.any_of is None else cover(wanted.any_of, self.schema)
+        self._conditions = {where: to_duckdb(where) for where in wanted.wheres}
+        self._marks = {where: sql.unused(f"where{at}", taken) for at, where in enumerate(wanted.wheres)}
+        self._rows = rows_of(wanted.parts, self.schema, spelled=self._conditions, unnested=True)
         self._block = _audit_block(wanted.audit, self._file_index())
 
     @property
@@ -79,14 +83,14 @@ class DuckDBScan:
         """The files' size; for a pruned scan that of the columns it asks for, without those of `where`."""
         if self._wanted.reads is None:
             return size(self._source.files)
-        looked_at = {path for predicate in self._wanted.any_of or () for path in paths(predicate)}
+        looked_at = {path for part in self._wanted.parts for path in paths(part.predicate)}
         return size(
             self._source.files,
             {(self._source.table.time,), *looked_at, *(read.path for read in self._wanted.reads)},
         )
 
     def batches(self) -> Iterator[ScanBatch]:
-        if not self._source.files or (self._rows is not None and self._rows.never and not self._block):
+        if not self._source.files or (self._rows == NONE and not self._block):
             return
         answer = reader(self._connection, self._query())
         with errors_explained():
@@ -130,8 +134,8 @@ class DuckDBScan:
 
     def _query(self) -> str:
         conditions = [self._window()]
-        if self._rows is not None and not self._rows.always:
-            conditions.append("(" + " OR ".join(filter(None, [self._rows.sql, self._block])) + ")")
+        if self._rows != ANY:
+            conditions.append("(" + " OR ".join(filter(None, [self._rows, self._block])) + ")")
         return f"SELECT {', '.join(self._columns())} {self._from()} WHERE {' AND '.join(conditions)}"
 
     def _columns(self) -> Iterator[str]:
@@ -143,20 +147,19 @@ class DuckDBScan:
             yield "CAST(file_row_number AS BIGINT) AS file_row_number"
         if self._block:
             yield f"{self._block} AS {sql.name(self._audited)}"
+        for where, condition in self._conditions.items():
+            yield f"coalesce(({condition}), FALSE) AS {sql.name(self._marks[where])}"
 
     def _from(self) -> str:
         return f"FROM {self._source.read()} AS {sql.name(self._alias)}"
 
     def _window(self) -> str:
         time, window = sql.name(self._source.table.time), self._request.window
-        conditions = [f"{time} >= {sql.instant(window.start)}", f"{time} < {sql.instant(window.end)}"]
-        if self._request.where is not None:
-            conditions.append(f"({to_duckdb(self._request.where)})")
-        return " AND ".join(conditions)
+        return f"{time} >= {sql.instant(window.start)} AND {time} < {sql.instant(window.end)}"
 
     def _file_index(self) -> str:
         """Which of the files a row is in: DuckDB counts those alone that a `where` on the partition leaves."""
-        if self._source.table.partition is None or self._request.where is None:
+        if not self._source.table.partition or not self._wanted.wheres:
             return "file_index"
         names = ", ".join(sql.string(str(path)) for path in self._source.files)
         return f"list_position([{names}], filename) - 1"
@@ -164,9 +167,10 @@ class DuckDBScan:
     def _split(self, batch: pa.RecordBatch) -> ScanBatch:
         """The columns of records, and those that are about them."""
         audited = batch.column(self._audited) if self._block else None
+        where = {condition: batch.column(mark) for condition, mark in self._marks.items()}
         if self._pruned is None:
-            return ScanBatch(batch.select(self.schema.names), None, audited)
-        return ScanBatch(_marked(batch, self._pruned), batch.select(_POSITION), audited)
+            return ScanBatch(batch.select(self.schema.names), None, audited, where)
+        return ScanBatch(_marked(batch, self._pruned), batch.select(_POSITION), audited, where)
 
     def _check(self, path: Path) -> None:
         if self._states[path] != _state(path):

@@ -153,7 +153,7 @@ def _records_again(
 def _window_again(
     context: Context, deployment: Deployment, table: str, window: Window
 ) -> tuple[ScanSummary | None, Findings]:
-    planned = PlannedScan(ScanRequest(table, window, deployment.config.query.where), (deployment,))
+    planned = PlannedScan(ScanRequest(table, window), (deployment,))
     try:
         with ThreadPoolExecutor(1) as threads:
             summary, [findings] = Feeder(context, threads).feed(planned)

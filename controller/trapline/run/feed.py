@@ -25,11 +25,15 @@ from trapline.run.rules import NOTHING, wanted_by
 from trapline.run.sift import Rows, let_through, shares, sieved
 from trapline.run.verdicts import Row, collect, run_batch
 from trapline.run.whole import Piece, fetched
-from trapline.workers.interface import BatchReply
+from trapline.workers.interface import BatchReply, Limits
+from trapline.workers.limits import limits_of
 from trapline_sandbox.record import jsonable
 
 _MOST_HELD = 20_000
 """So many records are fetched whole at a time, and what one more batch leaves of them."""
+
+_MOST_TOGETHER = 8_192
+"""So many of them are given to a worker at a time."""
 
 
 class Interrupted(Exception):
@@ -67,23 +71,24 @@ class Feeder:
         ]
         by_record = [one for one in findings if one.deployment.mode is Mode.RECORD]
         by_window = [one for one in findings if one.deployment.mode is Mode.BATCH]
-        window: list[pa.RecordBatch] = []
+        windows: dict[str | None, list[pa.RecordBatch]] = {one.where: [] for one in by_window}
         pieces: list[Piece] = []
-        wanted = wanted_by(rules, audit=inference.audit_fraction)
+        most = min([_MOST_TOGETHER, *(self._limits(member).matches for member in planned.members)])
+        wanted = wanted_by(rules, [one.where for one in findings], audit=inference.audit_fraction)
         with self._context.engine.scan(request, wanted) as scan:
             for batch in _ahead(scan.batches()):
                 if self._stopping():
                     raise Interrupted
                 pieces += self._sift(planned, by_record, batch, scan.schema)
                 if batch.positions is None or sum(map(len, pieces)) >= _MOST_HELD:
-                    self._run(planned, fetched(scan, pieces))
+                    self._run(planned, fetched(scan, pieces, width=self._width, most=most))
                     pieces = []
-                if by_window:
-                    window.append(batch.records)
-            self._run(planned, fetched(scan, pieces))
+                for where, held in windows.items():
+                    held.append(batch.records if where is None else batch.records.filter(batch.where[where]))
+            self._run(planned, fetched(scan, pieces, width=self._width, most=most))
             records = scan.count()
-        if window:
-            self._show_window(planned, by_window, window)
+        for where, held in windows.items():
+            self._show_window(planned, [one for one in by_window if one.where == where], held)
         if self._stopping() and any(found.error or found.failures for found in findings):
             raise Interrupted  # a worker that ended with the controller would look like the fault of its rule
         summary = ScanSummary(
@@ -103,7 +108,7 @@ class Feeder:
     ) -> list[Piece]:
         """What of a batch has to be shown to the detections that have not failed yet."""
         going_on = [one for one in findings if not one.error]
-        allowed = let_through(batch, [one.rule for one in going_on], schema)
+        allowed = let_through(batch, [one.rule for one in going_on], [one.where for one in going_on], schema)
         each = self._width // max(1, len(going_on))
         tasks = [(one, part) for one, rows in zip(going_on, allowed, strict=True) for part in shares(rows, each)]
 
@@ -119,11 +124,16 @@ class Feeder:
         self._on_batch()
         return sifted
 
+    def _limits(self, deployment: Deployment) -> Limits:
+        return limits_of(self._context.settings, deployment.config.limits)
+
     def _show_window(
         self, planned: PlannedScan, listeners: Sequence[Findings], batches: Sequence[pa.RecordBatch]
     ) -> None:
-        """A batch rule reasons over all records of its window, so it gets them together, once."""
-        whole = pa.Table.from_batches(batches).combine_chunks().to_batches()
+        """A batch rule reasons over all records of its window, so it gets them together, once; nothing of none."""
+        whole = pa.Table.from_batches(batches).combine_chunks().to_batches() if batches else []
+        if not sum(batch.num_rows for batch in whole):
+            return
         if len(whole) == 1:
             self._run(planned, [Piece(findings, whole[0], fetched=True, audited=frozenset()) for findings in listeners])
             return

@@ -36,6 +36,11 @@ class Findings:
     twins: Counter[str] = field(default_factory=Counter)  # records without an id, by their content
 
     @property
+    def where(self) -> str | None:
+        """The user's own condition: no other records are shown to the rule."""
+        return self.deployment.config.query.where
+
+    @property
     def cost(self) -> int:
         """What its failures cost of its error budget."""
         return sum(cost_of(failure.outcome) for failure in self.failures)

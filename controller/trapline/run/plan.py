@@ -49,7 +49,7 @@ def plan(
                 longest=settings.schedule.longest_window,
             )
             if window:
-                request = ScanRequest(table, window, deployment.config.query.where)
+                request = ScanRequest(table, window)
                 members[deployment.identity in apart, request].append(deployment)
     order = sorted(members.items(), key=lambda item: (item[0][0], item[0][1].window, item[0][1].table))
     return [PlannedScan(request, tuple(group)) for (_, request), group in order]

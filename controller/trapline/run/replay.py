@@ -38,7 +38,7 @@ def replay(alert: Mapping[str, Any], context: Context) -> Replay:
         )
     window = Window(provenance.window_start, provenance.window_end)
     build = replace(live, build_digest=BuildDigest(provenance.digest))
-    planned = PlannedScan(ScanRequest(provenance.table, window, live.config.query.where), (build,))
+    planned = PlannedScan(ScanRequest(provenance.table, window), (build,))
     with ThreadPoolExecutor(1) as threads:
         _, [findings] = Feeder(context, threads).feed(planned)
     if findings.error:

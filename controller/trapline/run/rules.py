@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from trapline.deploy.ledger import Deployment, Ledger
@@ -10,7 +10,7 @@ from trapline.detection.inference.infer import infer
 from trapline.detection.inference.predicate import TRUE, Predicate, paths
 from trapline.detection.inference.reads import Read, reads_of
 from trapline.detection.model import Mode
-from trapline.query.engine import Wanted
+from trapline.query.engine import Part, Wanted
 from trapline.workers.interface import BuildDigest
 
 
@@ -74,12 +74,9 @@ class Rules:
         return Known(inferred.predicate, not inferred.gaps, reads_of(source))
 
 
-def wanted_by(rules: Iterable[Known], *, audit: float) -> Wanted:
-    """What of a scan is wanted by these rules together."""
-    columns, predicates = [rule.columns for rule in rules], [rule.predicate for rule in rules]
+def wanted_by(rules: Sequence[Known], wheres: Sequence[str | None], *, audit: float) -> Wanted:
+    """What of a scan is wanted by these rules together, each with its user's own condition."""
+    columns = [rule.columns for rule in rules]
     reads = frozenset[Read]().union(*(each for each in columns if each is not None))
-    return Wanted(
-        reads=None if None in columns else reads,
-        any_of=None if TRUE in predicates else tuple(dict.fromkeys(predicates)),
-        audit=audit,
-    )
+    parts = [Part(rule.predicate, where) for rule, where in zip(rules, wheres, strict=True)]
+    return Wanted(None if None in columns else reads, tuple(dict.fromkeys(parts)), audit)

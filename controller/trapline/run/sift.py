@@ -40,19 +40,25 @@ class Rows:
         return len(self.numbers)
 
 
-def let_through(batch: ScanBatch, rules: Sequence[Known], schema: pa.Schema) -> list[Rows]:
-    """For each rule the rows that its predicate lets through, and those of the audit."""
+def let_through(
+    batch: ScanBatch, rules: Sequence[Known], wheres: Sequence[str | None], schema: pa.Schema
+) -> list[Rows]:
+    """For each rule the rows that its predicate and its user's own condition let through, and those of the audit."""
     found = masks(batch.records, [rule.predicate for rule in rules], schema)
-    return [_rows(batch, mask) for mask in found]
+    return [
+        _rows(batch, mask, None if where is None else batch.where[where])
+        for mask, where in zip(found, wheres, strict=True)
+    ]
 
 
-def _rows(batch: ScanBatch, mask: pa.BooleanArray | None) -> Rows:
+def _rows(batch: ScanBatch, mask: pa.BooleanArray | None, where: pa.BooleanArray | None) -> Rows:
     if mask is None:
-        return Rows(_first(batch.records.num_rows))
+        return Rows(_first(batch.records.num_rows) if where is None else pc.indices_nonzero(where))
+    allowed = mask if where is None else pc.and_(mask, where)
     if batch.audited is None:
-        return Rows(pc.indices_nonzero(mask))
-    audited = pc.and_not(batch.audited, mask)
-    return Rows(pc.indices_nonzero(pc.or_(mask, audited)), frozenset(pc.indices_nonzero(audited).to_pylist()))
+        return Rows(pc.indices_nonzero(allowed))
+    audited = pc.and_not(batch.audited if where is None else pc.and_(batch.audited, where), mask)
+    return Rows(pc.indices_nonzero(pc.or_(allowed, audited)), frozenset(pc.indices_nonzero(audited).to_pylist()))
 
 
 @lru_cache(maxsize=4)

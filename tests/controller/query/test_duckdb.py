@@ -12,7 +12,7 @@ import pytest
 
 from trapline.query.connection import to_duckdb
 from trapline.query.duckdb import DuckDBEngine
-from trapline.query.engine import QueryError, ScanRequest
+from trapline.query.engine import Part, QueryError, ScanRequest, Wanted
 from trapline.settings import TableSettings
 from trapline.window import Window
 
@@ -39,7 +39,7 @@ def engine(tmp_path: Path) -> DuckDBEngine:
 
 
 def ids(engine: DuckDBEngine, window: Window, where: str | None = None) -> list[str]:
-    with engine.scan(ScanRequest("logins", window, where)) as scan:
+    with engine.scan(ScanRequest("logins", window), Wanted(parts=(Part(where=where),))) as scan:
         rows = [row for batch in scan.batches() for row in batch.records.to_pylist()]
     return sorted(row["event"]["id"] for row in rows)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from trapline.detection.inference.predicate import FALSE, TRUE, Null, Predicate, Test, every, paths
 from trapline.detection.inference.reads import Read
 from trapline.query.duckdb import DuckDBEngine
-from trapline.query.engine import PRESENCE, QueryError, Scan, ScanBatch, ScanRequest, Wanted
+from trapline.query.engine import PRESENCE, Part, QueryError, Scan, ScanBatch, ScanRequest, Wanted
 from trapline.settings import TableSettings
 from trapline.window import Window
 
@@ -37,6 +38,10 @@ def records(first: int, count: int, *, at: datetime = NOON, **more: Any) -> list
     ]
 
 
+def parts(*predicates: Predicate) -> tuple[Part, ...]:
+    return tuple(Part(predicate) for predicate in predicates)
+
+
 class Table:
     """A table of the engine, and what is asked of it most."""
 
@@ -47,7 +52,9 @@ class Table:
 
     @contextmanager
     def scan(self, wanted: Wanted, where: str | None = None, days: int = 3) -> Iterator[Scan]:
-        with self.engine.scan(ScanRequest("t", Window(NOON, NOON + timedelta(days=days)), where), wanted) as scan:
+        if where is not None:
+            wanted = replace(wanted, parts=tuple(replace(part, where=where) for part in wanted.parts))
+        with self.engine.scan(ScanRequest("t", Window(NOON, NOON + timedelta(days=days))), wanted) as scan:
             yield scan
 
     def batches(self, wanted: Wanted, **others: Any) -> list[ScanBatch]:
@@ -118,10 +125,10 @@ def test_the_presence_of_a_struct_is_known_where_it_is_asked_for(table: Table) -
 def test_rows_for_which_one_of_the_predicates_holds(
     table: Table, predicates: list[Predicate], found: list[int]
 ) -> None:
-    numbers = table.numbers(Wanted(READS, tuple(predicates)))
+    numbers = table.numbers(Wanted(READS, parts(*predicates)))
     exact = sum(len(paths(predicate)) for predicate in predicates) < 10
     assert numbers == found if exact else set(found) <= set(numbers) < set(range(750))
-    assert table.numbers(Wanted(None, tuple(predicates))) == numbers
+    assert table.numbers(Wanted(None, parts(*predicates))) == numbers
 
 
 @pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
@@ -139,14 +146,14 @@ def test_statistics_that_know_of_no_nan_do_not_hide_it(tmp_path: Path, kind: pa.
     table = Table(tmp_path)
     columns = {"ts": pa.array([NOON] * 3), "n": [1, 2, 3], "f": pa.array([0.0, float("nan"), 0.0], kind)}
     pq.write_table(pa.table(columns), table.folder / "a.parquet")
-    assert 2 in table.numbers(Wanted(READS, (test,)))
+    assert 2 in table.numbers(Wanted(READS, parts(test)))
 
 
 def test_where_is_asked_as_well(table: Table) -> None:
-    one = Wanted(READS, (Test(ACTION, "eq", "Action1"),))
+    one = Wanted(READS, parts(Test(ACTION, "eq", "Action1")))
     assert table.numbers(one, where="n < 10 OR n > 745") == [1, 5, 9, 749]
     with table.scan(one, where="n < 10") as scan:
-        assert (scan.count(), sum(batch.records.num_rows for batch in scan.batches())) == (10, 3)
+        assert (scan.count(), sum(batch.records.num_rows for batch in scan.batches())) == (750, 3)
 
 
 def test_rows_are_made_whole_in_the_order_asked(table: Table) -> None:
@@ -164,7 +171,7 @@ def test_rows_are_made_whole_in_the_order_asked(table: Table) -> None:
 
 
 def test_a_slice_of_the_positions_is_those_rows(table: Table) -> None:
-    with table.scan(Wanted(READS, (Test(ACTION, "eq", "Action2"),))) as scan:
+    with table.scan(Wanted(READS, parts(Test(ACTION, "eq", "Action2")))) as scan:
         (batch,) = scan.batches()
         assert batch.positions is not None
         assert scan.whole(batch.positions.slice(3, 4))["n"].equals(batch.records.slice(3, 4)["n"].cast(pa.int64()))
@@ -196,7 +203,7 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(table: Table) -> None:
 def test_the_audit_takes_whole_blocks_and_others_each_time(tmp_path: Path) -> None:
     table = Table(tmp_path)
     write(table.folder / "a.parquet", records(0, 20_000))
-    wanted = Wanted(READS, (Test(("n",), "eq", 7),), audit=0.3)
+    wanted = Wanted(READS, parts(Test(("n",), "eq", 7)), audit=0.3)
     seen = set()
     for _ in range(3):
         (batch,) = table.batches(wanted)
@@ -213,7 +220,7 @@ def test_the_audit_marks_rows_of_a_scan_that_wants_them_all(table: Table) -> Non
     (whole,) = table.batches(Wanted(audit=1.0))
     assert whole.audited is not None
     assert whole.audited.true_count == 750
-    (none,) = table.batches(Wanted(READS, (FALSE,), audit=1.0))
+    (none,) = table.batches(Wanted(READS, parts(FALSE), audit=1.0))
     assert none.records.num_rows == 750
 
 
@@ -236,7 +243,7 @@ def test_rows_of_a_partitioned_table_are_found_again(tmp_path: Path) -> None:
 def test_a_table_with_a_column_of_that_name_is_read_whole(tmp_path: Path, name: str) -> None:
     table = Table(tmp_path)
     write(table.folder / "a.parquet", records(0, 5, **{name: 3}))
-    (batch,) = table.batches(Wanted(READS, (FALSE,), audit=0.5))
+    (batch,) = table.batches(Wanted(READS, parts(FALSE), audit=0.5))
     assert batch.positions is None
     assert batch.records[name].to_pylist() == [3] * 5
 
@@ -244,7 +251,7 @@ def test_a_table_with_a_column_of_that_name_is_read_whole(tmp_path: Path, name: 
 def test_columns_that_are_called_like_what_a_query_calls_things(tmp_path: Path) -> None:
     table = Table(tmp_path)
     write(table.folder / "a.parquet", [{"ts": NOON, "n": 1, "t": {"n": 2, "ts": "x"}, "audited": 3, "asked": 4}])
-    wanted = Wanted(frozenset({Read(("t", "n"), True)}), (Test(("t", "n"), "eq", 2),), audit=0.5)
+    wanted = Wanted(frozenset({Read(("t", "n"), True)}), parts(Test(("t", "n"), "eq", 2)), audit=0.5)
     with table.scan(wanted) as scan:
         (batch,) = scan.batches()
         assert batch.records.to_pylist() == [{"t": {"n": 2}}]
@@ -263,7 +270,7 @@ def test_a_table_without_records(tmp_path: Path, files: int) -> None:
     table = Table(tmp_path)
     if files:
         write(table.folder / "a.parquet", records(0, 10, at=NOON - timedelta(days=9)))
-    with table.scan(Wanted(READS, (Test(ACTION, "eq", "x"),), audit=0.5)) as scan:
+    with table.scan(Wanted(READS, parts(Test(ACTION, "eq", "x")), audit=0.5)) as scan:
         assert list(scan.batches()) == []
         assert scan.count() == 0
         assert scan.schema.names == (["ts", "event", "n"] if files else [])
@@ -275,7 +282,7 @@ def test_bytes_are_those_of_the_columns_that_are_touched(table: Table) -> None:
             return scan.bytes_scanned
 
     one, more = scanned(Wanted(frozenset({Read(("n",), True)}))), scanned(Wanted(READS))
-    asked = scanned(Wanted(frozenset({Read(("n",), True)}), (Test(ACTION, "eq", "x"),)))
+    asked = scanned(Wanted(frozenset({Read(("n",), True)}), parts(Test(ACTION, "eq", "x"))))
     assert 0 < one < more == asked < scanned(Wanted())
     assert scanned(Wanted()) == sum(file.stat().st_size for file in table.folder.iterdir())
 

@@ -14,8 +14,10 @@ import pytest
 from tests.playground import NOON, Playground, column, deploy
 from trapline.controller import Controller
 from trapline.detection.inference.infer import Inferred
-from trapline.detection.inference.predicate import FALSE
+from trapline.detection.inference.predicate import FALSE, TRUE
 from trapline.detection.inference.reads import Read
+from trapline.query import connection, scan
+from trapline.query.engine import Part, Wanted
 from trapline.run import rules as knowledge
 from trapline.run.rules import Known, Rules, wanted_by
 from trapline.state.schema import alerts, failures, logs, matches, scans
@@ -133,6 +135,19 @@ def test_with_inference_off_a_rule_is_shown_every_record(
     assert shown == [(COUNT, ALL)]
 
 
+def test_what_several_batches_leave_of_a_window_is_shown_together(
+    ground: Playground, controller: Controller, shown: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "ROWS_AT_A_TIME", 2048)
+    monkeypatch.setattr(scan, "BATCH_ROWS", 1)
+    ground.detection("one", 'def detect(record): return record.deepget("event.number") in (7, 2500)')
+    ground.detection("two", 'def detect(record): return hash(record.deepget("event.number")) in (7, 8, 2500)')
+    deploy(ground, controller)
+    shown.clear()
+    assert controller.tick().matches == 5
+    assert sorted(shown) == sorted([(2, ALL), (2048, ("event",)), (COUNT - 2048, ("event",)), (3, ALL)])
+
+
 def test_a_rule_that_touches_more_than_was_told_is_shown_whole_records(
     ground: Playground, controller: Controller, shown: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,7 +157,8 @@ def test_a_rule_that_touches_more_than_was_told_is_shown_whole_records(
     deploy(ground, controller)
     shown.clear()
     assert controller.tick().matches == 1
-    assert shown == [(COUNT, ("cloud",)), (COUNT, ALL)]
+    assert shown[0] == (COUNT, ("cloud",))
+    assert (sum(count for count, _ in shown[1:]), {columns for _, columns in shown[1:]}) == (COUNT, {ALL})
     shown.clear()
     ground.at(10)
     controller.tick()
@@ -211,7 +227,7 @@ def test_an_audit_that_finds_nothing_says_nothing(ground: Playground, controller
     deploy(ground, controller)
     shown.clear()
     assert controller.tick().matches == 1
-    assert shown == [(COUNT, ALL)]
+    assert (sum(count for count, _ in shown), {columns for _, columns in shown}) == (COUNT, {ALL})
     assert column(ground.rows(alerts), "identity") == ["one"]
 
 
@@ -221,11 +237,11 @@ def test_an_audit_that_finds_nothing_says_nothing(ground: Playground, controller
 def test_of_a_scan_no_more_is_wanted_than_its_rules_want() -> None:
     numbered = Known(FALSE, exact=True, reads=None)
     opaque = Known(reads=frozenset({Read(("user", "name"), whole=True)}))
-    assert wanted_by([numbered], audit=0.5).any_of == (FALSE,)
-    assert wanted_by([numbered], audit=0.5).reads == frozenset()
-    assert wanted_by([numbered, opaque], audit=0).any_of is None
-    assert wanted_by([numbered, opaque], audit=0).reads == opaque.reads
-    assert wanted_by([opaque, Known()], audit=0).reads is None
+    assert wanted_by([numbered], [None], audit=0.5) == Wanted(frozenset(), (Part(FALSE),), 0.5)
+    both = wanted_by([numbered, opaque, opaque], [None, "n = 1", "n = 1"], audit=0)
+    assert both == Wanted(opaque.reads, (Part(FALSE), Part(TRUE, "n = 1")))
+    assert both.wheres == ("n = 1",)
+    assert wanted_by([opaque, Known()], [None, None], audit=0).reads is None
 
 
 def test_a_build_whose_script_is_not_known_is_shown_everything(ground: Playground, controller: Controller) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -175,17 +176,34 @@ def test_a_crash_while_recording_leaves_nothing_half_done(
     assert controller.tick().opened == 1
 
 
-def test_detections_that_agree_share_one_scan(ground: Playground, controller: Controller) -> None:
-    ground.detection("one")
-    ground.detection("two")
-    ground.detection("filtered", query={"where": "event.action = 'bad'"})
+def test_detections_of_one_window_share_one_scan(ground: Playground, controller: Controller) -> None:
+    anything = "def detect(record):\n    return True\n"
+    ground.detection("one", anything)
+    ground.detection("two", anything)
+    ground.detection("filtered", anything, query={"where": "event.action = 'bad'"})
     deploy(ground, controller)
     ground.records(1, 2, event={"action": "good"})
     ground.records(3)
     ground.at(5)
     report = controller.tick()
-    assert sorted((scan.detections, scan.records) for scan in report.scans) == [(["filtered"], 1), (["one", "two"], 3)]
-    assert report.matches == 3
+    [scan] = report.scans
+    assert (sorted(scan.detections), scan.records) == (["filtered", "one", "two"], 3)
+    assert Counter(column(ground.rows(matches), "identity")) == {"filtered": 1, "one": 3, "two": 3}
+
+
+def test_a_rule_of_a_window_sees_only_what_its_condition_lets_through(
+    ground: Playground, controller: Controller
+) -> None:
+    counts = "def detect(records):\n    yield {'title': f'{len(records)} records'}\n"
+    ground.batch_detection("all", counts)
+    ground.batch_detection("bad", counts, "[query]\nwhere = \"event.action = 'bad'\"\n")
+    ground.batch_detection("none", counts, "[query]\nwhere = \"event.action = 'nonesuch'\"\n")
+    deploy(ground, controller)
+    ground.records(1, 2, event={"action": "good"})
+    ground.records(3)
+    ground.at(5)
+    assert len(controller.tick().scans) == 1
+    assert {row["identity"]: row["title"] for row in ground.rows(alerts)} == {"all": "3 records", "bad": "1 records"}
 
 
 def test_a_record_that_the_rule_fails_on_is_kept_and_the_others_still_match(
