@@ -1,0 +1,182 @@
+"""A query put together with its tables: what each name in it means, and what each of its looks at a table needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sqlglot import exp
+from sqlglot.errors import OptimizeError
+from sqlglot.optimizer.pushdown_predicates import pushdown_predicates
+from sqlglot.optimizer.pushdown_projections import pushdown_projections
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import Scope, traverse_scope
+from sqlglot.schema import MappingSchema
+
+from tests.athena.catalog import Table
+from tests.athena.errors import QueryFailed, syntax
+from tests.athena.statement import Statement
+
+CATALOG = "awsdatacatalog"
+PATH = "$path"
+"""The column that every table has and `SELECT *` does not give: the address of a row's object."""
+
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One place in a query where a table is read: the columns it needs, and what its rows must meet."""
+
+    name: str
+    alias: str
+    table: Table
+    columns: frozenset[Path]
+    condition: exp.Expression
+
+    @property
+    def wants_path(self) -> bool:
+        """Whether the address of the objects is asked for."""
+        return (PATH,) in self.columns
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A query in which each table is the name of a look at it."""
+
+    select: exp.Query
+    looks: tuple[Look, ...]
+
+
+def bind(statement: Statement, find: Callable[[str, str], Table | None], *, catalog: str, database: str) -> Bound:
+    """Raises QueryFailed for a table or a column that there is not."""
+    select = statement.select.copy()
+    if statement.unload is not None:
+        _check_names(select)
+    tables = {}
+    for number, node in enumerate(_tables(select)):
+        found = _table(statement, node, find, catalog, database)
+        tables[number] = found
+        node.meta["look"] = number
+        node.set("catalog", None)
+        node.set("db", exp.to_identifier(found.database, quoted=True))
+    schema = _schema(tables.values())
+    try:
+        select = qualify(select, schema=schema, dialect="athena")
+    except OptimizeError as error:
+        raise _unresolved(statement, error) from error
+    looks = tuple(_looks(select, tables))
+    for node in _tables(select):
+        if "look" in node.meta:
+            node.replace(exp.to_table(f"look_{node.meta['look']}", alias=node.alias_or_name))
+    return Bound(select, looks)
+
+
+def _tables(select: exp.Query) -> list[exp.Table]:
+    """The tables that are no names of a WITH."""
+    found: dict[int, exp.Table] = {}
+    for scope in traverse_scope(select):
+        for source in scope.sources.values():
+            if isinstance(source, exp.Table):
+                found[id(source)] = source
+    return list(found.values())
+
+
+def _table(
+    statement: Statement, node: exp.Table, find: Callable[[str, str], Table | None], catalog: str, database: str
+) -> Table:
+    named = node.catalog or catalog
+    if named.lower() != CATALOG:
+        raise syntax("CATALOG_NOT_FOUND", place_of(statement, node.name), f"Catalog '{named}' does not exist")
+    found = find(node.db or database, node.name)
+    if found is None:
+        full = f"{CATALOG}.{node.db or database}.{node.name}".lower()
+        raise syntax("TABLE_NOT_FOUND", place_of(statement, node.name), f"Table '{full}' does not exist")
+    return found
+
+
+def _schema(tables: Iterator[Table] | object) -> MappingSchema:
+    columns: dict[str, dict[str, dict[str, object]]] = {}
+    visible: dict[str, dict[str, list[str]]] = {}
+    for table in tables:  # type: ignore[attr-defined]
+        known: dict[str, object] = {column.name: column.type for column in table.visible}
+        columns.setdefault(table.database, {})[table.name] = {**known, PATH: "varchar"}
+        visible.setdefault(table.database, {})[table.name] = list(known)
+    return MappingSchema(columns, visible=visible, dialect="athena")
+
+
+def _looks(select: exp.Query, tables: dict[int, Table]) -> Iterator[Look]:
+    """What is needed is asked of a copy in which conditions and columns are moved as near to the tables as they go."""
+    moved = pushdown_projections(pushdown_predicates(select.copy(), dialect="athena"))
+    needed: dict[int, set[Path]] = {number: set() for number in tables}
+    conditions: dict[int, list[exp.Expression]] = {number: [] for number in tables}
+    aliases: dict[int, str] = {}
+    for scope in traverse_scope(moved):
+        for alias, source in scope.sources.items():
+            if isinstance(source, exp.Table):
+                number = source.meta["look"]
+                aliases[number] = alias
+                needed[number] |= {_path(column) for column in scope.columns if column.table == alias}
+                conditions[number].append(_condition(scope))
+    for number, table in tables.items():
+        # read from more than one place where a WITH is used twice: then one of the conditions must hold
+        condition = exp.or_(*conditions[number]) if conditions[number] else exp.true()
+        yield Look(f"look_{number}", aliases.get(number, ""), table, frozenset(needed[number]), condition)
+
+
+def _condition(scope: Scope) -> exp.Expression:
+    """What all rows of this part's tables meet; nothing where an outer join may bring rows that do not."""
+    where = scope.expression.args.get("where")
+    joins = scope.expression.args.get("joins") or []
+    if where is None or any(join.side for join in joins):
+        return exp.true()
+    condition: exp.Expression = where.this.copy()
+    return condition
+
+
+def _path(column: exp.Column) -> Path:
+    """`user.name` of `element_at(user.name.first, 1)`: the column and the fields that follow it."""
+    path = [column.name]
+    node: exp.Expression = column
+    while isinstance(node.parent, exp.Dot) and node.parent.this is node:
+        node = node.parent
+        path.append(node.expression.name)
+    return tuple(path)
+
+
+def _check_names(select: exp.Query) -> None:
+    """UNLOAD writes columns with names, each once."""
+    seen: set[str] = set()
+    for number, column in enumerate(select.selects, start=1):
+        name = column.alias_or_name.lower()
+        if column.is_star:
+            continue
+        if not name or not isinstance(column, exp.Alias | exp.Column | exp.Dot):
+            raise syntax("MISSING_COLUMN_NAME", "line 1:1: ", f"Column name not specified at position {number}")
+        if name in seen:
+            raise syntax("DUPLICATE_COLUMN_NAME", "line 1:1: ", f"Column name '{name}' specified more than once")
+        seen.add(name)
+
+
+def place_of(statement: Statement, name: str) -> str:
+    """`line 1:8: `, where a name first stands in a query."""
+    for token in statement.tokens:
+        if token.text.lower() == name.lower():
+            return f"line {token.line}:{token.col - (token.end - token.start)}: "
+    return "line 1:1: "
+
+
+def _unresolved(statement: Statement, error: OptimizeError) -> QueryFailed:
+    message = str(error).split("\n", 1)[0]
+    column = re.match(r"""(?:Column|Unknown column:?) ['"]*([^'".]+(?:["']*\.["']*[^'".]+)*)""", message)
+    if column is None:
+        return syntax("SYNTAX_ERROR", "line 1:1: ", message)
+    name = column.group(1).replace('"', "")
+    if "ambiguous" in message.lower():
+        return syntax("SYNTAX_ERROR", place_of(statement, name), f"Column '{name}' is ambiguous")
+    return syntax(
+        "COLUMN_NOT_FOUND",
+        place_of(statement, name.rpartition(".")[2]),
+        f"Column '{name}' cannot be resolved or requester is not authorized to access requested resources",
+    )

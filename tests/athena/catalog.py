@@ -1,0 +1,99 @@
+"""The tables as the double's Glue has them: columns with Hive's types, and partitions, listed or projected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from moto.core.exceptions import JsonRESTError
+from moto.glue.models import glue_backends
+from sqlglot import exp
+
+from tests.athena.projection import projected
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table."""
+
+    name: str
+    type: exp.DataType
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition: its values in the order of the table's partition columns, and where its objects are."""
+
+    values: tuple[str, ...]
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of Glue's. `format` is parquet, json or iceberg; an Iceberg table has its `metadata`."""
+
+    database: str
+    name: str
+    format: str
+    columns: tuple[Column, ...]
+    keys: tuple[Column, ...]
+    partitions: tuple[Partition, ...]
+    metadata: str | None = None
+
+    @property
+    def visible(self) -> tuple[Column, ...]:
+        """What `SELECT *` gives."""
+        return self.columns + self.keys
+
+
+def find(account: str, region: str, database: str, name: str) -> Table | None:
+    """The table, or None. Names are compared without case, as Athena does."""
+    try:
+        found = glue_backends[account][region].get_table(database.lower(), name.lower())
+    except JsonRESTError:
+        return None
+    entry = found.as_dict()
+    storage = entry.get("StorageDescriptor", {})
+    parameters = entry.get("Parameters") or {}
+    location = storage.get("Location", "")
+    keys = tuple(map(_column, entry.get("PartitionKeys") or ()))
+    if parameters.get("table_type", "").upper() == "ICEBERG":
+        columns = tuple(map(_column, storage.get("Columns", ())))
+        return Table(database, name, "iceberg", columns, (), (), parameters["metadata_location"])
+    if parameters.get("projection.enabled", "").lower() == "true":
+        names = [key.name for key in keys]
+        partitions = tuple(Partition(values, at) for values, at in projected(names, parameters, location))
+    elif keys:
+        listed = (partition.as_dict() for partition in found.partitions.values())
+        partitions = tuple(Partition(tuple(each["Values"]), _location(each, location)) for each in listed)
+    else:
+        partitions = (Partition((), location),)
+    return Table(database, name, _format(storage), tuple(map(_column, storage["Columns"])), keys, partitions)
+
+
+def hive_type(text: str) -> exp.DataType:
+    """Reads a type of Hive's, such as `struct<user-agent:string>`: its fields need no quotes, SQL's do.
+
+    A timestamp of Hive's has milliseconds, and no more, whatever is in the file.
+    """
+    read = exp.DataType.build(re.sub(r"([^<>,:\s][^<>,:]*):", r"`\1`:", text), dialect="hive")
+    for part in list(read.find_all(exp.DataType)):
+        if part.is_type("timestamp"):
+            part.set("expressions", [exp.DataTypeParam(this=exp.Literal.number(3))])
+    return read
+
+
+def _column(entry: Mapping[str, Any]) -> Column:
+    return Column(entry["Name"].lower(), hive_type(entry["Type"]))
+
+
+def _location(partition: Mapping[str, Any], table: str) -> str:
+    location: str = (partition.get("StorageDescriptor") or {}).get("Location") or table
+    return location
+
+
+def _format(storage: Mapping[str, Any]) -> str:
+    library = (storage.get("SerdeInfo") or {}).get("SerializationLibrary", "").lower()
+    return "json" if "json" in library else "parquet"

@@ -1,0 +1,206 @@
+"""The queries of the double: each in a thread of its own, from the time that it is asked for to its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import duckdb
+import pyarrow as pa
+
+from tests.athena.catalog import Table
+from tests.athena.errors import FAILURES, QueryCancelled, QueryFailed
+from tests.athena.faults import Fault, Faults
+from tests.athena.objects import Objects
+from tests.athena.run import Run
+from tests.athena.statement import Statement, read
+from tests.athena.unload import Writer
+
+CUT_OFF = "Query cancelled! : Bytes scanned limit was exceeded"
+STOPPED = "Query cancelled by user"
+OVER = ("SUCCEEDED", "FAILED", "CANCELLED")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a query was started with, after its workgroup had its say."""
+
+    text: str
+    output: str
+    workgroup: str = "primary"
+    catalog: str = "awsdatacatalog"
+    database: str = "default"
+    token: str | None = None
+    cutoff: int | None = None
+    kms_key: str | None = None
+    reuse: float | None = None
+    encryption: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Query:
+    """A query and how far it is. Times are seconds of the epoch."""
+
+    asked: Asked
+    id: str = field(default_factory=lambda: str(uuid4()))
+    state: str = "QUEUED"
+    reason: str | None = None
+    error: QueryFailed | None = None
+    bytes: int = 0
+    rows: list[list[str | None]] | None = None
+    types: list[tuple[str, str]] = field(default_factory=list)
+    manifest: str | None = None
+    reused: bool = False
+    submitted: float = field(default_factory=time.time)
+    started: float | None = None
+    ended: float | None = None
+    run: Run | None = field(default=None, repr=False)
+    stopped: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    @property
+    def over(self) -> bool:
+        """It has come to its end, whichever."""
+        return self.state in OVER
+
+    @property
+    def output(self) -> str:
+        """The address of what it writes beside the files of an UNLOAD."""
+        return f"{self.asked.output.rstrip('/')}/{self.id}" + ("" if self.unloads else ".csv")
+
+    @property
+    def unloads(self) -> bool:
+        """It is an UNLOAD."""
+        return self.asked.text.lstrip()[:6].upper() == "UNLOAD"
+
+
+class Queries:
+    """All queries of the double. `running` of them run at once; the others, which count as well, wait."""
+
+    def __init__(self, objects: Objects, faults: Faults, *, running: int, rows_per_file: int) -> None:
+        self._objects = objects
+        self._faults = faults
+        self._rows = rows_per_file
+        self._slots = threading.Semaphore(running)
+        self._known: dict[str, Query] = {}
+        self.lock = threading.RLock()
+
+    def all(self) -> list[Query]:
+        """Every query, the first asked for first."""
+        with self.lock:
+            return list(self._known.values())
+
+    def get(self, query_id: str) -> Query | None:
+        """The query of an id."""
+        return self._known.get(query_id)
+
+    @property
+    def active(self) -> int:
+        """How many are queued or running, which is what Athena limits."""
+        return sum(not query.over for query in self.all())
+
+    def forget(self) -> None:
+        """Stops what runs, and forgets all."""
+        with self.lock:
+            known, self._known = self._known, {}
+        for query in known.values():
+            self.stop(query)
+
+    def start(self, asked: Asked, find: Callable[[str, str], Table | None]) -> Query:
+        """Starts a query. Raises MalformedQuery."""
+        statement: Statement | QueryFailed
+        try:
+            statement = read(asked.text)
+        except QueryFailed as error:
+            statement = error
+        query = Query(asked)
+        query.run = Run(self._objects, find)
+        with self.lock:
+            self._known[query.id] = query
+        threading.Thread(target=self._work, args=(query, statement), daemon=True).start()
+        return query
+
+    def stop(self, query: Query) -> None:
+        """Cancels it. One that is over stays as it is."""
+        query.stopped.set()
+        if query.run is not None and not query.over:
+            query.run.cancel()
+
+    def _work(self, query: Query, statement: Statement | QueryFailed) -> None:
+        with self._slots:
+            query.started = time.time()
+            try:
+                self._run(query, statement)
+                state = "SUCCEEDED"
+            except QueryCancelled as cancelled:
+                state, query.reason = "CANCELLED", str(cancelled) or STOPPED
+            except QueryFailed as error:
+                state, query.reason, query.error = "FAILED", error.message, error
+            except (duckdb.Error, pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
+                failure = QueryFailed(f"GENERIC_INTERNAL_ERROR: the double failed: {error!r}", category=1, kind=200)
+                state, query.reason, query.error = "FAILED", failure.message, failure
+            finally:
+                if query.run is not None:
+                    query.run.close()
+                    query.run = None
+            query.ended = time.time()
+            query.state = state
+
+    def _run(self, query: Query, statement: Statement | QueryFailed) -> None:
+        if query.stopped.is_set():
+            raise QueryCancelled(STOPPED)
+        query.state = "RUNNING"
+        if isinstance(statement, QueryFailed):
+            raise statement
+        fault = self._faults.of_query(query.asked.text)
+        if fault is not None:
+            self._go_wrong(query, fault)
+        if statement.unload is None and self._reused(query):
+            return
+        run = query.run
+        assert run is not None
+        asked = query.asked
+        bound = run.plan(statement, catalog=asked.catalog, database=asked.database)
+        query.bytes = run.bytes
+        over = asked.cutoff is not None and run.bytes > asked.cutoff
+        if over or (fault is not None and fault.kind == "cut-off"):
+            raise QueryCancelled(CUT_OFF)
+        result = run.start(statement, bound)
+        query.types = [(name, str(kind).lower()) for name, kind in zip(result.schema.names, result.types, strict=True)]
+        writer = Writer(self._objects, self._rows, asked.kms_key)
+        if statement.unload is None:
+            query.rows = writer.table(query.output, result)
+            return
+        writer.check(statement.unload, result)
+        files = writer.unload(statement.unload, result)
+        query.manifest = f"{query.output}-manifest.csv"
+        writer.manifest(query.manifest, files)
+
+    def _go_wrong(self, query: Query, fault: Fault) -> None:
+        if fault.kind == "fail":
+            raise FAILURES[fault.failure]
+        if fault.kind == "stall" and query.stopped.wait(fault.seconds):
+            raise QueryCancelled(STOPPED)
+
+    def _reused(self, query: Query) -> bool:
+        """Whether an earlier answer stands in for this one. Athena does so for SELECT, and never for UNLOAD."""
+        asked = query.asked
+        if asked.reuse is None:
+            return False
+        for earlier in reversed(self.all()):
+            same = (asked.text, asked.workgroup, asked.catalog, asked.database, asked.output) == (
+                earlier.asked.text,
+                earlier.asked.workgroup,
+                earlier.asked.catalog,
+                earlier.asked.database,
+                earlier.asked.output,
+            )
+            if earlier is not query and same and earlier.state == "SUCCEEDED" and earlier.ended is not None:
+                if time.time() - earlier.ended > asked.reuse:
+                    return False
+                query.rows, query.types, query.reused = earlier.rows, earlier.types, True
+                return True
+        return False

@@ -1,0 +1,159 @@
+"""Runs one query in DuckDB, over copies of the objects of its tables."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+from sqlglot import exp
+
+from tests.athena.bind import Bound, bind, place_of
+from tests.athena.catalog import Table
+from tests.athena.errors import QueryCancelled, QueryFailed, syntax
+from tests.athena.objects import Objects
+from tests.athena.statement import Statement
+from tests.athena.tables import create_view, parts_of, scanned
+
+_MACROS = (
+    "CREATE MACRO is_finite(x) AS isfinite(x)",
+    "CREATE MACRO is_infinite(x) AS isinf(x)",
+    "CREATE MACRO codepoint(x) AS unicode(x)",
+    "CREATE MACRO at_timezone(x, zone) AS x",  # the moment stays, and the double knows no other zone than UTC
+)
+
+
+_MATCHES = {
+    "any_match": ("list_bool_or", "none"),
+    "all_match": ("list_bool_and", "all"),
+    "none_match": ("list_bool_or", "none"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a query gives: the types are DuckDB's."""
+
+    schema: pa.Schema
+    types: tuple[duckdb.sqltypes.DuckDBPyType, ...]
+    batches: Iterator[pa.RecordBatch]
+
+
+class Run:
+    """One run of a query. `cancel` may be called from another thread, at any time."""
+
+    def __init__(self, objects: Objects, find: Callable[[str, str], Table | None]) -> None:
+        self._objects = objects
+        self._find = find
+        self._connection = duckdb.connect(config={"threads": 2})
+        self._cancelled = threading.Event()
+        self.bytes = 0
+
+    def cancel(self) -> None:
+        """Ends the query as soon as can be."""
+        self._cancelled.set()
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        """Lets go of what the query holds."""
+        self._connection.close()
+
+    def plan(self, statement: Statement, *, catalog: str, database: str) -> Bound:
+        """Finds what the query reads, and counts it: from here on `bytes` is known."""
+        self._connection.execute("SET TimeZone = 'UTC'")
+        for macro in _MACROS:
+            self._connection.execute(macro)
+        bound = bind(statement, self._find, catalog=catalog, database=database)
+        with self._explained(statement):
+            for look in bound.looks:
+                parts = parts_of(look, self._objects, self._connection)
+                self.bytes += scanned(look, parts)
+                create_view(look, parts, self._connection)
+        return bound
+
+    def start(self, statement: Statement, bound: Bound) -> Result:
+        """Starts it; the batches are made as they are asked for."""
+        with self._explained(statement):
+            relation = self._connection.sql(_duckdb(bound.select))
+            wide = [name for name, kind in zip(relation.columns, relation.types, strict=True) if kind.id == "hugeint"]
+            if wide:  # sums of integers, which are bigint in Athena
+                changed = ", ".join(f'CAST("{name}" AS BIGINT) AS "{name}"' for name in wide)
+                relation = relation.select(f"* REPLACE ({changed})")
+            reader = relation.to_arrow_reader(8192)
+        return Result(reader.schema, tuple(relation.types), self._batches(statement, reader))
+
+    def _batches(self, statement: Statement, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        with self._explained(statement):
+            for batch in reader:
+                if self._cancelled.is_set():
+                    raise QueryCancelled
+                yield batch
+
+    def _explained(self, statement: Statement) -> _Explained:
+        return _Explained(statement, self._cancelled)
+
+
+class _Explained:
+    """DuckDB's errors in Athena's words."""
+
+    def __init__(self, statement: Statement, cancelled: threading.Event) -> None:
+        self._statement = statement
+        self._cancelled = cancelled
+
+    def __enter__(self) -> None:
+        if self._cancelled.is_set():
+            raise QueryCancelled
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, QueryFailed | QueryCancelled | GeneratorExit):
+            return
+        if self._cancelled.is_set():
+            raise QueryCancelled from error
+        if isinstance(error, duckdb.Error | pa.ArrowException | RuntimeError):
+            raise self._failure(str(error).split("\n", 1)[0]) from error
+
+    def _failure(self, message: str) -> QueryFailed:
+        if found := re.search(r'Could not find key "(.+?)" in struct', message):
+            place = place_of(self._statement, found[1])
+            return syntax("COLUMN_NOT_FOUND", place, f"Column '{found[1]}' cannot be resolved")
+        if found := re.search(r"Function with name (\S+) does not exist", message):
+            place = place_of(self._statement, found[1])
+            return syntax("FUNCTION_NOT_FOUND", place, f"Function '{found[1].lower()}' not registered")
+        if "Conversion Error" in message:
+            return QueryFailed(f"INVALID_CAST_ARGUMENT: {message}", kind=1001)
+        if "Binder Error" in message:
+            return syntax("TYPE_MISMATCH", "line 1:1: ", message)
+        return QueryFailed(f"GENERIC_USER_ERROR: {message}")
+
+
+def _duckdb(select: exp.Query) -> str:
+    """The query in DuckDB's words. What has more than milliseconds is marked as such: UNLOAD asks."""
+    return select.transform(_word).sql("duckdb")
+
+
+def _word(node: exp.Expression) -> exp.Expression:
+    if isinstance(node, exp.DataType) and node.is_type("timestamp") and not _of_literal(node):
+        digits = int(node.expressions[0].name) if node.expressions else 3
+        return exp.DataType.build("timestamp_ns" if digits > 3 else "timestamp_ms", dialect="duckdb")
+    if isinstance(node, exp.AtTimeZone):  # the moment stays, and the double knows no other zone than UTC
+        return exp.cast(node.this.copy(), "timestamptz")
+    if isinstance(node, exp.Anonymous) and node.name.lower() in _MATCHES:
+        return _matches(node)
+    return node
+
+
+def _of_literal(kind: exp.DataType) -> bool:
+    return isinstance(kind.parent, exp.Cast) and isinstance(kind.parent.this, exp.Literal)
+
+
+def _matches(node: exp.Anonymous) -> exp.Expression:
+    """`any_match(list, item -> ...)` and its like: a list of truths, what is so of it, and what of an empty one."""
+    how, empty = _MATCHES[node.name.lower()]
+    found = exp.func(how, exp.func("list_transform", *(part.copy() for part in node.expressions)))
+    known = exp.func("coalesce", found, exp.false() if empty == "none" else exp.true())
+    given = exp.Is(this=node.expressions[0].copy(), expression=exp.null())
+    matches = exp.not_(known) if node.name.lower() == "none_match" else known
+    return exp.case().when(given, exp.null()).else_(matches)
