@@ -1,0 +1,176 @@
+"""One scan of Athena: one query, a few more for records that are wanted whole, and what they wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import count
+from threading import Event, Lock
+from typing import Any
+
+import pyarrow as pa
+
+from trapline.query import sql
+from trapline.query.athena.catalog import AthenaTable
+from trapline.query.athena.locations import Location
+from trapline.query.athena.queries import Queries, Tally
+from trapline.query.athena.statement import LONGEST, Asking, Statement, literal
+from trapline.query.athena.store import Store
+from trapline.query.engine import QueryError, ScanBatch, ScanRequest, Wanted
+
+Place = tuple[str, Any]
+"""Where a row lies: its file, and its id."""
+
+
+_MOST_NAMED = LONGEST - 50_000  # bytes of files and ids in one query, besides what it asks of them
+
+
+class Twins(QueryError):
+    """Different rows of one file have the same id, so that the scan cannot find one of them again."""
+
+
+class AthenaScan:
+    """One scan. Its query runs once the first batch is asked for."""
+
+    def __init__(
+        self,
+        table: AthenaTable,
+        request: ScanRequest,
+        wanted: Wanted,
+        *,
+        queries: Queries,
+        store: Store,
+        prefix: Location,
+        stop: Event,
+        located: bool,
+    ) -> None:
+        self.schema = table.schema
+        self.prefix = prefix
+        self._table = table
+        self._asking = Asking(table, request.window)
+        self._statement = self._asking.rows(wanted, located=located)
+        self._queries = queries
+        self._store = store
+        self._stop = stop
+        self._tally = Tally()
+        self._rows = 0
+        self._numbers = count()
+        self._running = Lock()
+
+    @property
+    def query_id(self) -> str:
+        """Athena's id of the query; empty before it began, and where there is nothing to ask."""
+        return self._tally.ids[0] if self._tally.ids else ""
+
+    @property
+    def queries(self) -> int:
+        """How many queries it took."""
+        return len(self._tally.ids)
+
+    @property
+    def bytes_scanned(self) -> int:
+        return self._tally.bytes_scanned
+
+    def batches(self) -> Iterator[ScanBatch]:
+        if self._statement is None:
+            return
+        for batch in self._unloaded(self._statement):
+            self._rows += batch.num_rows
+            yield self._statement.split(batch)
+
+    def count(self) -> int:
+        """The rows that came: asking for those that did not would cost another scan."""
+        return self._rows
+
+    def whole(self, positions: pa.RecordBatch) -> pa.RecordBatch:
+        asked = _places(positions)
+        found: dict[Place, int] = {}
+        batches = [self.schema.empty_table().combine_chunks().to_batches()[0]] if not asked else []
+        rows = 0
+        for places in _in_queries(dict.fromkeys(asked)):
+            statement = self._asking.whole(places)
+            for batch in map(statement.split, self._unloaded(statement)):
+                assert batch.positions is not None
+                batches.append(batch.records)
+                for number, place in enumerate(_places(batch.positions), start=rows):
+                    if place in found and not _alike(batches, found[place], number):
+                        raise self._twins(place)
+                    found.setdefault(place, number)
+                rows += batch.records.num_rows
+        if missing := len(set(asked) - found.keys()):
+            raise QueryError(
+                "changed",
+                f"the table {self._table.name} changed while it was read: {missing} rows are no longer there",
+                remedy="nothing, its window is read again",
+            )
+        numbers = pa.array([found[place] for place in asked], pa.int64())
+        return pa.concat_batches(batches).take(numbers)
+
+    def cancel(self) -> None:
+        self._stop.set()
+
+    def close(self) -> None:
+        """Stops what still runs, and waits for that."""
+        self._stop.set()
+        with self._running:
+            pass
+
+    def _twins(self, place: Place) -> Twins:
+        file, id = place
+        return Twins(
+            "changed",
+            f"{self._table.settings.id} does not tell the rows of the table {self._table.name} apart: "
+            f"there are several with {id!r} in {file}",
+            remedy="nothing, the window is read again with all columns, which costs more; "
+            "give the records unique ids, or set the table's id: to null",
+        )
+
+    def _unloaded(self, statement: Statement) -> Iterator[pa.RecordBatch]:
+        folder = self.prefix / f"{next(self._numbers)}/"
+        targets: list[Location] = []
+
+        def unload(attempt: int) -> str:
+            targets.append(folder / f"{attempt}/")
+            return (
+                f"UNLOAD ({statement.select}) TO {sql.string(str(targets[-1]))} "
+                "WITH (format = 'PARQUET', compression = 'ZSTD')"
+            )
+
+        with self._running:
+            self._queries.run(
+                unload, table=self._table.name, output=str(self.prefix), stop=self._stop, tally=self._tally
+            )
+        yield from self._store.batches(targets[-1], table=self._table.name)
+
+
+def _places(positions: pa.RecordBatch) -> list[Place]:
+    return list(zip(*(column.to_pylist() for column in positions.columns), strict=True))
+
+
+def _in_queries(places: Iterable[Place]) -> Iterator[list[Place]]:
+    """The places in as many queries as their texts need."""
+    some: list[Place] = []
+    files: set[str] = set()
+    size = 0
+    for file, id in places:
+        if size > _MOST_NAMED:
+            yield some
+            some, files, size = [], set(), 0
+        size += len(literal(id).encode()) + (0 if file in files else len(file.encode())) + 6
+        some.append((file, id))
+        files.add(file)
+    if some:
+        yield some
+
+
+def _alike(batches: list[pa.RecordBatch], one: int, other: int) -> bool:
+    """Whether two rows are the same in everything, so that it does not matter which of them is taken."""
+    first, second = _row(batches, one), _row(batches, other)
+    return bool(first.equals(second))
+
+
+def _row(batches: list[pa.RecordBatch], number: int) -> pa.RecordBatch:
+    for batch in batches:
+        if number < batch.num_rows:
+            return batch.slice(number, 1)
+        number -= batch.num_rows
+    raise IndexError(number)
