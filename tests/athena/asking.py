@@ -72,7 +72,7 @@ class Asker:
         rows = [row["Data"] for page in pages for row in page["ResultSet"]["Rows"]]
         return [[cell.get("VarCharValue") for cell in row] for row in rows[1:]]
 
-    def bytes(self, sql: str) -> int:
+    def scanned(self, sql: str) -> int:
         described = self.run(sql)
         assert described["Status"]["State"] == "SUCCEEDED", described["Status"]
         return int(described["Statistics"]["DataScannedInBytes"])

@@ -60,7 +60,7 @@ class Response(AthenaResponse):
                 if queries.active >= Backend.limit:
                     reason = "CONCURRENT_QUERY_LIMIT_EXCEEDED"
                     raise Refused(LIMIT_REACHED, code="TooManyRequestsException", Reason=reason)
-                query = queries.start(asked, partial(catalog.find, self.current_account, self.region))
+                query = queries.start(asked, partial(catalog.find, self.current_account, self.region, self._endpoint))
         except MalformedQuery as error:
             return Refused(str(error), AthenaErrorCode="MALFORMED_QUERY").answer
         except Refused as refused:
@@ -125,6 +125,10 @@ class Response(AthenaResponse):
         data = [{"Data": [{} if value is None else {"VarCharValue": value} for value in row]} for row in rows]
         result = {"Rows": data[first:last], "ResultSetMetadata": {"ColumnInfo": columns}}
         return json.dumps({"UpdateCount": 0, "ResultSet": result, **more})
+
+    @property
+    def _endpoint(self) -> str:
+        return f"http://{self.headers['Host']}"
 
     def _query(self) -> Query:
         query_id = self._get_param("QueryExecutionId")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -16,7 +16,8 @@ from sqlglot.schema import MappingSchema
 
 from tests.athena.catalog import Table
 from tests.athena.errors import QueryFailed, syntax
-from tests.athena.statement import Statement
+from tests.athena.statement import Statement, place_of
+from tests.athena.words import check_types
 
 CATALOG = "awsdatacatalog"
 PATH = "$path"
@@ -66,6 +67,7 @@ def bind(statement: Statement, find: Callable[[str, str], Table | None], *, cata
         select = qualify(select, schema=schema, dialect="athena")
     except OptimizeError as error:
         raise _unresolved(statement, error) from error
+    check_types(statement, select, schema)
     looks = tuple(_looks(select, tables))
     for node in _tables(select):
         if "look" in node.meta:
@@ -96,10 +98,10 @@ def _table(
     return found
 
 
-def _schema(tables: Iterator[Table] | object) -> MappingSchema:
+def _schema(tables: Iterable[Table]) -> MappingSchema:
     columns: dict[str, dict[str, dict[str, object]]] = {}
     visible: dict[str, dict[str, list[str]]] = {}
-    for table in tables:  # type: ignore[attr-defined]
+    for table in tables:
         known: dict[str, object] = {column.name: column.type for column in table.visible}
         columns.setdefault(table.database, {})[table.name] = {**known, PATH: "varchar"}
         visible.setdefault(table.database, {})[table.name] = list(known)
@@ -157,14 +159,6 @@ def _check_names(select: exp.Query) -> None:
         if name in seen:
             raise syntax("DUPLICATE_COLUMN_NAME", "line 1:1: ", f"Column name '{name}' specified more than once")
         seen.add(name)
-
-
-def place_of(statement: Statement, name: str) -> str:
-    """`line 1:8: `, where a name first stands in a query."""
-    for token in statement.tokens:
-        if token.text.lower() == name.lower():
-            return f"line {token.line}:{token.col - (token.end - token.start)}: "
-    return "line 1:1: "
 
 
 def _unresolved(statement: Statement, error: OptimizeError) -> QueryFailed:

@@ -11,6 +11,7 @@ from moto.core.exceptions import JsonRESTError
 from moto.glue.models import glue_backends
 from sqlglot import exp
 
+from tests.athena import iceberg
 from tests.athena.projection import projected
 
 
@@ -32,15 +33,15 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of Glue's. `format` is parquet, json or iceberg; an Iceberg table has its `metadata`."""
+    """A table of Glue's, in Parquet or JSON. An Iceberg table says itself what its files are."""
 
     database: str
     name: str
     format: str
     columns: tuple[Column, ...]
     keys: tuple[Column, ...]
-    partitions: tuple[Partition, ...]
-    metadata: str | None = None
+    partitions: tuple[Partition, ...] = ()
+    files: tuple[str, ...] | None = None
 
     @property
     def visible(self) -> tuple[Column, ...]:
@@ -48,8 +49,8 @@ class Table:
         return self.columns + self.keys
 
 
-def find(account: str, region: str, database: str, name: str) -> Table | None:
-    """The table, or None. Names are compared without case, as Athena does."""
+def find(account: str, region: str, endpoint: str, database: str, name: str) -> Table | None:
+    """The table, or None. Names are compared without case, as Athena does. `endpoint` is where the double listens."""
     try:
         found = glue_backends[account][region].get_table(database.lower(), name.lower())
     except JsonRESTError:
@@ -60,8 +61,9 @@ def find(account: str, region: str, database: str, name: str) -> Table | None:
     location = storage.get("Location", "")
     keys = tuple(map(_column, entry.get("PartitionKeys") or ()))
     if parameters.get("table_type", "").upper() == "ICEBERG":
-        columns = tuple(map(_column, storage.get("Columns", ())))
-        return Table(database, name, "iceberg", columns, (), (), parameters["metadata_location"])
+        columns, files = iceberg.read(parameters["metadata_location"], endpoint)
+        described = tuple(Column(name, kind) for name, kind in columns.items())
+        return Table(database, name, "parquet", described, (), files=files)
     if parameters.get("projection.enabled", "").lower() == "true":
         names = [key.name for key in keys]
         partitions = tuple(Partition(values, at) for values, at in projected(names, parameters, location))
@@ -83,6 +85,17 @@ def hive_type(text: str) -> exp.DataType:
         if part.is_type("timestamp"):
             part.set("expressions", [exp.DataTypeParam(this=exp.Literal.number(3))])
     return read
+
+
+def duckdb_type(kind: exp.DataType) -> str:
+    """The type in DuckDB. Nanoseconds stand for what has more than milliseconds: Hive has none, and UNLOAD asks."""
+    return kind.transform(
+        lambda node: exp.DataType.build("timestamp_ns", dialect="duckdb") if _is_fine(node) else node
+    ).sql("duckdb")
+
+
+def _is_fine(node: exp.Expression) -> bool:
+    return isinstance(node, exp.DataType) and node.is_type("timestamp") and node.expressions[0].name > "3"
 
 
 def _column(entry: Mapping[str, Any]) -> Column:

@@ -21,12 +21,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.athena.faults import Fault
-from tests.athena.server import CONCURRENCY
 
 REGION = "eu-central-1"
 LAKE = "lake"
 RESULTS = "results"
 """The buckets: what tables are made of, and where queries write."""
+
+CONCURRENCY = 20
+"""Queries queued and running at once, beyond which Athena takes no more: the quota of the smaller regions.
+
+That is the `Active DML queries` of "Amazon Athena endpoints and quotas" in the AWS General Reference; large regions
+have up to 200, and the quota counts queued and running queries alike.
+"""
 
 _ROOT = Path(__file__).parents[2]
 _HIVE = {

@@ -11,7 +11,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from tests.athena.bind import Look, Path
-from tests.athena.catalog import Partition
+from tests.athena.catalog import Partition, duckdb_type
 
 Range = tuple[Any, Any]
 _MILLISECOND = timedelta(milliseconds=1)
@@ -28,7 +28,7 @@ def partitions(look: Look, connection: duckdb.DuckDBPyConnection) -> Sequence[Pa
         return every if asked.this else ()
     columns = {key.name: [partition.values[place] for partition in every] for place, key in enumerate(keys)}
     connection.register("partitions", pa.table({**columns, "number": range(len(every))}))
-    typed = ", ".join(f'CAST("{key.name}" AS {key.type.sql("duckdb")}) AS "{key.name}"' for key in keys)
+    typed = ", ".join(f'CAST("{key.name}" AS {duckdb_type(key.type)}) AS "{key.name}"' for key in keys)
     found = connection.execute(
         f'SELECT number FROM (SELECT number, {typed} FROM partitions) AS "{look.alias}" '
         f"WHERE {asked.sql('duckdb')} ORDER BY number"

@@ -19,6 +19,7 @@ from tests.athena.objects import Objects
 from tests.athena.run import Run
 from tests.athena.statement import Statement, read
 from tests.athena.unload import Writer
+from tests.athena.words import check_words
 
 CUT_OFF = "Query cancelled! : Bytes scanned limit was exceeded"
 STOPPED = "Query cancelled by user"
@@ -114,6 +115,7 @@ class Queries:
         statement: Statement | QueryFailed
         try:
             statement = read(asked.text)
+            check_words(statement)
         except QueryFailed as error:
             statement = error
         query = Query(asked)

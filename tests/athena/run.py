@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
-from tests.athena.bind import Bound, bind, place_of
+from tests.athena.bind import Bound, bind
 from tests.athena.catalog import Table
 from tests.athena.errors import QueryCancelled, QueryFailed, syntax
 from tests.athena.objects import Objects
-from tests.athena.statement import Statement
+from tests.athena.statement import Statement, place_of
 from tests.athena.tables import create_view, parts_of, scanned
 
 _MACROS = (
@@ -92,41 +93,31 @@ class Run:
                     raise QueryCancelled
                 yield batch
 
-    def _explained(self, statement: Statement) -> _Explained:
-        return _Explained(statement, self._cancelled)
-
-
-class _Explained:
-    """DuckDB's errors in Athena's words."""
-
-    def __init__(self, statement: Statement, cancelled: threading.Event) -> None:
-        self._statement = statement
-        self._cancelled = cancelled
-
-    def __enter__(self) -> None:
+    @contextmanager
+    def _explained(self, statement: Statement) -> Iterator[None]:
+        """DuckDB's errors in Athena's words."""
         if self._cancelled.is_set():
             raise QueryCancelled
+        try:
+            yield
+        except (duckdb.Error, pa.ArrowException, RuntimeError) as error:
+            if self._cancelled.is_set():
+                raise QueryCancelled from error
+            raise _failure(statement, str(error).split("\n", 1)[0]) from error
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None or isinstance(error, QueryFailed | QueryCancelled | GeneratorExit):
-            return
-        if self._cancelled.is_set():
-            raise QueryCancelled from error
-        if isinstance(error, duckdb.Error | pa.ArrowException | RuntimeError):
-            raise self._failure(str(error).split("\n", 1)[0]) from error
 
-    def _failure(self, message: str) -> QueryFailed:
-        if found := re.search(r'Could not find key "(.+?)" in struct', message):
-            place = place_of(self._statement, found[1])
-            return syntax("COLUMN_NOT_FOUND", place, f"Column '{found[1]}' cannot be resolved")
-        if found := re.search(r"Function with name (\S+) does not exist", message):
-            place = place_of(self._statement, found[1])
-            return syntax("FUNCTION_NOT_FOUND", place, f"Function '{found[1].lower()}' not registered")
-        if "Conversion Error" in message:
-            return QueryFailed(f"INVALID_CAST_ARGUMENT: {message}", kind=1001)
-        if "Binder Error" in message:
-            return syntax("TYPE_MISMATCH", "line 1:1: ", message)
-        return QueryFailed(f"GENERIC_USER_ERROR: {message}")
+def _failure(statement: Statement, message: str) -> QueryFailed:
+    if found := re.search(r'Could not find key "(.+?)" in struct', message):
+        place = place_of(statement, found[1])
+        return syntax("COLUMN_NOT_FOUND", place, f"Column '{found[1]}' cannot be resolved")
+    if found := re.search(r"Function with name (\S+) does not exist", message):
+        place = place_of(statement, found[1])
+        return syntax("FUNCTION_NOT_FOUND", place, f"Function '{found[1].lower()}' not registered")
+    if "Conversion Error" in message:
+        return QueryFailed(f"INVALID_CAST_ARGUMENT: {message}", kind=1001)
+    if "Binder Error" in message:
+        return syntax("TYPE_MISMATCH", "line 1:1: ", message)
+    return QueryFailed(f"GENERIC_USER_ERROR: {message}")
 
 
 def _duckdb(select: exp.Query) -> str:

@@ -24,16 +24,10 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 
 from tests.athena.backend import install
+from tests.athena.double import CONCURRENCY
 from tests.athena.faults import Fault, Faults
 from tests.athena.objects import Objects
 from tests.athena.queries import Queries, Query
-
-CONCURRENCY = 20
-"""Queries queued and running at once, beyond which Athena takes no more: the quota of the smaller regions.
-
-That is the `Active DML queries` of "Amazon Athena endpoints and quotas" in the AWS General Reference; large regions
-have up to 200, and the quota counts queued and running queries alike.
-"""
 
 HOST = "127.0.0.1"
 

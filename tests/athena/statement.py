@@ -55,6 +55,14 @@ def _blanks(text: str) -> str:
     return "".join(letter if letter == "\n" else " " for letter in text)
 
 
+def place_of(statement: Statement, name: str) -> str:
+    """`line 1:8: `, where a name first stands in a query."""
+    for token in statement.tokens:
+        if token.text.lower() == name.lower():
+            return f"line {token.line}:{token.col - (token.end - token.start)}: "
+    return "line 1:1: "
+
+
 def _select(text: str) -> exp.Query:
     try:
         (parsed,) = sqlglot.parse(text, dialect="athena")

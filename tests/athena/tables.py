@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.athena.bind import PATH, Look, Path
-from tests.athena.catalog import Column
+from tests.athena.catalog import Column, duckdb_type
 from tests.athena.errors import QueryFailed
 from tests.athena.objects import Objects
 from tests.athena.prune import Range, may_hold, partitions
@@ -29,6 +29,8 @@ class Part:
 
 def parts_of(look: Look, objects: Objects, connection: duckdb.DuckDBPyConnection) -> list[Part]:
     """The files of the partitions that are left. Bytes of a partition that is ruled out are never read."""
+    if look.table.files is not None:
+        return [Part(objects.file(address), address, ()) for address in look.table.files]
     return [
         Part(objects.file(address), address, partition.values)
         for partition in partitions(look, connection)
@@ -104,9 +106,7 @@ def _source(look: Look, files: Sequence[str]) -> str:
     listed = ", ".join(_quoted(file) for file in files)
     if look.table.format == "parquet":
         return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false, filename = 'file_')"
-    columns = ", ".join(
-        f"{_quoted(column.name)}: {_quoted(column.type.sql('duckdb'))}" for column in look.table.columns
-    )
+    columns = ", ".join(f"{_quoted(column.name)}: {_quoted(duckdb_type(column.type))}" for column in look.table.columns)
     return (
         f"read_json([{listed}], format = 'newline_delimited', columns = {{{columns}}}, "
         "hive_partitioning = false, filename = 'file_')"
@@ -118,7 +118,7 @@ def _typed(column: Column) -> str:
 
 
 def _cast(value: str, column: Column) -> str:
-    return f'CAST({value} AS {column.type.sql("duckdb")}) AS "{column.name}"'
+    return f'CAST({value} AS {duckdb_type(column.type)}) AS "{column.name}"'
 
 
 def _null(column: Column) -> str:

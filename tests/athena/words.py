@@ -1,0 +1,132 @@
+"""What Athena would refuse although DuckDB, which runs the double's queries, takes it: other functions, other types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlglot import exp
+from sqlglot.optimizer.annotate_types import annotate_types
+from sqlglot.schema import Schema
+from sqlglot.tokens import TokenType
+
+from tests.athena.errors import MalformedQuery, syntax
+from tests.athena.statement import Statement, place_of
+
+_TRINO = """
+abs all_match any_match any_value approx_distinct approx_percentile arbitrary array_agg array_average array_distinct
+array_except array_frequency array_has_duplicates array_intersect array_join array_max array_min array_position
+array_remove array_sort array_sum array_union arrays_overlap at_timezone avg bit_count bitwise_and bitwise_not
+bitwise_or bitwise_xor bool_and bool_or cardinality cast cbrt ceil ceiling chr coalesce codepoint combinations concat
+concat_ws contains contains_sequence count count_if crc32 current_timezone date date_add date_diff date_format
+date_parse date_trunc day day_of_month day_of_week day_of_year degrees element_at ends_with every exp extract filter
+first_value flatten floor format format_datetime from_base from_base32 from_base64 from_base64url from_hex
+from_iso8601_date from_iso8601_timestamp from_iso8601_timestamp_nanos from_unixtime from_unixtime_nanos from_utf8
+greatest grouping hamming_distance hash hour human_readable_seconds if infinity is_finite is_infinite is_json_scalar
+is_nan json_array json_array_contains json_array_get json_array_length json_exists json_extract json_extract_scalar
+json_format json_object json_parse json_query json_size json_value lag last_day_of_month last_value lead least length
+levenshtein_distance ln localtime localtimestamp log log10 log2 lower lpad ltrim luhn_check map map_agg map_concat
+map_entries map_filter map_from_entries map_keys map_values map_zip_with max max_by md5 millisecond min min_by minute
+mod month multimap_agg nan ngrams none_match normalize now nth_value ntile nullif parse_datetime parse_duration pi pow
+power quarter radians rand random rank reduce regexp_count regexp_extract regexp_extract_all regexp_like
+regexp_position regexp_replace regexp_split repeat replace reverse round row row_number rpad rtrim second sequence
+sha1 sha256 sha512 shuffle sign slice soundex split split_part split_to_map sqrt starts_with stddev stddev_pop
+stddev_samp strpos substr substring sum timezone_hour timezone_minute to_base to_base32 to_base64 to_base64url to_hex
+to_ieee754_64 to_iso8601 to_milliseconds to_unixtime to_utf8 transform transform_keys transform_values translate trim
+trim_array truncate try try_cast typeof unnest upper url_decode url_encode url_extract_fragment url_extract_host
+url_extract_parameter url_extract_path url_extract_port url_extract_protocol url_extract_query uuid value_at_quantile
+var_pop var_samp variance week week_of_year width_bucket with_timezone word_stem xxhash64 year year_of_week yow zip
+zip_with
+"""
+FUNCTIONS = frozenset(_TRINO.split())
+"""The names of Trino's functions, as far as a query over logs may have them."""
+
+_NOT_CALLED = """
+all and any array as between by case char current_date current_time current_timestamp decimal distinct else end except
+exists from group having in intersect is join lambda like limit not null offset on or order over partition row select
+some then timestamp union using values varchar when where with within
+"""
+_WORDS = frozenset(_NOT_CALLED.split())
+"""Words that a parenthesis may follow without being functions."""
+
+_FAMILIES = {
+    "text": exp.DataType.TEXT_TYPES,
+    "number": exp.DataType.NUMERIC_TYPES,
+    "boolean": {exp.DataType.Type.BOOLEAN},
+    "time": exp.DataType.TEMPORAL_TYPES,
+}
+_COMPARISONS = {exp.EQ: "=", exp.NEQ: "<>", exp.GT: ">", exp.GTE: ">=", exp.LT: "<", exp.LTE: "<="}
+_OF_TEXT = (exp.Lower, exp.Upper, exp.RegexpLike, exp.StartsWith, exp.StrPosition, exp.Like)
+
+
+def check_words(statement: Statement) -> None:
+    """Raises MalformedQuery or QueryFailed for words that are not Athena's."""
+    before = None
+    for token, after in zip(statement.tokens, (*statement.tokens[1:], None), strict=True):
+        place = f"line {token.line}:{token.col - (token.end - token.start)}: "
+        if token.token_type is TokenType.DCOLON:
+            raise MalformedQuery(f"{place}mismatched input ':'")
+        if token.token_type is TokenType.L_BRACKET and not _subscripted(before):
+            raise MalformedQuery(f"{place}mismatched input '['")
+        called = after is not None and after.token_type is TokenType.L_PAREN and token.text.isidentifier()
+        quoted = token.token_type in (TokenType.IDENTIFIER, TokenType.STRING)
+        if called and not quoted and token.text.lower() not in FUNCTIONS | _WORDS and not _names_columns(before):
+            raise syntax("FUNCTION_NOT_FOUND", place, f"Function '{token.text.lower()}' not registered")
+        before = token
+
+
+def _subscripted(before: object) -> bool:
+    """Whether a bracket after this is an index, or follows ARRAY."""
+    kind = getattr(before, "token_type", None)
+    closing = kind in (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.IDENTIFIER)
+    return closing or str(getattr(before, "text", "")).isidentifier()
+
+
+def _names_columns(before: object) -> bool:
+    """Whether a parenthesis after the next word lists columns: `AS t (a, b)`, `WITH t (a) AS`."""
+    return str(getattr(before, "text", "")).lower() in ("as", "with", ",", ")")
+
+
+def check_types(statement: Statement, select: exp.Query, schema: Schema) -> None:
+    """Raises QueryFailed where types meet that Athena does not bring together, and DuckDB does."""
+    typed = annotate_types(select.copy(), schema=schema, dialect="athena")
+    for node in typed.find_all(*_COMPARISONS, exp.In, exp.Between, *_OF_TEXT):
+        if isinstance(node, _OF_TEXT) and _family(node.this) not in (None, "text"):
+            name = "LIKE" if isinstance(node, exp.Like) else node.sql_name().lower()
+            raise syntax(
+                "TYPE_MISMATCH",
+                _place(statement, node),
+                f"Unexpected parameters ({_said(node.this)}) for function {name}",
+            )
+        for other in _others(node):
+            families = {_family(node.this), _family(other)} - {None}
+            if len(families) > 1:
+                sign = _COMPARISONS.get(type(node), "IN" if isinstance(node, exp.In) else "BETWEEN")
+                raise syntax(
+                    "TYPE_MISMATCH",
+                    _place(statement, node),
+                    f"Cannot apply operator: {_said(node.this)} {sign} {_said(other)}",
+                )
+
+
+def _others(node: exp.Expression) -> Iterator[exp.Expression]:
+    if isinstance(node, exp.In):
+        yield from node.expressions
+    elif isinstance(node, exp.Between):
+        yield from (node.args["low"], node.args["high"])
+    elif type(node) in _COMPARISONS:
+        yield node.expression
+
+
+def _family(node: exp.Expression) -> str | None:
+    """What the values are, where that is known."""
+    kind = node.type
+    return next((name for name, types in _FAMILIES.items() if kind is not None and kind.this in types), None)
+
+
+def _said(node: exp.Expression) -> str:
+    return node.type.sql("athena").lower() if node.type is not None else "unknown"
+
+
+def _place(statement: Statement, node: exp.Expression) -> str:
+    named = node.find(exp.Column)
+    return place_of(statement, named.name) if named is not None else "line 1:1: "
