@@ -35,9 +35,9 @@ def events() -> pa.Table:
 class Asker:
     """Runs queries on a double, as a user of boto3 does."""
 
-    def __init__(self, double: AthenaDouble) -> None:
+    def __init__(self, double: AthenaDouble, athena: Any = None) -> None:
         self.double = double
-        self.athena = double.client("athena")
+        self.athena = athena or double.client("athena")
         self._s3 = double.client("s3")
 
     def start(self, sql: str, **more: Any) -> str:

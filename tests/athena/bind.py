@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+import sqlglot
 from sqlglot import exp
 from sqlglot.errors import OptimizeError
 from sqlglot.optimizer.pushdown_predicates import pushdown_predicates
@@ -14,7 +15,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, traverse_scope
 from sqlglot.schema import MappingSchema
 
-from tests.athena.catalog import Table
+from tests.athena.catalog import Table, View
 from tests.athena.errors import QueryFailed, syntax
 from tests.athena.statement import Statement, place_of
 from tests.athena.words import check_types
@@ -55,9 +56,15 @@ def bind(statement: Statement, find: Callable[[str, str], Table | None], *, cata
     select = statement.select.copy()
     if statement.unload is not None:
         _check_names(select)
-    tables = {}
-    for number, node in enumerate(_tables(select)):
-        found = _table(statement, node, find, catalog, database)
+    tables: dict[int, Table] = {}
+    waiting = [(node, database) for node in _tables(select)]
+    while waiting:
+        node, within = waiting.pop(0)
+        found = _table(statement, node, find, catalog, within)
+        if found.view is not None:
+            waiting += [(inner, found.view.database) for inner in _expand(node, found.view)]
+            continue
+        number = len(tables)
         tables[number] = found
         node.meta["look"] = number
         node.set("catalog", None)
@@ -83,6 +90,14 @@ def _tables(select: exp.Query) -> list[exp.Table]:
             if isinstance(source, exp.Table):
                 found[id(source)] = source
     return list(found.values())
+
+
+def _expand(node: exp.Table, view: View) -> list[exp.Table]:
+    """Puts a view's query in its place, and gives the tables in that."""
+    inner = sqlglot.parse_one(view.sql, dialect="athena", into=exp.Query)
+    alias = node.alias_or_name
+    node.replace(inner.subquery(alias))
+    return _tables(inner)
 
 
 def _table(
@@ -158,6 +173,10 @@ def _check_names(select: exp.Query) -> None:
             raise syntax("MISSING_COLUMN_NAME", "line 1:1: ", f"Column name not specified at position {number}")
         if name in seen:
             raise syntax("DUPLICATE_COLUMN_NAME", "line 1:1: ", f"Column name '{name}' specified more than once")
+        if isinstance(column.unalias(), exp.Struct):  # a ROW, whose fields have names by a CAST alone
+            raise QueryFailed(
+                "NOT_SUPPORTED: Anonymous row type is not supported in Hive. Please give each field a name"
+            )
         seen.add(name)
 
 

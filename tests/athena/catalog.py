@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,8 +34,16 @@ class Partition:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """A view's query, and the database of tables in it that name none."""
+
+    sql: str
+    database: str
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
-    """A table of Glue's, in Parquet or JSON. An Iceberg table says itself what its files are."""
+    """A table of Glue's, in Parquet or JSON, or a view. An Iceberg table says itself what its files are."""
 
     database: str
     name: str
@@ -42,6 +52,7 @@ class Table:
     keys: tuple[Column, ...]
     partitions: tuple[Partition, ...] = ()
     files: tuple[str, ...] | None = None
+    view: View | None = None
 
     @property
     def visible(self) -> tuple[Column, ...]:
@@ -60,6 +71,8 @@ def find(account: str, region: str, endpoint: str, database: str, name: str) -> 
     parameters = entry.get("Parameters") or {}
     location = storage.get("Location", "")
     keys = tuple(map(_column, entry.get("PartitionKeys") or ()))
+    if entry.get("TableType") == "VIRTUAL_VIEW":
+        return Table(database, name, "view", (), (), view=_view(entry["ViewOriginalText"]))
     if parameters.get("table_type", "").upper() == "ICEBERG":
         columns, files = iceberg.read(parameters["metadata_location"], endpoint)
         described = tuple(Column(name, kind) for name, kind in columns.items())
@@ -100,6 +113,12 @@ def _is_fine(node: exp.Expression) -> bool:
 
 def _column(entry: Mapping[str, Any]) -> Column:
     return Column(entry["Name"].lower(), hive_type(entry["Type"]))
+
+
+def _view(text: str) -> View:
+    """Athena keeps a view as JSON in base64, in a comment: `/* Presto View: eyJvcm... */`."""
+    kept = json.loads(base64.b64decode(text.removeprefix("/* Presto View: ").removesuffix(" */")))
+    return View(kept["originalSql"], kept.get("schema") or "default")
 
 
 def _location(partition: Mapping[str, Any], table: str) -> str:

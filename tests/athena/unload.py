@@ -91,8 +91,6 @@ def _check_type(column: str, kind: Kind) -> None:
     unwritable = "json" if str(kind) == "JSON" else _UNWRITABLE.get(kind.id)
     if unwritable is not None:
         raise QueryFailed(f"NOT_SUPPORTED: Unsupported Hive type: {unwritable}")
-    if kind.id == "struct" and kind.children[0][0] == "_0":
-        raise QueryFailed("NOT_SUPPORTED: Anonymous row type is not supported in Hive. Please give each field a name")
     if kind.id in ("list", "struct", "map"):
         for _, inner in kind.children:
             _check_type(column, inner)

@@ -48,6 +48,13 @@ some then timestamp union using values varchar when where with within
 _WORDS = frozenset(_NOT_CALLED.split())
 """Words that a parenthesis may follow without being functions."""
 
+_BEFORE_BRACKETS = {
+    TokenType.ARRAY,
+    TokenType.VAR,
+    TokenType.IDENTIFIER,
+    TokenType.R_PAREN,
+    TokenType.R_BRACKET,
+}
 _FAMILIES = {
     "text": exp.DataType.TEXT_TYPES,
     "number": exp.DataType.NUMERIC_TYPES,
@@ -76,9 +83,7 @@ def check_words(statement: Statement) -> None:
 
 def _subscripted(before: object) -> bool:
     """Whether a bracket after this is an index, or follows ARRAY."""
-    kind = getattr(before, "token_type", None)
-    closing = kind in (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.IDENTIFIER)
-    return closing or str(getattr(before, "text", "")).isidentifier()
+    return getattr(before, "token_type", None) in _BEFORE_BRACKETS
 
 
 def _names_columns(before: object) -> bool:
