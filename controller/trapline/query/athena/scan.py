@@ -70,6 +70,10 @@ class AthenaScan:
     def bytes_scanned(self) -> int:
         return self._tally.bytes_scanned
 
+    @property
+    def statement(self) -> str:
+        return self._statement.select if self._statement else "-- nothing: no record can matter to anybody"
+
     def batches(self) -> Iterator[ScanBatch]:
         if self._statement is None:
             return
@@ -84,7 +88,7 @@ class AthenaScan:
     def whole(self, positions: pa.RecordBatch) -> pa.RecordBatch:
         asked = _places(positions)
         found: dict[Place, int] = {}
-        batches = [self.schema.empty_table().combine_chunks().to_batches()[0]] if not asked else []
+        batches = [pa.RecordBatch.from_pylist([], schema=self.schema)]
         rows = 0
         for places in _in_queries(dict.fromkeys(asked)):
             statement = self._asking.whole(places)

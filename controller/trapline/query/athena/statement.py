@@ -22,9 +22,10 @@ from trapline.query.athena.catalog import AthenaTable
 from trapline.query.athena.errors import query_error
 from trapline.query.athena.leaves import Leaves, leaves_of
 from trapline.query.athena.types import restored
+from trapline.query.condition import type_at
 from trapline.query.cover import rows_of
 from trapline.query.engine import QueryError, ScanBatch, Wanted
-from trapline.query.outcomes import ANY, NONE
+from trapline.query.outcomes import ANY, NONE, Unsaid
 from trapline.query.partitions import touched
 from trapline.query.pruning import prune
 from trapline.window import Window
@@ -202,10 +203,10 @@ def partition_literal(kind: str, value: str) -> str:
 
 def _id_of(table: AthenaTable) -> str | None:
     """The records' id in SQL; None where they have none that can be asked for."""
-    path = (table.settings.id or "").split(".")
-    kind: Any = pa.struct(table.schema)
-    for name in path:
-        kind = next((field.type for field in kind if field.name == name), None) if pa.types.is_struct(kind) else None
-    if kind is None:
+    path = tuple((table.settings.id or "").split("."))
+    try:
+        kind = type_at(table.schema, path)
+    except Unsaid:
         return None
-    return sql.dotted(path) if pa.types.is_string(kind) or pa.types.is_integer(kind) else None
+    askable = kind is not None and (pa.types.is_string(kind) or pa.types.is_integer(kind))
+    return sql.dotted(path) if askable else None

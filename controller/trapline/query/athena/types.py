@@ -104,11 +104,12 @@ class _Parser:
         self._at = 0
 
     def kind(self) -> Kind:
-        word = self._until("<>,(").strip().lower()
+        word = " ".join(self._until("<>,(").lower().split())
         if self._taken("("):
             numbers = self._until(")")
             self.expect(")")
-            return _sized(word + self._until("<>,").lower(), numbers)
+            rest = self._until("<>,").lower().split()
+            return _sized(" ".join([word, *rest]), numbers)
         if not self._taken("<"):
             return _plain(word)
         kind = self._nested(word)
@@ -169,7 +170,7 @@ def _sized(word: str, numbers: str) -> Kind:
 
 def _plain(word: str) -> Kind:
     try:
-        return PLAIN[" ".join(word.split())]
+        return PLAIN[word]
     except KeyError:
         raise UnknownType(word) from None
 
@@ -189,7 +190,9 @@ def restored(array: pa.Array, kind: pa.DataType) -> pa.Array:
     if pa.types.is_map(kind):
         keys, items = restored(array.keys, kind.key_type), restored(array.items, kind.item_type)
         return pa.MapArray.from_arrays(array.offsets, keys, items, type=kind, mask=mask)
-    return _of_text(kind)(array) if _is_text(array.type) else array.cast(kind, safe=False)
+    if _is_text(array.type):
+        return _of_text(kind)(array)
+    return array.cast(kind, safe=not pa.types.is_timestamp(kind))  # nanoseconds are written, and none are known
 
 
 def _is_text(kind: pa.DataType) -> bool:
