@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-import sqlglot
 from sqlglot import exp
 from sqlglot.errors import OptimizeError
 from sqlglot.optimizer.pushdown_predicates import pushdown_predicates
@@ -17,7 +16,7 @@ from sqlglot.schema import MappingSchema
 
 from tests.athena.catalog import Table, View
 from tests.athena.errors import QueryFailed, syntax
-from tests.athena.statement import Statement, place_of
+from tests.athena.statement import Statement, place_of, read
 from tests.athena.words import check_types
 
 CATALOG = "awsdatacatalog"
@@ -94,9 +93,9 @@ def _tables(select: exp.Query) -> list[exp.Table]:
 
 def _expand(node: exp.Table, view: View) -> list[exp.Table]:
     """Puts a view's query in its place, and gives the tables in that."""
-    inner = sqlglot.parse_one(view.sql, dialect="athena", into=exp.Query)
+    inner = read(view.sql).select
     alias = node.alias_or_name
-    node.replace(inner.subquery(alias))
+    node.replace(inner.subquery(alias, copy=False))
     return _tables(inner)
 
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
-
-import duckdb
-import pyarrow as pa
 
 from tests.athena.catalog import Table
 from tests.athena.errors import FAILURES, QueryCancelled, QueryFailed
@@ -23,6 +20,9 @@ from tests.athena.words import check_words
 
 CUT_OFF = "Query cancelled! : Bytes scanned limit was exceeded"
 STOPPED = "Query cancelled by user"
+_LOOK = 0.05
+"""Seconds between looks whether a query that is queued was stopped."""
+
 OVER = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 
@@ -41,12 +41,17 @@ class Asked:
     reuse: float | None = None
     encryption: dict[str, Any] | None = None
 
+    def same_as(self, other: Asked) -> bool:
+        """Whether the answer to one is that to the other, whoever asked for it and when."""
+        return replace(self, token=None, reuse=None) == replace(other, token=None, reuse=None)
+
 
 @dataclass(slots=True)
 class Query:
     """A query and how far it is. Times are seconds of the epoch."""
 
     asked: Asked
+    run: Run = field(repr=False)
     id: str = field(default_factory=lambda: str(uuid4()))
     state: str = "QUEUED"
     reason: str | None = None
@@ -59,7 +64,6 @@ class Query:
     submitted: float = field(default_factory=time.time)
     started: float | None = None
     ended: float | None = None
-    run: Run | None = field(default=None, repr=False)
     stopped: threading.Event = field(default_factory=threading.Event, repr=False)
 
     @property
@@ -118,8 +122,7 @@ class Queries:
             check_words(statement)
         except QueryFailed as error:
             statement = error
-        query = Query(asked)
-        query.run = Run(self._objects, find)
+        query = Query(asked, Run(self._objects, find))
         with self.lock:
             self._known[query.id] = query
         threading.Thread(target=self._work, args=(query, statement), daemon=True).start()
@@ -128,28 +131,30 @@ class Queries:
     def stop(self, query: Query) -> None:
         """Cancels it. One that is over stays as it is."""
         query.stopped.set()
-        if query.run is not None and not query.over:
-            query.run.cancel()
+        query.run.cancel()
 
     def _work(self, query: Query, statement: Statement | QueryFailed) -> None:
-        with self._slots:
-            query.started = time.time()
-            try:
-                self._run(query, statement)
-                state = "SUCCEEDED"
-            except QueryCancelled as cancelled:
-                state, query.reason = "CANCELLED", str(cancelled) or STOPPED
-            except QueryFailed as error:
-                state, query.reason, query.error = "FAILED", error.message, error
-            except (duckdb.Error, pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
-                failure = QueryFailed(f"GENERIC_INTERNAL_ERROR: the double failed: {error!r}", category=1, kind=200)
-                state, query.reason, query.error = "FAILED", failure.message, failure
-            finally:
-                if query.run is not None:
-                    query.run.close()
-                    query.run = None
-            query.ended = time.time()
-            query.state = state
+        """From the queue to the end, whatever that is."""
+        slot = False
+        while not slot and not query.stopped.is_set():
+            slot = self._slots.acquire(timeout=_LOOK)
+        query.started = time.time()
+        try:
+            self._run(query, statement)
+            state = "SUCCEEDED"
+        except QueryCancelled as cancelled:
+            state, query.reason = "CANCELLED", str(cancelled) or STOPPED
+        except QueryFailed as error:
+            state, query.reason, query.error = "FAILED", error.message, error
+        except Exception as error:  # whatever went wrong, whoever waits for the query must hear of it
+            failure = QueryFailed(f"GENERIC_INTERNAL_ERROR: the double failed: {error!r}", category=1, kind=200)
+            state, query.reason, query.error = "FAILED", failure.message, failure
+        finally:
+            query.run.close()
+            if slot:
+                self._slots.release()
+        query.ended = time.time()
+        query.state = state
 
     def _run(self, query: Query, statement: Statement | QueryFailed) -> None:
         if query.stopped.is_set():
@@ -162,9 +167,7 @@ class Queries:
             self._go_wrong(query, fault)
         if statement.unload is None and self._reused(query):
             return
-        run = query.run
-        assert run is not None
-        asked = query.asked
+        run, asked = query.run, query.asked
         bound = run.plan(statement, catalog=asked.catalog, database=asked.database)
         query.bytes = run.bytes
         over = asked.cutoff is not None and run.bytes > asked.cutoff
@@ -173,6 +176,7 @@ class Queries:
         result = run.start(statement, bound)
         query.types = [(name, str(kind).lower()) for name, kind in zip(result.schema.names, result.types, strict=True)]
         writer = Writer(self._objects, self._rows, asked.kms_key)
+        writer.metadata(f"{query.output}.metadata")
         if statement.unload is None:
             query.rows = writer.table(query.output, result)
             return
@@ -193,15 +197,8 @@ class Queries:
         if asked.reuse is None:
             return False
         for earlier in reversed(self.all()):
-            same = (asked.text, asked.workgroup, asked.catalog, asked.database, asked.output) == (
-                earlier.asked.text,
-                earlier.asked.workgroup,
-                earlier.asked.catalog,
-                earlier.asked.database,
-                earlier.asked.output,
-            )
-            if earlier is not query and same and earlier.state == "SUCCEEDED" and earlier.ended is not None:
-                if time.time() - earlier.ended > asked.reuse:
+            if earlier is not query and earlier.state == "SUCCEEDED" and earlier.asked.same_as(asked):
+                if earlier.ended is None or time.time() - earlier.ended > asked.reuse:
                     return False
                 query.rows, query.types, query.reused = earlier.rows, earlier.types, True
                 return True

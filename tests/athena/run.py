@@ -51,16 +51,22 @@ class Run:
         self._find = find
         self._connection = duckdb.connect(config={"threads": 2})
         self._cancelled = threading.Event()
+        self._closing = threading.Lock()
+        self._closed = False
         self.bytes = 0
 
     def cancel(self) -> None:
         """Ends the query as soon as can be."""
         self._cancelled.set()
-        self._connection.interrupt()
+        with self._closing:
+            if not self._closed:
+                self._connection.interrupt()
 
     def close(self) -> None:
         """Lets go of what the query holds."""
-        self._connection.close()
+        with self._closing:
+            self._closed = True
+            self._connection.close()
 
     def plan(self, statement: Statement, *, catalog: str, database: str) -> Bound:
         """Finds what the query reads, and counts it: from here on `bytes` is known."""

@@ -45,9 +45,10 @@ def test_queries_beyond_those_that_run_are_queued(ask: Asker) -> None:
         ask.wait(query_id, "RUNNING")
     assert ask.described(started[4])["Status"]["State"] == "QUEUED"
     ask.athena.stop_query_execution(QueryExecutionId=started[4])
+    assert ask.wait(started[4])["Status"]["State"] == "CANCELLED"
+    assert {ask.described(query_id)["Status"]["State"] for query_id in started[:4]} == {"RUNNING"}
     for query_id in started[:4]:
         ask.athena.stop_query_execution(QueryExecutionId=query_id)
-    assert ask.wait(started[4])["Status"]["State"] == "CANCELLED"
 
 
 def test_a_query_that_works_is_interrupted(ask: Asker) -> None:

@@ -73,6 +73,10 @@ class Writer:
         """Lists the files that were written, one a line."""
         self.objects.write(address, "".join(f"{file}\n" for file in files).encode(), kms_key=self.kms_key)
 
+    def metadata(self, address: str) -> None:
+        """Athena's own notes on a query, which are for nobody to read; here they are empty."""
+        self.objects.write(address, b"", kms_key=self.kms_key)
+
     def table(self, address: str, result: Result) -> list[list[str | None]]:
         """Writes the rows as CSV with a header, every value in quotes; returns them as text, header and all."""
         rows: list[list[str | None]] = [list(result.schema.names)]

@@ -1,0 +1,74 @@
+"""The double as a process: run by hand, side by side, and ended with whoever started it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from tests.athena.asking import Asker
+from tests.athena.double import athena_double
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_it_runs_by_hand_until_it_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "day=2026-01-01").mkdir()
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "day=2026-01-01" / "x.parquet")
+    command = [sys.executable, "-m", "tests.athena", "--port", "0", "--cloudtrail", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = ""
+        while "partition: day" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        for name, value in re.findall(r"export (\w+)=(\S+)", said):
+            monkeypatch.setenv(name, value)
+        table = boto3.client("glue").get_table(DatabaseName="security", Name="aws_cloudtrail")["Table"]
+        assert [key["Name"] for key in table["PartitionKeys"]] == ["day"]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+    with pytest.raises(EndpointConnectionError):
+        boto3.client("glue").get_databases()
+
+
+def test_it_ends_with_the_process_that_started_it() -> None:
+    code = "from tests.athena.double import athena_double\nwith athena_double() as d: print(d.url, flush=True); input()"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        process.kill()
+    deadline = time.monotonic() + 20
+    port = int(url.rpartition(":")[2])
+    while _listens(port):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _listens(port: int) -> bool:
+    entries = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(entry[1].endswith(f":{port:04X}") and entry[3] == "0A" for entry in entries)
+
+
+def test_two_know_nothing_of_each_other_and_one_is_emptied(ask: Asker) -> None:
+    with athena_double() as other:
+        other.put_table("logs", pa.table({"a": [1]}), database="sec")
+        asker = Asker(other)
+        assert asker.rows("SELECT count(*) AS n FROM logs") == [["1"]]
+        assert ask.rows("SELECT count(*) AS n FROM logs") == [["48"]]
+        other.faults.fail(times=3)
+        asker.start("SELECT 1 AS n")
+        other.reset()
+        assert (other.queries, other.faults.pending) == ([], [])
+        assert "TABLE_NOT_FOUND" in asker.failure("SELECT count(*) AS n FROM logs")
