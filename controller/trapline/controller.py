@@ -24,7 +24,7 @@ from trapline.deploy.results import DeployResult, current_result, write_status_f
 from trapline.deploy.survey import House
 from trapline.errors import Problem, TraplineError
 from trapline.options import Options, recalled, remembered
-from trapline.query.duckdb import DuckDBEngine
+from trapline.query.lake import Lake
 from trapline.run.context import Context
 from trapline.run.failures import FailureReplay, replay_failures
 from trapline.run.replay import Replay, replay
@@ -81,6 +81,7 @@ class Controller:
         self._backend: tuple[tuple[str, str | None, str | None], Backend, Pool] | None = None
         self._former: list[Backend] = []
         self._parsed: tuple[bytes, Settings] | None = None
+        self._lake: tuple[Settings, Lake] | None = None
         self._reconciler: Reconciler | None = None
         self._written: DeployResult | None = None
         self._router: tuple[Settings, Router, list[Problem]] | None = None
@@ -97,6 +98,8 @@ class Controller:
         with ExitStack() as ends:
             ends.callback(self.database.close)
             ends.callback(self.tools.http.close)
+            if self._lake:
+                ends.callback(self._lake[1].close)
             if self._backend:
                 ends.callback(self._backend[1].close)
                 ends.callback(self._backend[2].close)
@@ -235,6 +238,16 @@ class Controller:
             self._parsed = (kept[1], parse(kept[1], env=os.environ)[0])
         return self._parsed[1]
 
+    def lake(self, settings: Settings) -> Lake:
+        """The tables of the settings, for as long as these hold."""
+        with self._choosing:
+            if self._lake is None or self._lake[0] is not settings:
+                if self._lake:
+                    self._lake[1].close()
+                lake = Lake(settings, home=self.options.home, scope=self.memory.scope(), now=self._now)
+                self._lake = (settings, lake)
+            return self._lake[1]
+
     def _write_status_file(self, revision: str) -> None:
         """How every detection stands, where it has changed: for whoever reports it elsewhere."""
         result = current_result(self.database, revision=revision, now=self._now())
@@ -282,7 +295,7 @@ class Controller:
             ledger=self.ledger,
             overrides=self.overrides,
             logs=self.logs,
-            engine=DuckDBEngine(settings.tables, home=self.options.home),
+            engine=self.lake(settings),
             pool=self._chosen(settings)[1],
             settings=settings,
             rules=self._rules,

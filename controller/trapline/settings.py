@@ -158,7 +158,7 @@ class AthenaSettings(_Part):
     reuse: Duration = Field(default=timedelta(), description="How old a result may be to be used again.")
     concurrency: int = Field(default=20, ge=1, le=1000, strict=True, description="Queries at once.")
     timeout: Period = Field(default=timedelta(minutes=30), description="After which a query is cancelled.")
-    price_per_tb: float = Field(default=5.0, ge=0, description="What reading a terabyte (1024 GiB) costs, in US dollars.")
+    price_per_tb: float = Field(default=5.0, ge=0, description="US dollars for reading a terabyte (1024 GiB).")
 
 
 class DestinationSettings(BaseModel):

@@ -19,6 +19,7 @@ from trapline.errors import TraplineError
 COMMANDS = (
     "alerts",
     "controller",
+    "costs",
     "demo",
     "explain",
     "failures",

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 import pyarrow as pa
+from rich.filesize import decimal
 
 from trapline.cli.options import home_option
-from trapline.cli.output import as_json, console, print_json, say
+from trapline.cli.output import as_json, console, counted, print_json, print_table, say
 from trapline.cli.validate import root_of
+from trapline.clock import system_clock
 from trapline.config.words import did_you_mean
 from trapline.deploy.desired import read_desired
 from trapline.detection.load import load
 from trapline.detection.model import Detection, File
 from trapline.errors import TraplineError
-from trapline.query.duckdb import DuckDBEngine
-from trapline.query.engine import QueryError
-from trapline.run.explain import Explanation
+from trapline.query.engine import QueryError, ScanRequest
+from trapline.query.lake import Lake
+from trapline.run.explain import Explanation, Member, ScanExplanation, explain_scan
 from trapline.run.explain import explain as explain_detection
 from trapline.settings import FILE_NAME, Settings
 from trapline.source.worktree import read_directory
+from trapline.window import Window
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", required=False)
+@click.option("--table", help="Explain the scan of this table instead, which all of its detections share.")
 @click.option(
     "--path",
     type=click.Path(path_type=Path, exists=True),
@@ -37,14 +42,23 @@ from trapline.source.worktree import read_directory
 )
 @home_option
 @as_json
-def explain(name: str, path: Path, home: Path, as_json: bool) -> None:
+def explain(name: str | None, table: str | None, path: Path, home: Path, as_json: bool) -> None:
     """Show which records the detection NAME can match, as told from its script without running it.
 
     Records that it cannot match are not read, or at least not shown to it; neither are columns that it does not touch.
     What was not understood is listed with its line: it only makes the rule slower. The types of a table are looked up
     in the lake of the home.
+
+    With --table, show the one query that a tick makes of a table for all of its detections: who is in it, and for whom
+    it has to read more than a few records and columns.
     """
-    detection, settings = _find(name, read_directory(root_of(path.resolve())).files)
+    if (name is None) == (table is None):
+        raise click.UsageError("name a detection, or a table with --table")
+    detections, settings = _read(read_directory(root_of(path.resolve())).files)
+    if table is not None:
+        _explain_table(table, detections, settings, home, as_json=as_json)
+        return
+    detection = _find(str(name), detections)
     schemas, missing = _schemas(detection, settings, home)
     explanation = explain_detection(detection, schemas)
     if as_json:
@@ -53,15 +67,17 @@ def explain(name: str, path: Path, home: Path, as_json: bool) -> None:
         _print(explanation, missing)
 
 
-def _find(name: str, files: Mapping[str, File]) -> tuple[Detection, Settings]:
+def _read(files: Mapping[str, File]) -> tuple[list[Detection], Settings]:
     if FILE_NAME in files:
         desired = read_desired("", files, fallback=None, env=os.environ)
-        detections, settings = list(desired.detections), desired.settings
-    else:
-        detections, settings = list(load(files).detections), Settings()
+        return list(desired.detections), desired.settings
+    return list(load(files).detections), Settings()
+
+
+def _find(name: str, detections: Sequence[Detection]) -> Detection:
     for detection in detections:
         if name in (detection.name, detection.identity):
-            return detection, settings
+            return detection
     near = did_you_mean(name, [detection.name for detection in detections])
     raise TraplineError(
         f"there is no detection {name!r} here that can be loaded",
@@ -69,9 +85,33 @@ def _find(name: str, files: Mapping[str, File]) -> tuple[Detection, Settings]:
     )
 
 
+def _explain_table(
+    table: str, detections: Sequence[Detection], settings: Settings, home: Path, *, as_json: bool
+) -> None:
+    known = settings.tables.get(table)
+    if known is None:
+        near = did_you_mean(table, settings.tables)
+        raise TraplineError(f"there is no table {table!r} in {FILE_NAME}", remedy=f"{near} add it there".strip())
+    members = [one for one in detections if one.config.enabled and table in one.config.tables]
+    if not members:
+        raise TraplineError(f"no enabled detection here reads {table}", remedy="so that no query is made of it")
+    end = system_clock() - known.lag
+    request = ScanRequest(table, Window(end - settings.schedule.every, end))
+    with closing(_lake(settings, home)) as lake:
+        explanation = explain_scan(members, request, lake, inference=settings.inference)
+    if as_json:
+        print_json({**asdict(explanation), "window": str(explanation.window)})
+    else:
+        _print_scan(explanation)
+
+
+def _lake(settings: Settings, home: Path) -> Lake:
+    return Lake(settings, home=home, scope="explain", now=system_clock)
+
+
 def _schemas(detection: Detection, settings: Settings, home: Path) -> tuple[dict[str, pa.Schema], dict[str, str]]:
     """The schemas of the tables that the lake has, and why it has not the others."""
-    engine = DuckDBEngine(settings.tables, home=home)
+    engine = _lake(settings, home)
     schemas: dict[str, pa.Schema] = {}
     missing: dict[str, str] = {}
     for table in detection.config.tables:
@@ -108,6 +148,38 @@ def _print(explanation: Explanation, missing: Mapping[str, str]) -> None:
         _section("not understood, so that any record may match that gets there")
         for gap in explanation.gaps:
             say(f"  {explanation.script}:{gap.line}  {gap.reason}" if gap.line else f"  {gap.reason}", style="yellow")
+
+
+def _print_scan(explanation: ScanExplanation) -> None:
+    console.print("table  ", style="bold", end="")
+    say(f"{explanation.table} {explanation.window}")
+    estimate = "not known before" if explanation.estimate is None else f"at most {decimal(explanation.estimate)}"
+    say(f"reads  {estimate}")
+    _section(f"in one query for {counted(len(explanation.members), 'detection')}")
+    print_table(
+        ("DETECTION", "RECORDS", "COLUMNS", "WHERE"),
+        (
+            (
+                member.name,
+                _records(member),
+                "all" if member.columns is None else str(len(member.columns)),
+                member.where or "",
+            )
+            for member in explanation.members
+        ),
+        empty="",
+    )
+    for member in explanation.members:
+        if member.all_records and not member.where:
+            say(f"  {member.name} needs all records: {member.all_records}", style="yellow")
+    _section("the query")
+    _indented(explanation.statement)
+
+
+def _records(member: Member) -> str:
+    if not member.all_records:
+        return "those that it may match"
+    return "those of its where" if member.where else "all"
 
 
 def _section(title: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,25 +15,32 @@ from trapline.alerts.destinations import build_destinations, make_tools
 from trapline.alerts.plugins import load_plugins
 from trapline.cli.output import as_json, counted, print_json, print_problems, say
 from trapline.clock import system_clock
-from trapline.deploy.desired import read_desired
+from trapline.deploy.desired import Desired, read_desired
 from trapline.detection.load import load
 from trapline.detection.model import File
 from trapline.errors import Problem, TraplineError, has_errors
+from trapline.query.lake import Lake
+from trapline.query.where import problems as where_problems
 from trapline.settings import FILE_NAME, Settings, SettingsError
 from trapline.source.worktree import read_directory
 
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path, exists=True), default=Path())
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
+    help="Look the tables up as the controller of this home does, and check the columns that `where` names.",
+)
 @as_json
-def validate(path: Path, as_json: bool) -> None:
+def validate(path: Path, home: Path | None, as_json: bool) -> None:
     """Check PATH: a repository of detections, a folder of them, or one. The exit code is 1 where there is an error.
 
     Looks for trapline.yml at the repository's root; without one, tables and destinations are not checked.
     """
     root = root_of(path.resolve())
     tree = read_directory(root)
-    found, count = _check(tree.files, tree.skipped, folder=_folder_of(root, path.resolve()))
+    found, count = _check(tree.files, tree.skipped, home, folder=_folder_of(root, path.resolve()))
     problems = sorted(found, key=lambda p: (p.path, p.line, p.column))
     if as_json:
         print_json({"detections": count, "problems": [asdict(problem) for problem in problems]})
@@ -45,7 +53,9 @@ def validate(path: Path, as_json: bool) -> None:
     sys.exit(1 if has_errors(problems) else 0)
 
 
-def _check(files: Mapping[str, File], skipped: Sequence[str], *, folder: str) -> tuple[list[Problem], int]:
+def _check(
+    files: Mapping[str, File], skipped: Sequence[str], home: Path | None, *, folder: str
+) -> tuple[list[Problem], int]:
     """The problems under `folder`, and how many detections are there. The others are loaded too: names may clash."""
     if FILE_NAME in files:
         try:
@@ -55,6 +65,8 @@ def _check(files: Mapping[str, File], skipped: Sequence[str], *, folder: str) ->
             problems += error.problems
         else:
             problems = [*desired.problems, *_destination_problems(desired.settings)]
+            if home is not None:
+                problems += _column_problems(desired, home)
             paths = [detection.path for detection in desired.detections] + [held.path for held in desired.held]
     else:
         problems, paths = _check_alone(files)
@@ -79,6 +91,12 @@ def _destination_problems(settings: Settings) -> list[Problem]:
         problems = build_destinations(settings, load_plugins(), env=os.environ, tools=tools)[1]
     # Whether the secrets are there is a question to the machine that delivers; loading has warned of it.
     return [problem for problem in problems if problem.code != "secret-missing"]
+
+
+def _column_problems(desired: Desired, home: Path) -> list[Problem]:
+    settings = desired.settings
+    with closing(Lake(settings, home=home, scope="validate", now=system_clock)) as lake:
+        return [problem for one in desired.detections for problem in where_problems(one, lake, settings)]
 
 
 def root_of(path: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import sqlglot
 from sqlglot import exp
@@ -36,10 +36,11 @@ def check(
     ]
     if (where := detection.config.query.where) is not None and (said := condition_error(where)):
         found.append((("query", "where"), "invalid-where", *said))
-    return _placed(detection, found) if found else []
+    return placed(detection, found) if found else []
 
 
 Finding = tuple[tuple[str | int, ...], str, str, str]
+"""A key of the config, the problem's code, what is wrong there, and the remedy."""
 
 
 def _unknown(kind: str, keys: tuple[str, ...], named: Collection[str], known: Collection[str]) -> Iterator[Finding]:
@@ -60,7 +61,8 @@ def _above(limits: LimitSettings, ceiling: LimitSettings) -> Iterator[Finding]:
             yield ("limits", name), "above-ceiling", message, remedy
 
 
-def _placed(detection: Detection, found: list[Finding]) -> list[Problem]:
+def placed(detection: Detection, found: Iterable[Finding]) -> list[Problem]:
+    """Findings as errors at their key of the detection's config."""
     path = detection.config_file if detection.path == "." else f"{detection.path}/{detection.config_file}"
     try:
         document: Document | None = read_config(path, detection.files[detection.config_file].content)[0]
@@ -114,6 +116,11 @@ def _not_a_condition(expression: exp.Expr | None) -> tuple[str, str] | None:
     if expression.find(exp.Placeholder, exp.Parameter):
         return "`where` holds a placeholder, and nothing fills it in", "write the value"
     return None
+
+
+def place_in(where: str, start: int) -> str:
+    """Where in a condition a name starts, for people."""
+    return _place(where, where.count("\n", 0, start) + 1, start - where.rfind("\n", 0, start))
 
 
 def _place(where: str, line: int, column: int) -> str:

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 
 import duckdb
 import pyarrow as pa
-import sqlglot
-from sqlglot import exp
 
 from trapline.query import sql
 from trapline.query.engine import QueryError
@@ -71,13 +69,3 @@ def _query_error(error: Exception) -> QueryError:
     if isinstance(error, duckdb.ParserException | duckdb.CatalogException):
         return QueryError("syntax", message, remedy="check [query] where")
     return QueryError("internal", message, remedy="check that every file of the table is whole and readable")
-
-
-def to_duckdb(condition: str) -> str:
-    """A condition in Athena's SQL as DuckDB says it. Raises QueryError `syntax` where it is not one condition."""
-    try:
-        parsed = sqlglot.parse_one(condition, dialect="athena", into=exp.Condition)
-    except sqlglot.errors.SqlglotError as error:
-        message = str(error).split("\n", 1)[0]
-        raise QueryError("syntax", f"[query] where: {message}", remedy="write one condition in Athena's SQL") from error
-    return parsed.sql(dialect="duckdb")

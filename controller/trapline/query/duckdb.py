@@ -50,6 +50,9 @@ class DuckDBEngine:
         with self.scan(request, wanted) as scan:
             return scan.bytes_scanned
 
+    def remote(self, table: str) -> bool:
+        return False
+
     def close(self) -> None:
         """Each scan ends its own connection."""
 

@@ -93,8 +93,17 @@ class Scan(Protocol):
     `schema` is that of whole records.
     """
 
-    query_id: str
     schema: pa.Schema
+
+    @property
+    def query_id(self) -> str:
+        """Whom to ask the engine about; empty where it was asked nothing."""
+        ...
+
+    @property
+    def statement(self) -> str:
+        """What the engine is asked, in its own words and for people; nothing runs before the first batch."""
+        ...
 
     def batches(self) -> Iterator[ScanBatch]: ...
 
@@ -109,9 +118,18 @@ class Scan(Protocol):
         """How many records were looked at: all of the window, or, where it costs to ask, those that came."""
         ...
 
+    def cancel(self) -> None:
+        """Ends what runs, from any thread: whoever waits for it gets a QueryError."""
+        ...
+
     @property
     def bytes_scanned(self) -> int:
-        """What the engine says it read, in bytes; final once the batches are through."""
+        """What the engine says it read so far, in bytes."""
+        ...
+
+    @property
+    def queries(self) -> int:
+        """How many queries it took so far."""
         ...
 
 
@@ -132,6 +150,10 @@ class Engine(Protocol):
 
     def estimate(self, request: ScanRequest, wanted: Wanted = EVERYTHING) -> int | None:
         """The bytes that a scan would read at most, without it being made; None where that cannot be told."""
+        ...
+
+    def remote(self, table: str) -> bool:
+        """Whether its queries run elsewhere, so that several scans are better made side by side."""
         ...
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,13 @@ import pyarrow as pa
 
 from trapline.detection.inference.predicate import paths
 from trapline.query import sql
-from trapline.query.connection import BATCH_ROWS, errors_explained, reader, to_duckdb
+from trapline.query.connection import BATCH_ROWS, errors_explained, reader
 from trapline.query.cover import rows_of
 from trapline.query.engine import Part, QueryError, ScanBatch, ScanRequest, Wanted
 from trapline.query.files import size
 from trapline.query.outcomes import ANY, NONE
 from trapline.query.pruning import Pruned, prune
+from trapline.query.where import to_duckdb
 from trapline.settings import TableSettings
 
 BATCH_BYTES = 8 * 2**20
@@ -79,6 +80,18 @@ class DuckDBScan:
         self._block = _audit_block(wanted.audit, self._file_index())
 
     @property
+    def statement(self) -> str:
+        columns = self._pruned.columns if self._pruned else [self._source.columns(self._alias)]
+        return self._query(columns, sql.name(self._request.table))
+
+    @property
+    def queries(self) -> int:
+        return 1
+
+    def cancel(self) -> None:
+        self._connection.interrupt()
+
+    @property
     def bytes_scanned(self) -> int:
         """The files' size; for a pruned scan that of the columns it asks for, without those of `where`."""
         if self._wanted.reads is None:
@@ -92,7 +105,7 @@ class DuckDBScan:
     def batches(self) -> Iterator[ScanBatch]:
         if not self._source.files or (self._rows == NONE and not self._block):
             return
-        answer = reader(self._connection, self._query())
+        answer = reader(self._connection, self._query(self._columns(), self._source.read()))
         with errors_explained():
             for batch in _coalesced(answer):
                 yield self._split(batch)
@@ -128,15 +141,16 @@ class DuckDBScan:
         if not self._source.files:
             return 0
         with self._connection.cursor() as cursor:
-            query = f"SELECT count(*) AS count {self._from()} WHERE {self._window()}"
+            query = f"SELECT count(*) AS count FROM {self._source.read()} WHERE {self._window()}"
             count: int = reader(cursor, query).read_all()["count"][0].as_py()
         return count
 
-    def _query(self) -> str:
+    def _query(self, columns: Iterable[str], relation: str) -> str:
         conditions = [self._window()]
         if self._rows != ANY:
             conditions.append("(" + " OR ".join(filter(None, [self._rows, self._block])) + ")")
-        return f"SELECT {', '.join(self._columns())} {self._from()} WHERE {' AND '.join(conditions)}"
+        alias = sql.name(self._alias)
+        return f"SELECT {', '.join(columns)} FROM {relation} AS {alias} WHERE {' AND '.join(conditions)}"
 
     def _columns(self) -> Iterator[str]:
         if self._pruned is None:
@@ -149,9 +163,6 @@ class DuckDBScan:
             yield f"{self._block} AS {sql.name(self._audited)}"
         for where, condition in self._conditions.items():
             yield f"coalesce(({condition}), FALSE) AS {sql.name(self._marks[where])}"
-
-    def _from(self) -> str:
-        return f"FROM {self._source.read()} AS {sql.name(self._alias)}"
 
     def _window(self) -> str:
         time, window = sql.name(self._source.table.time), self._request.window

@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from typing import Any
 
@@ -17,14 +17,16 @@ import pyarrow as pa
 from trapline.alerts.origin import ScanSummary
 from trapline.deploy.ledger import Deployment
 from trapline.detection.model import Mode
-from trapline.query.engine import ScanBatch
+from trapline.query.engine import Scan, ScanBatch, Wanted
+from trapline.run.budget import check_budget
 from trapline.run.context import Context
 from trapline.run.findings import Findings, blamed
 from trapline.run.plan import PlannedScan
-from trapline.run.rules import NOTHING, wanted_by
+from trapline.run.rules import NOTHING, Known, wanted_by
 from trapline.run.sift import Rows, let_through, shares, sieved
 from trapline.run.verdicts import Row, collect, run_batch
 from trapline.run.whole import Piece, fetched
+from trapline.state.costs import Costs
 from trapline.workers.interface import BatchReply, Limits
 from trapline.workers.limits import limits_of
 from trapline_sandbox.record import jsonable
@@ -34,6 +36,8 @@ _MOST_HELD = 20_000
 
 _MOST_TOGETHER = 8_192
 """So many of them are given to a worker at a time."""
+
+_LOOK = 0.5  # seconds until a scan that waits for its engine sees that it need not
 
 
 class Interrupted(Exception):
@@ -62,33 +66,20 @@ class Feeder:
         self._on_batch = on_batch
 
     def feed(self, planned: PlannedScan) -> tuple[ScanSummary, list[Findings]]:
-        """Raises QueryError where the scan cannot be done, Interrupted on stopping; one rule's error is a finding."""
+        """Raises QueryError where the scan cannot be done, Interrupted on stopping; one rule's error is a finding.
+
+        Thread-safe: several scans may be fed side by side.
+        """
         request, started_at, started = planned.request, self._context.now(), time.monotonic()
-        inference = self._context.settings.inference
-        rules = [self._context.rules.of(member) if inference.enabled else NOTHING for member in planned.members]
-        findings = [
-            Findings(member, self._allowance(member), rule) for member, rule in zip(planned.members, rules, strict=True)
-        ]
-        by_record = [one for one in findings if one.deployment.mode is Mode.RECORD]
-        by_window = [one for one in findings if one.deployment.mode is Mode.BATCH]
-        windows: dict[str | None, list[pa.RecordBatch]] = {one.where: [] for one in by_window}
-        pieces: list[Piece] = []
-        most = min([_MOST_TOGETHER, *(self._limits(member).matches for member in planned.members)])
-        wanted = wanted_by(rules, [one.where for one in findings], audit=inference.audit_fraction)
+        findings = [Findings(member, self._allowance(member), self._known(member)) for member in planned.members]
+        wanted = self._wanted(findings)
+        check_budget(self._context, request, wanted)
         with self._context.engine.scan(request, wanted) as scan:
-            for batch in _ahead(scan.batches()):
-                if self._stopping():
-                    raise Interrupted
-                pieces += self._sift(planned, by_record, batch, scan.schema)
-                if batch.positions is None or sum(map(len, pieces)) >= _MOST_HELD:
-                    self._run(planned, fetched(scan, pieces, width=self._width, most=most))
-                    pieces = []
-                for where, held in windows.items():
-                    held.append(batch.records if where is None else batch.records.filter(batch.where[where]))
-            self._run(planned, fetched(scan, pieces, width=self._width, most=most))
-            records = scan.count()
-        for where, held in windows.items():
-            self._show_window(planned, [one for one in by_window if one.where == where], held)
+            try:
+                self._read(planned, scan, findings)
+                records = scan.count()
+            finally:
+                self._charge(planned, scan)
         if self._stopping() and any(found.error or found.failures for found in findings):
             raise Interrupted  # a worker that ended with the controller would look like the fault of its rule
         summary = ScanSummary(
@@ -102,6 +93,54 @@ class Feeder:
             detections=[member.name for member in planned.members],
         )
         return summary, findings
+
+    def _known(self, deployment: Deployment) -> Known:
+        return self._context.rules.of(deployment) if self._context.settings.inference.enabled else NOTHING
+
+    def _wanted(self, findings: Sequence[Findings]) -> Wanted:
+        audit = self._context.settings.inference.audit_fraction
+        return wanted_by([one.rule for one in findings], [one.where for one in findings], audit=audit)
+
+    def _charge(self, planned: PlannedScan, scan: Scan) -> None:
+        """What was read is paid for, whatever became of it."""
+        members = [member.identity for member in planned.members]
+        costs, now = Costs(self._context.database), self._context.now()
+        costs.add(planned.request.table, members, queries=scan.queries, bytes=scan.bytes_scanned, at=now)
+
+    def _read(self, planned: PlannedScan, scan: Scan, findings: Sequence[Findings]) -> None:
+        """Brings the records of a scan past its detections."""
+        by_record = [one for one in findings if one.deployment.mode is Mode.RECORD]
+        by_window = [one for one in findings if one.deployment.mode is Mode.BATCH]
+        windows: dict[str | None, list[pa.RecordBatch]] = {one.where: [] for one in by_window}
+        most = min([_MOST_TOGETHER, *(self._limits(member).matches for member in planned.members)])
+        pieces: list[Piece] = []
+        for batch in self._ahead(scan):
+            pieces += self._sift(planned, by_record, batch, scan.schema)
+            if batch.positions is None or sum(map(len, pieces)) >= _MOST_HELD:
+                self._run(planned, fetched(scan, pieces, width=self._width, most=most))
+                pieces = []
+            for where, held in windows.items():
+                held.append(batch.records if where is None else batch.records.filter(batch.where[where]))
+        self._run(planned, fetched(scan, pieces, width=self._width, most=most))
+        for where, held in windows.items():
+            self._show_window(planned, [one for one in by_window if one.where == where], held)
+
+    def _ahead(self, scan: Scan) -> Iterator[ScanBatch]:
+        """The batches, each read while the one before it is worked on. Raises Interrupted on stopping, at once."""
+        batches = scan.batches()
+        with ThreadPoolExecutor(1, thread_name_prefix="scan") as thread:
+            coming = thread.submit(next, batches, None)
+            while (batch := self._awaited(coming, scan)) is not None:
+                coming = thread.submit(next, batches, None)
+                yield batch
+
+    def _awaited(self, coming: Future[ScanBatch | None], scan: Scan) -> ScanBatch | None:
+        while not coming.done() or self._stopping():
+            if self._stopping():
+                scan.cancel()
+                raise Interrupted
+            wait([coming], timeout=_LOOK)
+        return coming.result()
 
     def _sift(
         self, planned: PlannedScan, findings: Sequence[Findings], batch: ScanBatch, schema: pa.Schema
@@ -185,15 +224,6 @@ class Feeder:
         key = f"content {hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()}"
         twins[key] += 1
         return Row(key if twins[key] == 1 else f"{key} {twins[key]}", at, plain)
-
-
-def _ahead(batches: Iterator[ScanBatch]) -> Iterator[ScanBatch]:
-    """The same, each read while the one before it is worked on."""
-    with ThreadPoolExecutor(1, thread_name_prefix="scan") as thread:
-        coming = thread.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = thread.submit(next, batches, None)
-            yield batch
 
 
 def _source(planned: PlannedScan) -> str:

@@ -35,6 +35,12 @@ class Known:
 NOTHING = Known()
 
 
+def known_of(source: bytes) -> Known:
+    """What is told from the script of a rule that judges one record at a time."""
+    inferred = infer(source)
+    return Known(inferred.predicate, not inferred.gaps, reads_of(source))
+
+
 class Rules:
     """What is known of every live rule, worked out once for each build. Not thread-safe."""
 
@@ -68,10 +74,7 @@ class Rules:
 
     def _infer(self, build: BuildDigest) -> Known:
         source = self._ledger.script(build)
-        if source is None:
-            return NOTHING
-        inferred = infer(source)
-        return Known(inferred.predicate, not inferred.gaps, reads_of(source))
+        return NOTHING if source is None else known_of(source)
 
 
 def wanted_by(rules: Sequence[Known], wheres: Sequence[str | None], *, audit: float) -> Wanted:

@@ -17,14 +17,14 @@ from trapline.alerts.record import read_checkpoints, record, write_checkpoints
 from trapline.deploy.digest import DeployDigest
 from trapline.deploy.ledger import Deployment
 from trapline.errors import TraplineError
-from trapline.query.engine import QueryError
 from trapline.run.audit import breached, distrusted
 from trapline.run.context import Context
 from trapline.run.failures import due_replays, origin_of, replay_failures
-from trapline.run.feed import Feeder, Interrupted
+from trapline.run.feed import Feeder
 from trapline.run.findings import Findings
 from trapline.run.plan import PlannedScan, plan, start_of
 from trapline.run.quarantine import quarantine, settle_alarms, spent_of_budgets
+from trapline.run.scans import Fed, feed_all
 
 log = logging.getLogger("trapline")
 
@@ -94,11 +94,15 @@ class Ticker:
                 )
                 if not due:
                     break
-                for planned in due:
-                    if self._stopping():
-                        break
-                    self._on_scan(planned)
-                    failed |= self._run(feeder, planned, report)
+                scans = feed_all(
+                    feeder,
+                    due,
+                    remote=self._context.engine.remote,
+                    stopping=self._stopping,
+                    on_scan=self._on_scan,
+                )
+                for fed in scans:
+                    failed |= self._took(fed, report)
         self._write_health(report)
         return report
 
@@ -127,21 +131,18 @@ class Ticker:
         if replayed.error:
             report.errors[deployment.identity] = f"replaying its failures: {replayed.error}"
 
-    def _run(self, feeder: Feeder, planned: PlannedScan, report: TickReport) -> set[tuple[str, str]]:
+    def _took(self, fed: Fed, report: TickReport) -> set[tuple[str, str]]:
         """One scan, recorded for each of its detections; returns the (identity, table) pairs that it failed for."""
-        table = planned.request.table
-        try:
-            summary, findings = feeder.feed(planned)
-        except QueryError as error:
-            report.errors |= {member.identity: f"table {table}: {error} [{error.code}]" for member in planned.members}
+        planned, table = fed.planned, fed.planned.request.table
+        if fed.summary is None:
+            said = f"table {table}: {fed.error} [{fed.error.code}]" if fed.error else ""
+            report.errors |= {member.identity: said for member in planned.members}
             return {(member.identity, table) for member in planned.members}
-        except Interrupted:
-            return set()
-        report.scans.append(summary)
-        for found in findings:
+        report.scans.append(fed.summary)
+        for found in fed.findings:
             report.ran.add(found.deployment.identity)
-            self._take(found, planned, summary, report)
-        return {(found.deployment.identity, table) for found in findings if found.error and not found.breaches}
+            self._take(found, planned, fed.summary, report)
+        return {(found.deployment.identity, table) for found in fed.findings if found.error and not found.breaches}
 
     def _take(self, found: Findings, planned: PlannedScan, summary: ScanSummary, report: TickReport) -> None:
         """What one detection found; where that cannot be recorded, its window is read again, and the others go on."""

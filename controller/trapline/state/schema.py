@@ -155,6 +155,17 @@ scans = Table(
     Column("detections", sa.JSON, nullable=False),
 )
 
+# What was read of a table on a day, in UTC: by a detection its share, by all together where there is no identity.
+costs = Table(
+    "costs",
+    metadata,
+    Column("day", sa.String, primary_key=True),
+    Column("table_name", sa.String, primary_key=True),
+    Column("identity", sa.String, primary_key=True),
+    Column("queries", sa.Integer, nullable=False),
+    Column("bytes", sa.BigInteger, nullable=False),
+)
+
 matches = Table(
     "matches",
     metadata,

@@ -81,3 +81,43 @@ def test_what_a_type_leaves_open_is_said(ground: Playground) -> None:
     result = explain(ground, "letters")
     assert "left open" in result.output
     assert "map" in result.output
+
+
+# The scan of a table
+
+
+def test_the_query_of_a_table_and_who_is_in_it(ground: Playground) -> None:
+    event = {"id": "1", "action": "PutBucketPolicy", "size": 5, "policy": "{}"}
+    pq.write_table(pa.Table.from_pylist([{"ts": NOON, "event": event}]), ground.lake / "logs" / "a.parquet")
+    ground.detection(
+        "small", 'def detect(record): return record["event"]["size"] > 4', query={"where": "event.id <> ''"}
+    )
+    ground.detection("off", enabled=False)
+    result = explain(ground, "--table", "logs")
+    assert result.exit_code == 0, result.output
+    lines = [" ".join(line.split()) for line in result.output.splitlines()]
+    assert "in one query for 2 detections" in lines
+    assert "policy those that it may match 3" in lines
+    assert "small those that it may match 1 event.id <> ''" in lines
+    assert "event.id <> ''" in result.output.partition("the query")[2]
+    assert "HASH" not in result.output
+    said = json.loads(explain(ground, "--table", "logs", "--json").output)
+    assert [member["name"] for member in said["members"]] == ["policy", "small"]
+    assert said["estimate"] > 0
+
+
+def test_who_makes_a_scan_wide_is_said(ground: Playground) -> None:
+    pq.write_table(pa.Table.from_pylist([{"ts": NOON, "event": {"id": "1"}}]), ground.lake / "logs" / "a.parquet")
+    ground.detection("opaque", 'def detect(record): return hash(record["event"]["id"]) == 1')
+    ground.batch_detection("all", "def detect(records):\n    yield from ()")
+    output = explain(ground, "--table", "logs").output
+    assert "opaque needs all records: detect.py:1: " in output
+    assert "all needs all records: it is given all records of a window at once" in output
+
+
+def test_a_table_that_is_not_there_or_that_nobody_reads(ground: Playground) -> None:
+    assert "there is no table 'log'" in str(explain(ground, "--table", "log").exception)
+    ground.settings(tables={"logs": {"path": "lake/logs"}, "flows": {"path": "lake/flows"}})
+    assert "no enabled detection here reads flows" in str(explain(ground, "--table", "flows").exception)
+    assert explain(ground, "policy", "--table", "logs").exit_code == 2
+    assert explain(ground).exit_code == 2

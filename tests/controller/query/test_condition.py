@@ -29,9 +29,10 @@ from trapline.detection.inference.predicate import (
     some,
 )
 from trapline.query.condition import condition
-from trapline.query.connection import connect, to_duckdb
+from trapline.query.connection import connect
 from trapline.query.cover import MOST, cover, loosened
 from trapline.query.masks import masks
+from trapline.query.where import to_duckdb
 
 EXAMPLES = int(os.environ.get("TRAPLINE_EXAMPLES", "150"))
 """How many a property is tried with; the long run has 20,000."""
