@@ -1,15 +1,114 @@
-"""The files of an embedded table: which of them a window needs, and how much of them a scan reads."""
+"""The files of an embedded table: which of them a window needs, how SQL reads them, and how much that is."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote
 
+import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trapline.query import sql
+from trapline.query.connection import reader
+from trapline.query.engine import QueryError
 from trapline.query.partitions import spelled, touched
+from trapline.settings import TableSettings
 from trapline.window import Window
+
+
+class Source(Protocol):
+    """Files of a table, as SQL reads them."""
+
+    files: Sequence[str]
+    """Their names, for people and for SQL."""
+
+    hidden: Collection[str]
+    """The columns that tell how the lake is stored, and are no part of a record."""
+
+    time: str
+    """The column with a record's time."""
+
+    placed: bool
+    """Whether a row is found again by its file and its number in that: `file_index` and `file_row_number`."""
+
+    version: str
+    """What of the table is read, where it has versions; part of the query's id."""
+
+    def attach(self, connection: duckdb.DuckDBPyConnection) -> pa.Schema:
+        """Lets a connection read the files, and says the schema of whole records."""
+        ...
+
+    def read(self, files: Sequence[str] | None = None) -> str:
+        """The table function that reads all of the files, or these."""
+        ...
+
+    def columns(self, alias: str) -> str:
+        """The columns of whole records, out of what `read` reads under that name."""
+        ...
+
+    def size(self, columns: Collection[tuple[str, ...]] | None = None) -> int:
+        """The bytes of the files; where columns are given, of these alone, with all that is below them."""
+        ...
+
+    def count(self) -> int | None:
+        """How many records there were, where the source itself leaves out those beyond the window."""
+        ...
+
+    def verify(self, files: Sequence[str] | None = None) -> None:
+        """Raises QueryError `changed` where one of the files, or of these, is not what it was any more."""
+        ...
+
+
+class Folder:
+    """The Parquet files of a folder, or those of its partitions that a window needs."""
+
+    placed = True
+    version = ""
+
+    def __init__(self, folder: Path, settings: TableSettings, window: Window | None = None) -> None:
+        self.time = settings.time
+        self.hidden: Collection[str] = tuple(settings.partition)
+        self._paths = files_of_window(folder, settings.partition, window) if window else parquet_files(folder)
+        self.files: Sequence[str] = [str(path) for path in self._paths]
+        self._states = {str(path): _state(path) for path in self._paths}
+
+    def attach(self, connection: duckdb.DuckDBPyConnection) -> pa.Schema:
+        if not self.files:
+            return pa.schema([])
+        return reader(connection, f"SELECT {self.columns('t')} FROM {self.read()} AS t LIMIT 0").schema
+
+    def read(self, files: Sequence[str] | None = None) -> str:
+        names = ", ".join(map(sql.string, files or self.files))
+        hive = "true" if self.hidden else "false"
+        return f"read_parquet([{names}], hive_partitioning = {hive}, union_by_name = true)"
+
+    def columns(self, alias: str) -> str:
+        names = ", ".join(map(sql.name, self.hidden))
+        exclude = f" EXCLUDE ({names})" if names else ""
+        return f"{sql.name(alias)}.*{exclude}"
+
+    def size(self, columns: Collection[tuple[str, ...]] | None = None) -> int:
+        return size(self._paths, columns)
+
+    def count(self) -> int | None:
+        return None
+
+    def verify(self, files: Sequence[str] | None = None) -> None:
+        for file in self.files if files is None else files:
+            if _state(Path(file)) != self._states[file]:
+                raise changed(f"{file} is not the file that it was")
+
+
+def changed(what: str, *, remedy: str = "write new files beside the old ones instead of over them") -> QueryError:
+    """The table is not what the scan began with; `remedy` says how that can be kept from happening."""
+    return QueryError(
+        "changed",
+        f"the table changed while it was read: {what}",
+        remedy=f"nothing, its window is read again; {remedy}",
+    )
 
 
 def parquet_files(folder: Path) -> list[Path]:
@@ -38,18 +137,30 @@ def _values(path: Path) -> dict[str, str]:
     return {name: unquote(value) for name, equals, value in named if equals}
 
 
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written anew; None where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def size(files: Iterable[Path], columns: Collection[tuple[str, ...]] | None = None) -> int:
     """The bytes of the files; where columns are given, of these alone, with all that is below them."""
     if columns is None:
         return sum(path.stat().st_size for path in files)
-    dotted = {".".join(column).lower() for column in columns}
-    return sum(_size(path, dotted) for path in files)
+    return sum(_size(path, below(columns)) for path in files)
 
 
-def _size(path: Path, columns: Collection[str]) -> int:
+def below(columns: Collection[tuple[str, ...]]) -> tuple[str, ...]:
+    """How `name.` begins, of each leaf that is one of the columns or inside it, in small letters."""
+    return tuple({f"{'.'.join(column)}.".lower() for column in columns})
+
+
+def _size(path: Path, prefixes: tuple[str, ...]) -> int:
     metadata = pq.read_metadata(path)
     leaves = [metadata.schema.column(at).path.lower() for at in range(metadata.num_columns)]
-    prefixes = tuple(f"{column}." for column in columns)
     read = [at for at, leaf in enumerate(leaves) if f"{leaf}.".startswith(prefixes)]
     groups = map(metadata.row_group, range(metadata.num_row_groups))
     return sum(group.column(at).total_compressed_size for group in groups for at in read)
