@@ -24,7 +24,7 @@ class Lake:
         self._settings = settings
         self._scope = scope
         self._now = now
-        self._duckdb = DuckDBEngine(self._tables("duckdb"), home=home)
+        self._duckdb = DuckDBEngine(self._tables("duckdb"), home=home, catalogs=settings.catalogs)
         self._athena: Engine | None = None
         self._lock = Lock()
 
