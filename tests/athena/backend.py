@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import Any, ClassVar
 
 from moto.athena import urls
 from moto.athena.models import AthenaBackend, athena_backends
 from moto.athena.responses import AthenaResponse
 
-from tests.athena import catalog
+from tests.athena.catalog import Catalog
 from tests.athena.errors import MalformedQuery
 from tests.athena.queries import Asked, Queries, Query
 
@@ -19,6 +18,10 @@ Answer = str | tuple[str, dict[str, int]]
 LONGEST = 262_144
 """The bytes of the longest query that Athena takes."""
 
+NO_OUTPUT = (  # with two blanks, as Athena has it
+    "No output location provided. You did not provide an output location for  your query results. Either specify an S3 "
+    "bucket location or enable Athena managed query results in your workgroup settings."
+)
 LIMIT_REACHED = (
     "You have exceeded the limit for the number of queries you can run concurrently. Please reduce the number of "
     "concurrent queries submitted by this account. Contact customer support to request a concurrent query limit "
@@ -29,9 +32,10 @@ LIMIT_REACHED = (
 class Refused(Exception):
     """A call that Athena answers with an error."""
 
-    def __init__(self, message: str, *, code: str = "InvalidRequestException", **more: str) -> None:
+    def __init__(self, message: str, reason: str = "INVALID_INPUT", *, code: str = "InvalidRequestException") -> None:
         super().__init__(message)
-        self.answer: Answer = json.dumps({"__type": code, "Message": message, **more}), {"status": 400}
+        told = "Reason" if code == "TooManyRequestsException" else "AthenaErrorCode"
+        self.answer: Answer = json.dumps({"__type": code, "Message": message, told: reason}), {"status": 400}
 
 
 class Backend(AthenaBackend):
@@ -58,11 +62,10 @@ class Response(AthenaResponse):
                 if before is not None:
                     return json.dumps({"QueryExecutionId": before.id})
                 if queries.active >= Backend.limit:
-                    reason = "CONCURRENT_QUERY_LIMIT_EXCEEDED"
-                    raise Refused(LIMIT_REACHED, code="TooManyRequestsException", Reason=reason)
-                query = queries.start(asked, partial(catalog.find, self.current_account, self.region, self._endpoint))
+                    raise Refused(LIMIT_REACHED, "CONCURRENT_QUERY_LIMIT_EXCEEDED", code="TooManyRequestsException")
+                query = queries.start(asked, self._catalog)
         except MalformedQuery as error:
-            return Refused(str(error), AthenaErrorCode="MALFORMED_QUERY").answer
+            return Refused(str(error), "MALFORMED_QUERY").answer
         except Refused as refused:
             return refused.answer
         return json.dumps({"QueryExecutionId": query.id})
@@ -113,8 +116,7 @@ class Response(AthenaResponse):
         """The rows of a SELECT; the first of the first page are the names of the columns."""
         try:
             query = self._query()
-            if query.state != "SUCCEEDED":
-                raise Refused(f"Query did not finish successfully. Final query state: {query.state}")
+            _check_results(query)
         except Refused as refused:
             return refused.answer
         rows = query.rows or []
@@ -127,14 +129,14 @@ class Response(AthenaResponse):
         return json.dumps({"UpdateCount": 0, "ResultSet": result, **more})
 
     @property
-    def _endpoint(self) -> str:
-        return f"http://{self.headers['Host']}"
+    def _catalog(self) -> Catalog:
+        return Catalog(self.current_account, self.region, f"http://{self.headers['Host']}")
 
     def _query(self) -> Query:
         query_id = self._get_param("QueryExecutionId")
         query = Backend.queries.get(query_id)
         if query is None:
-            raise Refused(_unknown(query_id))
+            raise Refused(_unknown(query_id), "QUERY_EXECUTION_NOT_FOUND")
         return query
 
     def _asked(self) -> Asked:
@@ -154,11 +156,10 @@ class Response(AthenaResponse):
         settings = group["Configuration"]
         own, theirs = settings.get("ResultConfiguration") or {}, self._get_param("ResultConfiguration") or {}
         result = own if settings["EnforceWorkGroupConfiguration"] else {**own, **theirs}
-        if not result.get("OutputLocation", "").startswith("s3://"):
-            raise Refused(
-                "No output location provided. An output location is required either through the Workgroup result "
-                "configuration setting or as an API input."
-            )
+        if not result.get("OutputLocation"):
+            raise Refused(NO_OUTPUT)
+        if not result["OutputLocation"].startswith("s3://"):
+            raise Refused("outputLocation is not a valid S3 path.")
         context = self._get_param("QueryExecutionContext") or {}
         encryption = result.get("EncryptionConfiguration")
         return Asked(
@@ -182,8 +183,8 @@ class Response(AthenaResponse):
     def _started_before(self, asked: Asked) -> Query | None:
         """The query of the same token. Raises Refused where another was asked for with it."""
         same = [query for query in Backend.queries.all() if asked.token and query.asked.token == asked.token]
-        if same and same[0].asked != asked:
-            raise Refused("Idempotent parameters do not match", AthenaErrorCode="INVALID_INPUT")
+        if same and _compared(same[0].asked) != _compared(asked):
+            raise Refused("Idempotent parameters do not match", "IDEMPOTENT_PARAMETER_MISMATCH")
         return same[0] if same else None
 
 
@@ -192,6 +193,21 @@ def install(queries: Queries, *, limit: int) -> None:
     Backend.queries, Backend.limit = queries, limit
     athena_backends.backend = Backend
     urls.url_paths = {"{0}/$": Response.dispatch}
+
+
+def _compared(asked: Asked) -> tuple[str, str, str]:
+    """What must be the same for one token."""
+    return asked.text, asked.database, asked.output
+
+
+def _check_results(query: Query) -> None:
+    """Raises Refused where there are no rows to be had."""
+    if query.state == "CANCELLED":
+        raise Refused("Could not find results", "RESULT_NOT_FOUND")
+    if query.state == "FAILED":
+        raise Refused("Query did not finish successfully. Final query state: FAILED", "INVALID_QUERY_EXECUTION_STATE")
+    if not query.over:
+        raise Refused(f"Query has not yet finished. Current state: {query.state}", "INVALID_QUERY_EXECUTION_STATE")
 
 
 def _unknown(query_id: str) -> str:

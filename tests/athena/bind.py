@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -14,12 +14,13 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, traverse_scope
 from sqlglot.schema import MappingSchema
 
-from tests.athena.catalog import Table, View
-from tests.athena.errors import QueryFailed, syntax
-from tests.athena.statement import Statement, place_of, read
+from tests.athena.catalog import Catalog, Table, View
+from tests.athena.errors import QueryFailed, failed
+from tests.athena.statement import UNKNOWN, Statement, place_of, read
 from tests.athena.words import check_types
 
 CATALOG = "awsdatacatalog"
+UNRESOLVED = "cannot be resolved or requester is not authorized to access requested resources"
 PATH = "$path"
 """The column that every table has and `SELECT *` does not give: the address of a row's object."""
 
@@ -50,8 +51,8 @@ class Bound:
     looks: tuple[Look, ...]
 
 
-def bind(statement: Statement, find: Callable[[str, str], Table | None], *, catalog: str, database: str) -> Bound:
-    """Raises QueryFailed for a table or a column that there is not."""
+def bind(statement: Statement, catalog: Catalog, *, named: str, database: str) -> Bound:
+    """Raises QueryFailed for a table or a column that there is not. `named` is the catalog of tables that name none."""
     select = statement.select.copy()
     if statement.unload is not None:
         _check_names(select)
@@ -59,7 +60,7 @@ def bind(statement: Statement, find: Callable[[str, str], Table | None], *, cata
     waiting = [(node, database) for node in _tables(select)]
     while waiting:
         node, within = waiting.pop(0)
-        found = _table(statement, node, find, catalog, within)
+        found = _table(statement, node, catalog, (named, within))
         if found.view is not None:
             waiting += [(inner, found.view.database) for inner in _expand(node, found.view)]
             continue
@@ -99,17 +100,18 @@ def _expand(node: exp.Table, view: View) -> list[exp.Table]:
     return _tables(inner)
 
 
-def _table(
-    statement: Statement, node: exp.Table, find: Callable[[str, str], Table | None], catalog: str, database: str
-) -> Table:
-    named = node.catalog or catalog
-    if named.lower() != CATALOG:
-        raise syntax("CATALOG_NOT_FOUND", place_of(statement, node.name), f"Catalog '{named}' does not exist")
-    found = find(node.db or database, node.name)
-    if found is None:
-        full = f"{CATALOG}.{node.db or database}.{node.name}".lower()
-        raise syntax("TABLE_NOT_FOUND", place_of(statement, node.name), f"Table '{full}' does not exist")
-    return found
+def _table(statement: Statement, node: exp.Table, catalog: Catalog, default: tuple[str, str]) -> Table:
+    named, database = (node.catalog or default[0]).lower(), (node.db or default[1]).lower()
+    where = place_of(statement, node.catalog or node.db or node.name)
+    if named != CATALOG:
+        raise failed("CATALOG_NOT_FOUND", f"Catalog '{named}' does not exist", place=where)
+    found = catalog.table(database, node.name)
+    if found is not None:
+        return found
+    if not catalog.has(database):
+        raise failed("SCHEMA_NOT_FOUND", f"Schema '{database}' does not exist", place=where)
+    full = f"{CATALOG}.{database}.{node.name}".lower()
+    raise failed("TABLE_NOT_FOUND", f"Table '{full}' does not exist", place=where)
 
 
 def _schema(tables: Iterable[Table]) -> MappingSchema:
@@ -165,17 +167,16 @@ def _check_names(select: exp.Query) -> None:
     """UNLOAD writes columns with names, each once."""
     seen: set[str] = set()
     for number, column in enumerate(select.selects, start=1):
-        name = column.alias_or_name.lower()
         if column.is_star:
             continue
+        name = column.alias_or_name.lower()
         if not name or not isinstance(column, exp.Alias | exp.Column | exp.Dot):
-            raise syntax("MISSING_COLUMN_NAME", "line 1:1: ", f"Column name not specified at position {number}")
+            raise failed("MISSING_COLUMN_NAME", f"Column name not specified at position {number}", place=UNKNOWN)
         if name in seen:
-            raise syntax("DUPLICATE_COLUMN_NAME", "line 1:1: ", f"Column name '{name}' specified more than once")
+            raise failed("DUPLICATE_COLUMN_NAME", f"Column name '{name}' specified more than once", place=UNKNOWN)
         if isinstance(column.unalias(), exp.Struct):  # a ROW, whose fields have names by a CAST alone
-            raise QueryFailed(
-                "NOT_SUPPORTED: Anonymous row type is not supported in Hive. Please give each field a name"
-            )
+            message = "Anonymous row type is not supported in Hive. Please give each field a name"
+            raise failed("NOT_SUPPORTED", message)
         seen.add(name)
 
 
@@ -183,12 +184,9 @@ def _unresolved(statement: Statement, error: OptimizeError) -> QueryFailed:
     message = str(error).split("\n", 1)[0]
     column = re.match(r"""(?:Column|Unknown column:?) ['"]*([^'".]+(?:["']*\.["']*[^'".]+)*)""", message)
     if column is None:
-        return syntax("SYNTAX_ERROR", "line 1:1: ", message)
+        return failed("SYNTAX_ERROR", message, place=UNKNOWN)
     name = column.group(1).replace('"', "")
+    where = place_of(statement, name.partition(".")[0])
     if "ambiguous" in message.lower():
-        return syntax("SYNTAX_ERROR", place_of(statement, name), f"Column '{name}' is ambiguous")
-    return syntax(
-        "COLUMN_NOT_FOUND",
-        place_of(statement, name.rpartition(".")[2]),
-        f"Column '{name}' cannot be resolved or requester is not authorized to access requested resources",
-    )
+        return failed("SYNTAX_ERROR", f"Column '{name}' is ambiguous", place=where)
+    return failed("COLUMN_NOT_FOUND", f"Column '{name}' {UNRESOLVED}", place=where)

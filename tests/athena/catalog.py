@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from moto.core.exceptions import JsonRESTError
-from moto.glue.models import glue_backends
+from moto.glue.models import FakeTable, GlueBackend, glue_backends
 from sqlglot import exp
 
 from tests.athena import iceberg
@@ -60,12 +60,33 @@ class Table:
         return self.columns + self.keys
 
 
-def find(account: str, region: str, endpoint: str, database: str, name: str) -> Table | None:
-    """The table, or None. Names are compared without case, as Athena does. `endpoint` is where the double listens."""
-    try:
-        found = glue_backends[account][region].get_table(database.lower(), name.lower())
-    except JsonRESTError:
-        return None
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The Glue of an account in a region. `endpoint` is where the double listens. Names have no case."""
+
+    account: str
+    region: str
+    endpoint: str
+
+    def has(self, database: str) -> bool:
+        """Whether there is such a database."""
+        return database.lower() in self._glue.databases
+
+    def table(self, database: str, name: str) -> Table | None:
+        """The table, or None."""
+        try:
+            found = self._glue.get_table(database.lower(), name.lower())
+        except JsonRESTError:
+            return None
+        return _read(found, database.lower(), name.lower(), self.endpoint)
+
+    @property
+    def _glue(self) -> GlueBackend:
+        backend: GlueBackend = glue_backends[self.account][self.region]
+        return backend
+
+
+def _read(found: FakeTable, database: str, name: str, endpoint: str) -> Table:
     entry = found.as_dict()
     storage = entry.get("StorageDescriptor", {})
     parameters = entry.get("Parameters") or {}

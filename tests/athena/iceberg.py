@@ -7,7 +7,7 @@ from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.table import StaticTable
 from sqlglot import exp
 
-from tests.athena.errors import QueryFailed
+from tests.athena.errors import failed
 
 _SIMPLE = {
     pa.types.is_boolean: "boolean",
@@ -38,7 +38,7 @@ def read(metadata: str, endpoint: str) -> tuple[dict[str, exp.DataType], tuple[s
     }
     planned = list(table.scan().plan_files())
     if any(task.delete_files for task in planned):
-        raise QueryFailed("NOT_SUPPORTED: the double reads no Iceberg tables with delete files")
+        raise failed("NOT_SUPPORTED", "the double reads no Iceberg tables with delete files")
     return columns, tuple(task.file.file_path for task in planned)
 
 

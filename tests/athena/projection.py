@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
-from tests.athena.errors import QueryFailed
+from tests.athena.errors import failed
 
 _JAVA = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
 _UNITS = {"minutes": timedelta(minutes=1), "hours": timedelta(hours=1), "days": timedelta(days=1)}
@@ -40,7 +40,7 @@ def _values(key: str, properties: Mapping[str, str]) -> list[str]:
         return [str(number).zfill(digits) for number in range(first, last + 1, step)]
     if kind == "date":
         return _dates(of | {"unit": properties.get(f"projection.{key}.interval.unit", "DAYS")})
-    raise QueryFailed(f"INVALID_TABLE_PROPERTY: Partition projection of column '{key}' has type {kind}", kind=1006)
+    raise failed("INVALID_TABLE_PROPERTY", f"Partition projection of column '{key}' has type {kind}")
 
 
 def _dates(of: Mapping[str, str]) -> list[str]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
-from tests.athena.catalog import Table
-from tests.athena.errors import FAILURES, QueryCancelled, QueryFailed
+from tests.athena.catalog import Catalog
+from tests.athena.errors import FAILURES, QueryCancelled, QueryFailed, internal
 from tests.athena.faults import Fault, Faults
 from tests.athena.objects import Objects
 from tests.athena.run import Run
@@ -18,7 +17,7 @@ from tests.athena.statement import Statement, read
 from tests.athena.unload import Writer
 from tests.athena.words import check_words
 
-CUT_OFF = "Query cancelled! : Bytes scanned limit was exceeded"
+CUT_OFF = "Bytes scanned limit was exceeded"
 STOPPED = "Query cancelled by user"
 _LOOK = 0.05
 """Seconds between looks whether a query that is queued was stopped."""
@@ -114,7 +113,7 @@ class Queries:
         for query in known.values():
             self.stop(query)
 
-    def start(self, asked: Asked, find: Callable[[str, str], Table | None]) -> Query:
+    def start(self, asked: Asked, catalog: Catalog) -> Query:
         """Starts a query. Raises MalformedQuery."""
         statement: Statement | QueryFailed
         try:
@@ -122,7 +121,7 @@ class Queries:
             check_words(statement)
         except QueryFailed as error:
             statement = error
-        query = Query(asked, Run(self._objects, find))
+        query = Query(asked, Run(self._objects, catalog))
         with self.lock:
             self._known[query.id] = query
         threading.Thread(target=self._work, args=(query, statement), daemon=True).start()
@@ -147,7 +146,7 @@ class Queries:
         except QueryFailed as error:
             state, query.reason, query.error = "FAILED", error.message, error
         except Exception as error:  # whatever went wrong, whoever waits for the query must hear of it
-            failure = QueryFailed(f"GENERIC_INTERNAL_ERROR: the double failed: {error!r}", category=1, kind=200)
+            failure = internal(f"the double failed: {error!r}")
             state, query.reason, query.error = "FAILED", failure.message, failure
         finally:
             query.run.close()
@@ -170,20 +169,22 @@ class Queries:
         run, asked = query.run, query.asked
         bound = run.plan(statement, catalog=asked.catalog, database=asked.database)
         query.bytes = run.bytes
-        over = asked.cutoff is not None and run.bytes > asked.cutoff
-        if over or (fault is not None and fault.kind == "cut-off"):
+        if fault is not None and fault.kind == "cut-off":
+            raise QueryCancelled(CUT_OFF)
+        if asked.cutoff is not None and run.bytes > asked.cutoff:
+            query.bytes = asked.cutoff  # so much was read until it was noticed
             raise QueryCancelled(CUT_OFF)
         result = run.start(statement, bound)
         query.types = [(name, str(kind).lower()) for name, kind in zip(result.schema.names, result.types, strict=True)]
         writer = Writer(self._objects, self._rows, asked.kms_key)
-        writer.metadata(f"{query.output}.metadata")
         if statement.unload is None:
             query.rows = writer.table(query.output, result)
-            return
-        writer.check(statement.unload, result)
-        files = writer.unload(statement.unload, result)
-        query.manifest = f"{query.output}-manifest.csv"
-        writer.manifest(query.manifest, files)
+        else:
+            writer.check(statement.unload, result)
+            files = writer.unload(statement.unload, result)
+            query.manifest = f"{query.output}-manifest.csv"
+            writer.manifest(query.manifest, files)
+        writer.metadata(f"{query.output}.metadata")
 
     def _go_wrong(self, query: Query, fault: Fault) -> None:
         if fault.kind == "fail":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,11 +12,11 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
-from tests.athena.bind import Bound, bind
-from tests.athena.catalog import Table
-from tests.athena.errors import QueryCancelled, QueryFailed, syntax
+from tests.athena.bind import UNRESOLVED, Bound, bind
+from tests.athena.catalog import Catalog
+from tests.athena.errors import QueryCancelled, QueryFailed, failed
 from tests.athena.objects import Objects
-from tests.athena.statement import Statement, place_of
+from tests.athena.statement import UNKNOWN, Statement, place_of, place_of_field
 from tests.athena.tables import create_view, parts_of, scanned
 
 _MACROS = (
@@ -46,9 +46,9 @@ class Result:
 class Run:
     """One run of a query. `cancel` may be called from another thread, at any time."""
 
-    def __init__(self, objects: Objects, find: Callable[[str, str], Table | None]) -> None:
+    def __init__(self, objects: Objects, catalog: Catalog) -> None:
         self._objects = objects
-        self._find = find
+        self._catalog = catalog
         self._connection = duckdb.connect(config={"threads": 2})
         self._cancelled = threading.Event()
         self._closing = threading.Lock()
@@ -73,7 +73,7 @@ class Run:
         self._connection.execute("SET TimeZone = 'UTC'")
         for macro in _MACROS:
             self._connection.execute(macro)
-        bound = bind(statement, self._find, catalog=catalog, database=database)
+        bound = bind(statement, self._catalog, named=catalog, database=database)
         with self._explained(statement):
             for look in bound.looks:
                 parts = parts_of(look, self._objects, self._connection)
@@ -114,16 +114,16 @@ class Run:
 
 def _failure(statement: Statement, message: str) -> QueryFailed:
     if found := re.search(r'Could not find key "(.+?)" in struct', message):
-        place = place_of(statement, found[1])
-        return syntax("COLUMN_NOT_FOUND", place, f"Column '{found[1]}' cannot be resolved")
+        where, path = place_of_field(statement, found[1])
+        return failed("COLUMN_NOT_FOUND", f"Column '{path}' {UNRESOLVED}", place=where)
     if found := re.search(r"Function with name (\S+) does not exist", message):
-        place = place_of(statement, found[1])
-        return syntax("FUNCTION_NOT_FOUND", place, f"Function '{found[1].lower()}' not registered")
+        name = found[1].lower()
+        return failed("FUNCTION_NOT_FOUND", f"Function '{name}' not registered", place=place_of(statement, name))
     if "Conversion Error" in message:
-        return QueryFailed(f"INVALID_CAST_ARGUMENT: {message}", kind=1001)
+        return failed("INVALID_CAST_ARGUMENT", message)
     if "Binder Error" in message:
-        return syntax("TYPE_MISMATCH", "line 1:1: ", message)
-    return QueryFailed(f"GENERIC_USER_ERROR: {message}")
+        return failed("TYPE_MISMATCH", message, place=UNKNOWN)
+    return failed("GENERIC_USER_ERROR", message)
 
 
 def _duckdb(select: exp.Query) -> str:

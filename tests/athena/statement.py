@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.tokens import Token, TokenType
 
-from tests.athena.errors import MalformedQuery, QueryFailed
+from tests.athena.errors import MalformedQuery, failed
 
+UNKNOWN = "line 1:1: "
 _UNLOAD = re.compile(r"\s*UNLOAD(?=\W)", re.IGNORECASE)
 COMPRESSIONS = {"none", "snappy", "gzip", "zstd", "lz4"}
 
@@ -55,12 +57,33 @@ def _blanks(text: str) -> str:
     return "".join(letter if letter == "\n" else " " for letter in text)
 
 
+def place(token: Token) -> str:
+    """`line 1:8: `, as Trino begins what it says of a word."""
+    return f"line {token.line}:{token.col - (token.end - token.start)}: "
+
+
 def place_of(statement: Statement, name: str) -> str:
-    """`line 1:8: `, where a name first stands in a query."""
-    for token in statement.tokens:
-        if token.text.lower() == name.lower():
-            return f"line {token.line}:{token.col - (token.end - token.start)}: "
-    return "line 1:1: "
+    """The place where a name first stands in a query."""
+    return next((place(token) for token in statement.tokens if token.text.lower() == name.lower()), UNKNOWN)
+
+
+def place_of_field(statement: Statement, name: str) -> tuple[str, str]:
+    """The place of the path that a field ends, and that path: `event.nope` for `nope`."""
+    tokens = statement.tokens
+    for number in range(len(tokens) - 1, 1, -1):
+        first = number
+        while first > 1 and tokens[first - 1].token_type is TokenType.DOT:
+            first -= 2
+        if first < number and tokens[number].text.lower() == name.lower():
+            return place(tokens[first]), "".join(token.text for token in tokens[first : number + 1])
+    return UNKNOWN, name
+
+
+def place_after(statement: Statement, name: str, words: Collection[str]) -> str:
+    """The place of the first of these words that follows a name."""
+    texts = [token.text.lower() for token in statement.tokens]
+    start = texts.index(name.lower()) if name.lower() in texts else 0
+    return next((place(token) for token in statement.tokens[start:] if token.text.upper() in words), UNKNOWN)
 
 
 def _select(text: str) -> exp.Query:
@@ -72,18 +95,18 @@ def _select(text: str) -> exp.Query:
         raise MalformedQuery("Only one sql statement is allowed") from error
     if isinstance(parsed, exp.Query):
         return parsed
-    raise QueryFailed(f"NOT_SUPPORTED: the double runs SELECT and UNLOAD alone, not {type(parsed).__name__}")
+    raise failed("NOT_SUPPORTED", f"the double runs SELECT and UNLOAD alone, not {type(parsed).__name__}")
 
 
 def _closing(tokens: tuple[Token, ...]) -> int:
-    """The place of the parenthesis that ends the UNLOAD's query."""
+    """The number of the parenthesis that ends the UNLOAD's query."""
     depth = 0
-    for place, token in enumerate(tokens):
+    for number, token in enumerate(tokens):
         depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
         if depth == 0:
-            if place == 0:
+            if number == 0:
                 raise _mismatched(token)
-            return place
+            return number
     raise MalformedQuery("line 1:1: mismatched input '<EOF>'. Expecting: ')'")
 
 
@@ -93,12 +116,12 @@ def _target(tokens: tuple[Token, ...]) -> Unload:
         raise _mismatched(tokens[0]) if tokens else MalformedQuery("mismatched input '<EOF>'. Expecting: 'TO'")
     options = _options(words[2:])
     if "format" not in options:
-        raise QueryFailed("INVALID_TABLE_PROPERTY: format is a required property of UNLOAD", kind=1006)
+        raise failed("INVALID_TABLE_PROPERTY", "format is a required property of UNLOAD")
     if options["format"].upper() != "PARQUET":
-        raise QueryFailed(f"NOT_SUPPORTED: the double writes Parquet alone, not {options['format']}")
+        raise failed("NOT_SUPPORTED", f"the double writes Parquet alone, not {options['format']}")
     compression = options.get("compression", "gzip").lower()
     if compression not in COMPRESSIONS:
-        raise QueryFailed(f"INVALID_TABLE_PROPERTY: Unsupported compression for Parquet: {compression}", kind=1006)
+        raise failed("INVALID_TABLE_PROPERTY", f"Unsupported compression for Parquet: {compression}")
     return Unload(words[1], compression)
 
 
@@ -109,18 +132,17 @@ def _options(words: list[str]) -> dict[str, str]:
     if words[0].upper() != "WITH" or words[1:2] != ["("] or words[-1] != ")":
         raise MalformedQuery(f"mismatched input '{words[0]}'. Expecting: 'WITH'")
     pairs = words[2:-1]
-    equals = [place for place, word in enumerate(pairs) if word == "="]
-    return {pairs[place - 1].lower(): pairs[place + 1] for place in equals if 0 < place < len(pairs) - 1}
+    equals = [number for number, word in enumerate(pairs) if word == "="]
+    return {pairs[number - 1].lower(): pairs[number + 1] for number in equals if 0 < number < len(pairs) - 1}
 
 
 def _mismatched(token: Token) -> MalformedQuery:
-    column = token.col - (token.end - token.start)
-    return MalformedQuery(f"line {token.line}:{column}: mismatched input '{token.text}'")
+    return MalformedQuery(f"{place(token)}mismatched input '{token.text}'")
 
 
 def _said(error: sqlglot.errors.SqlglotError) -> str:
     found = getattr(error, "errors", None)
     if not found:
         return str(error).split("\n", 1)[0]
-    place = f"line {found[0]['line']}:{max(1, found[0]['col'] - len(found[0]['highlight']) + 1)}"
-    return f"{place}: mismatched input '{found[0]['highlight']}'"
+    where = f"line {found[0]['line']}:{max(1, found[0]['col'] - len(found[0]['highlight']) + 1)}"
+    return f"{where}: mismatched input '{found[0]['highlight']}'"

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from tests.athena.bind import PATH, Look, Path
 from tests.athena.catalog import Column, duckdb_type
-from tests.athena.errors import QueryFailed
+from tests.athena.errors import failed
 from tests.athena.objects import Objects
 from tests.athena.prune import Range, may_hold, partitions
 
@@ -79,7 +79,7 @@ def _footer(file: File) -> pq.FileMetaData:
     try:
         return pq.read_metadata(file)
     except (pa.ArrowException, OSError) as error:
-        raise QueryFailed(f"HIVE_BAD_DATA: Malformed Parquet file. {error}", kind=1001) from error
+        raise failed("HIVE_BAD_DATA", f"Malformed Parquet file. {error}") from error
 
 
 def create_view(look: Look, parts: Sequence[Part], connection: duckdb.DuckDBPyConnection) -> None:

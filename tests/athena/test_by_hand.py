@@ -71,4 +71,4 @@ def test_two_know_nothing_of_each_other_and_one_is_emptied(ask: Asker) -> None:
         asker.start("SELECT 1 AS n")
         other.reset()
         assert (other.queries, other.faults.pending) == ([], [])
-        assert "TABLE_NOT_FOUND" in asker.failure("SELECT count(*) AS n FROM logs")
+        assert "SCHEMA_NOT_FOUND" in asker.failure("SELECT count(*) AS n FROM logs")

@@ -23,6 +23,7 @@ def test_the_same_token_is_the_same_query(ask: Asker) -> None:
     with pytest.raises(ClientError) as error:
         ask.start("SELECT 1 AS n", ClientRequestToken=token)
     assert refused(error) == ("InvalidRequestException", "Idempotent parameters do not match")
+    assert error.value.response["AthenaErrorCode"] == "IDEMPOTENT_PARAMETER_MISMATCH"
 
 
 def test_more_queries_than_the_limit_are_turned_away_until_one_is_over(ask: Asker) -> None:
@@ -63,6 +64,20 @@ def test_a_query_that_is_over_stays_what_it_is(ask: Asker) -> None:
     done = ask.run(COUNT)["QueryExecutionId"]
     ask.athena.stop_query_execution(QueryExecutionId=done)
     assert ask.described(done)["Status"]["State"] == "SUCCEEDED"
+
+
+def test_what_did_not_succeed_has_no_results(ask: Asker) -> None:
+    failed = ask.run("SELECT nope FROM logs")["QueryExecutionId"]
+    with pytest.raises(ClientError, match="Final query state: FAILED"):
+        ask.athena.get_query_results(QueryExecutionId=failed)
+    ask.double.faults.stall()
+    stalled = ask.start(COUNT)
+    with pytest.raises(ClientError, match="Query has not yet finished"):
+        ask.athena.get_query_results(QueryExecutionId=stalled)
+    ask.athena.stop_query_execution(QueryExecutionId=stalled)
+    ask.wait(stalled)
+    with pytest.raises(ClientError, match="Could not find results"):
+        ask.athena.get_query_results(QueryExecutionId=stalled)
 
 
 def test_a_query_that_is_none_is_refused_at_once(ask: Asker) -> None:

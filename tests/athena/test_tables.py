@@ -67,7 +67,7 @@ def test_a_column_that_a_file_lacks_is_null_and_one_that_glue_lacks_is_not_there
     ask.double.put_table("grown", pa.table({"a": [1], "u": [{"x": 1, "z": 1}], "hidden": [1]}), database="sec")
     later = pa.table({"a": [2], "u": [{"x": 2, "y": "new"}], "b": ["new"]})
     ask.double.put_table("grown", later, database="sec")
-    assert ask.rows("SELECT * FROM grown ORDER BY a") == [["1", "{x=1, y=None}", None], ["2", "{x=2, y=new}", "new"]]
+    assert ask.rows("SELECT * FROM grown ORDER BY a") == [["1", "{x=1, y=null}", None], ["2", "{x=2, y=new}", "new"]]
     assert "COLUMN_NOT_FOUND" in ask.failure("SELECT hidden FROM grown")
 
 

@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.athena.errors import QueryFailed
+from tests.athena.errors import failed
 from tests.athena.objects import Objects, split
 from tests.athena.run import Result
 from tests.athena.statement import Unload
@@ -46,17 +46,17 @@ class Writer:
             _check_type(name, kind)
         bucket, _ = split(unload.location)
         if not self.objects.exists(bucket):
-            raise QueryFailed(
-                "HIVE_FILESYSTEM_ERROR: The specified bucket does not exist (Service: Amazon S3; Status Code: 404; "
+            raise failed(
+                "HIVE_FILESYSTEM_ERROR",
+                "The specified bucket does not exist (Service: Amazon S3; Status Code: 404; "
                 f"Error Code: NoSuchBucket) at {unload.location}",
-                kind=1001,
             )
         if self.objects.below(unload.location):
-            raise QueryFailed(
-                f"HIVE_PATH_ALREADY_EXISTS: Target directory for table already exists: {unload.location}. You may need "
+            raise failed(
+                "HIVE_PATH_ALREADY_EXISTS",
+                f"Target directory for table already exists: {unload.location}. You may need "
                 f"to manually clean the data at location '{unload.location}' before retrying. Athena will not delete "
                 "data in your account.",
-                kind=1001,
             )
 
     def unload(self, unload: Unload, result: Result) -> list[str]:
@@ -88,13 +88,14 @@ class Writer:
 
 def _check_type(column: str, kind: Kind) -> None:
     if kind.id == "timestamp_ns":
-        raise QueryFailed(
-            "NOT_SUPPORTED: Incorrect timestamp precision for timestamp(6); the configured precision is MILLISECONDS; "
-            f"column name: {column}"
+        raise failed(
+            "NOT_SUPPORTED",
+            "Incorrect timestamp precision for timestamp(6); the configured precision is MILLISECONDS; "
+            f"column name: {column}",
         )
     unwritable = "json" if str(kind) == "JSON" else _UNWRITABLE.get(kind.id)
     if unwritable is not None:
-        raise QueryFailed(f"NOT_SUPPORTED: Unsupported Hive type: {unwritable}")
+        raise failed("NOT_SUPPORTED", f"Unsupported Hive type: {unwritable}")
     if kind.id in ("list", "struct", "map"):
         for _, inner in kind.children:
             _check_type(column, inner)
@@ -128,15 +129,23 @@ def _line(row: list[str | None]) -> str:
 
 
 def _text(value: Any) -> str | None:
-    """A value as Athena prints it."""
-    if value is None or isinstance(value, str):
+    """A value as Athena prints it; NULL is nothing at all."""
+    return None if value is None else _printed(value)
+
+
+def _printed(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, str):
         return value
+    if isinstance(value, bytes):
+        return value.hex(" ")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S.") + f"{value.microsecond // 1000:03}"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}={_text(inner)}" for name, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{name}={_printed(inner)}" for name, inner in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(str(_text(inner)) for inner in value) + "]"
+        return "[" + ", ".join(map(_printed, value)) + "]"
     return json.dumps(value) if isinstance(value, int | float) else str(value)

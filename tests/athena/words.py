@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from sqlglot import exp
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.schema import Schema
 from sqlglot.tokens import TokenType
 
-from tests.athena.errors import MalformedQuery, syntax
-from tests.athena.statement import Statement, place_of
+from tests.athena.errors import MalformedQuery, QueryFailed, failed
+from tests.athena.statement import Statement, place, place_after, place_of
 
 _TRINO = """
 abs all_match any_match any_value approx_distinct approx_percentile arbitrary array_agg array_average array_distinct
@@ -62,22 +60,23 @@ _FAMILIES = {
     "time": exp.DataType.TEMPORAL_TYPES,
 }
 _COMPARISONS = {exp.EQ: "=", exp.NEQ: "<>", exp.GT: ">", exp.GTE: ">=", exp.LT: "<", exp.LTE: "<="}
-_OF_TEXT = (exp.Lower, exp.Upper, exp.RegexpLike, exp.StartsWith, exp.StrPosition, exp.Like)
+_NAMES = {exp.StrPosition: "strpos", exp.RegexpLike: "regexp_like", exp.StartsWith: "starts_with"}
+_OF_TEXT = (exp.Lower, exp.Upper, exp.RegexpLike, exp.StartsWith, exp.StrPosition)
 
 
 def check_words(statement: Statement) -> None:
     """Raises MalformedQuery or QueryFailed for words that are not Athena's."""
     before = None
     for token, after in zip(statement.tokens, (*statement.tokens[1:], None), strict=True):
-        place = f"line {token.line}:{token.col - (token.end - token.start)}: "
+        where = place(token)
         if token.token_type is TokenType.DCOLON:
-            raise MalformedQuery(f"{place}mismatched input ':'")
+            raise MalformedQuery(f"{where}mismatched input ':'")
         if token.token_type is TokenType.L_BRACKET and not _subscripted(before):
-            raise MalformedQuery(f"{place}mismatched input '['")
+            raise MalformedQuery(f"{where}mismatched input '['")
         called = after is not None and after.token_type is TokenType.L_PAREN and token.text.isidentifier()
         quoted = token.token_type in (TokenType.IDENTIFIER, TokenType.STRING)
         if called and not quoted and token.text.lower() not in FUNCTIONS | _WORDS and not _names_columns(before):
-            raise syntax("FUNCTION_NOT_FOUND", place, f"Function '{token.text.lower()}' not registered")
+            raise failed("FUNCTION_NOT_FOUND", f"Function '{token.text.lower()}' not registered", place=where)
         before = token
 
 
@@ -94,32 +93,51 @@ def _names_columns(before: object) -> bool:
 def check_types(statement: Statement, select: exp.Query, schema: Schema) -> None:
     """Raises QueryFailed where types meet that Athena does not bring together, and DuckDB does."""
     typed = annotate_types(select.copy(), schema=schema, dialect="athena")
-    for node in typed.find_all(*_COMPARISONS, exp.In, exp.Between, *_OF_TEXT):
-        if isinstance(node, _OF_TEXT) and _family(node.this) not in (None, "text"):
-            name = "LIKE" if isinstance(node, exp.Like) else node.sql_name().lower()
-            raise syntax(
-                "TYPE_MISMATCH",
-                _place(statement, node),
-                f"Unexpected parameters ({_said(node.this)}) for function {name}",
-            )
-        for other in _others(node):
-            families = {_family(node.this), _family(other)} - {None}
-            if len(families) > 1:
-                sign = _COMPARISONS.get(type(node), "IN" if isinstance(node, exp.In) else "BETWEEN")
-                raise syntax(
-                    "TYPE_MISMATCH",
-                    _place(statement, node),
-                    f"Cannot apply operator: {_said(node.this)} {sign} {_said(other)}",
-                )
+    for node in typed.find_all(*_COMPARISONS, exp.In, exp.Between, exp.Like, *_OF_TEXT):
+        others = _others(node)
+        if len({_family(each) for each in (node.this, *others)} - {None}) > 1:
+            raise _mismatched(statement, node, others)
+        if isinstance(node, (exp.Like, *_OF_TEXT)) and _family(node.this) not in (None, "text"):
+            raise _not_text(statement, node)
 
 
-def _others(node: exp.Expression) -> Iterator[exp.Expression]:
+def _others(node: exp.Expression) -> list[exp.Expression]:
+    """What a value is compared with."""
     if isinstance(node, exp.In):
-        yield from node.expressions
-    elif isinstance(node, exp.Between):
-        yield from (node.args["low"], node.args["high"])
-    elif type(node) in _COMPARISONS:
-        yield node.expression
+        return list(node.expressions)
+    if isinstance(node, exp.Between):
+        return [node.args["low"], node.args["high"]]
+    return [node.expression] if type(node) in _COMPARISONS else []
+
+
+def _mismatched(statement: Statement, node: exp.Expression, others: list[exp.Expression]) -> QueryFailed:
+    value, *rest = (_said(each) for each in (node.this, *others))
+    if isinstance(node, exp.Between):
+        words, message = ["BETWEEN"], f"Cannot check if {value} is BETWEEN {rest[0]} and {rest[1]}"
+    elif isinstance(node, exp.In):
+        kinds = list(dict.fromkeys((value, *rest)))
+        words, message = (
+            ["IN"],
+            (
+                "IN value and list items must be the same type or coercible to a common type. Cannot find common type "
+                f"between {kinds[0]} and {kinds[1]}, all types (without duplicates): [{', '.join(kinds)}]"
+            ),
+        )
+    else:
+        sign = _COMPARISONS[type(node)]
+        words, message = [sign, "!="], f"Cannot apply operator: {value} {sign} {rest[0]}"
+    named = node.find(exp.Column)
+    return failed("TYPE_MISMATCH", message, place=place_after(statement, named.name if named else "", words))
+
+
+def _not_text(statement: Statement, node: exp.Expression) -> QueryFailed:
+    given = _said(node.this)
+    if isinstance(node, exp.Like):
+        message = f"Left side of LIKE expression must evaluate to a varchar (actual: {given})"
+        return failed("TYPE_MISMATCH", message, place=place_of(statement, "LIKE"))
+    name = _NAMES.get(type(node), node.sql_name().lower())
+    message = f"Unexpected parameters ({given}) for function {name}"
+    return failed("FUNCTION_NOT_FOUND", message, place=place_of(statement, name))
 
 
 def _family(node: exp.Expression) -> str | None:
@@ -129,9 +147,6 @@ def _family(node: exp.Expression) -> str | None:
 
 
 def _said(node: exp.Expression) -> str:
+    if isinstance(node, exp.Literal) and node.is_string:
+        return f"varchar({len(node.name)})"
     return node.type.sql("athena").lower() if node.type is not None else "unknown"
-
-
-def _place(statement: Statement, node: exp.Expression) -> str:
-    named = node.find(exp.Column)
-    return place_of(statement, named.name) if named is not None else "line 1:1: "
