@@ -36,12 +36,12 @@ _KINDS = (
         r"InvalidClientTokenId|UnrecognizedClient|ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch|"
         r"IncompleteSignature|RequestTimeTooSkewed|NoSuchBucket|security token included in the request",
     ),
+    ("column-missing", r"COLUMN_NOT_FOUND|Column .{0,300} cannot be resolved"),
     (
         "permissions",
         r"access ?denied|not authorized|insufficient.{0,20}permission|PERMISSION_DENIED|no permission|"
         r"UnauthorizedOperation|Forbidden",
     ),
-    ("column-missing", r"COLUMN_NOT_FOUND|Column .{0,300} cannot be resolved"),
     (
         "table-missing",
         r"TABLE_NOT_FOUND|SCHEMA_NOT_FOUND|CATALOG_NOT_FOUND|EntityNotFound|"
@@ -78,14 +78,9 @@ def explained(table: str = "", query: str = "") -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise query_error(_code(error), str(error), table=table, query=query) from error
+        raise query_error(kind_of(str(error)), str(error), table=table, query=query) from error
     except (BotoCoreError, NoRegionError) as error:
         raise query_error("unreachable", _unreachable(error), table=table, query=query) from error
-
-
-def _code(error: ClientError) -> str:
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return kind_of(str(error), otherwise="internal" if status >= 500 else "syntax")
 
 
 def _unreachable(error: Exception) -> str:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from trapline.query import sql
 from trapline.query.athena.catalog import AthenaTable
+from trapline.query.athena.errors import query_error
 from trapline.query.athena.locations import Location
 from trapline.query.athena.queries import Queries, Tally
 from trapline.query.athena.statement import LONGEST, Asking, Statement, literal
@@ -62,17 +63,17 @@ class AthenaScan:
         return self._tally.ids[0] if self._tally.ids else ""
 
     @property
+    def statement(self) -> str:
+        return self._statement.select if self._statement else "-- nothing: no record can matter to anybody"
+
+    @property
     def queries(self) -> int:
-        """How many queries it took."""
+        """How many queries it took so far, those that failed too."""
         return len(self._tally.ids)
 
     @property
     def bytes_scanned(self) -> int:
         return self._tally.bytes_scanned
-
-    @property
-    def statement(self) -> str:
-        return self._statement.select if self._statement else "-- nothing: no record can matter to anybody"
 
     def batches(self) -> Iterator[ScanBatch]:
         if self._statement is None:
@@ -113,8 +114,8 @@ class AthenaScan:
         self._stop.set()
 
     def close(self) -> None:
-        """Stops what still runs, and waits for that."""
-        self._stop.set()
+        """Ends what runs, and waits for its end."""
+        self.cancel()
         with self._running:
             pass
 
@@ -143,7 +144,10 @@ class AthenaScan:
             self._queries.run(
                 unload, table=self._table.name, output=str(self.prefix), stop=self._stop, tally=self._tally
             )
-        yield from self._store.batches(targets[-1], table=self._table.name)
+        for batch in self._store.batches(targets[-1], table=self._table.name):
+            if self._stop.is_set():
+                raise query_error("cancelled", "the scan was left", table=self._table.name)
+            yield batch
 
 
 def _places(positions: pa.RecordBatch) -> list[Place]:

@@ -183,7 +183,7 @@ def restored(array: pa.Array, kind: pa.DataType) -> pa.Array:
         array = array.take(pa.array(range(len(array)), pa.int64()))
     mask = array.is_null() if array.null_count else None
     if pa.types.is_struct(kind):
-        inside = [restored(array.field(at), field.type) for at, field in enumerate(kind)]
+        inside = [restored(part, field.type) for part, field in zip(array.flatten(), kind, strict=True)]
         return pa.StructArray.from_arrays(inside, fields=list(kind), mask=mask)
     if pa.types.is_list(kind):
         return pa.ListArray.from_arrays(array.offsets, restored(array.values, kind.value_type), type=kind, mask=mask)

@@ -179,6 +179,18 @@ def test_closing_the_engine_stops_every_query(lake: Lake) -> None:
         scan()
 
 
+def test_a_scan_can_be_cancelled_while_its_results_are_read(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trapline.query.athena.store.BATCH_ROWS", 1)
+    with lake.scan() as scan:
+        batches = scan.batches()
+        assert next(batches).records.num_rows == 1
+        scan.cancel()
+        with pytest.raises(QueryError, match="the scan was left") as caught:
+            next(batches)
+    assert caught.value.code == "cancelled"
+    assert lake.left() == []
+
+
 def test_a_query_that_somebody_cancelled_is_told(lake: Lake) -> None:
     lake.double.faults.stall()
     with ThreadPoolExecutor(1) as thread, lake.scan() as scan:
