@@ -15,7 +15,7 @@ from typing import Any
 from trapline.alerts.delivery import DeliveryReport, Router
 from trapline.alerts.destinations import build_destinations, make_tools
 from trapline.alerts.plugins import load_plugins
-from trapline.clock import Clock, system_clock
+from trapline.clock import Clock, SteadyClock, system_clock
 from trapline.deploy.ledger import Ledger
 from trapline.deploy.memory import Memory
 from trapline.deploy.overrides import Overrides
@@ -27,6 +27,7 @@ from trapline.options import Options, recalled, remembered
 from trapline.query.lake import Lake
 from trapline.run.context import Context
 from trapline.run.failures import FailureReplay, replay_failures
+from trapline.run.plan import next_due
 from trapline.run.replay import Replay, replay
 from trapline.run.rules import Rules
 from trapline.run.tick import Ticker, TickReport
@@ -74,6 +75,7 @@ class Controller:
         self._remember = remember
         self.beat: Callable[[str], None] = lambda _: None
         self._now = now
+        self._steady = SteadyClock(now)
         self._on_progress = on_progress
         self._plugins = load_plugins()
         self.halt = threading.Event()
@@ -184,20 +186,30 @@ class Controller:
             self._reconciler = Reconciler(house)
         return self._reconciler
 
-    def tick(self) -> TickReport:
-        """Reads what is due and records what the detections say of it."""
+    def tick(self, *, by_schedule: bool = False) -> TickReport:
+        """Reads what is due and records what the detections say of it.
+
+        Detections without a schedule of their own are due now; `by_schedule`, for who ticks again and again, they are
+        due each `schedule.every`, and a clock that jumps ahead is not followed at once.
+        """
         settings = self.settings()
         if settings is None:  # nothing was ever deployed
             return TickReport()
+        context = self._context(settings)
         ticker = Ticker(
-            self._context(settings),
+            replace(context, now=self._steady) if by_schedule else context,
             threads=os.cpu_count() or 1,
+            by_schedule=by_schedule,
             stopping=self.halt.is_set,
             on_scan=lambda planned: self._on_progress(f"scanning {planned.request.table} {planned.request.window}"),
             on_batch=lambda: self.beat("tick"),
         )
         with self._turn("tick"):
             return ticker.tick()
+
+    def next_tick(self, *, after: datetime) -> datetime:
+        """When anything is due for the first time after that moment."""
+        return next_due(self.ledger.running().values(), self.settings() or Settings(), after=after)
 
     def replay(self, alert: Mapping[str, Any]) -> Replay:
         """Runs an alert's build over its window again; nothing is recorded. `alert` is a row of the table `alerts`."""

@@ -50,12 +50,14 @@ class Loop(threading.Thread):
         pulse: Pulse,
         *,
         pause_first: bool = False,
+        jitter: float = 0.1,
     ) -> None:
         super().__init__(name=name, daemon=True)
         self._step = step
         self._pause = pause
         self._pulse = pulse
         self._pause_first = pause_first
+        self._jitter = jitter
         self._wake = threading.Event()
         self._stopping = False
 
@@ -81,7 +83,7 @@ class Loop(threading.Thread):
     def _wait(self) -> None:
         pause = (guarded(self.name, self._pause) or A_MINUTE).total_seconds()
         # The jitter keeps many controllers from asking one git server in the same second.
-        pause *= random.uniform(0.9, 1.1)  # noqa: S311
+        pause *= random.uniform(1 - self._jitter, 1 + self._jitter)  # noqa: S311
         self._pulse.beat(self.name, pause=pause)
         self._wake.wait(pause)
 

@@ -17,6 +17,7 @@ from flask import Flask
 
 from trapline.clock import Clock, system_clock
 from trapline.controller import Controller
+from trapline.deploy.ledger import PROMOTIONS
 from trapline.deploy.reconcile import Report
 from trapline.deploy.tell import Teller, make_tellers
 from trapline.errors import Problem
@@ -62,6 +63,7 @@ class Service:
             ttl=how.lease,
             now=now,
         )
+        self._ticked_at = now()
         self._hinted = threading.Event()
         self._settled = threading.Event()
         self._loops: list[Loop] = []
@@ -167,11 +169,10 @@ class Service:
         self._pulse.forget()
 
     def _make_loops(self) -> list[Loop]:
-        every = self._pace(lambda settings: settings.schedule.every)
         poll = self._pace(lambda settings: settings.schedule.poll)
         return [
             Loop("reconcile", self._fenced(self._reconcile), poll, self._pulse),
-            Loop("tick", self._fenced(self._tick), every, self._pulse),
+            Loop("tick", self._fenced(self._tick), self._until_due, self._pulse, jitter=0),
             Loop("deliver", self._fenced(self._deliver), lambda: PAUSE, self._pulse),
             Loop("tell", self._fenced(self._tell), lambda: PAUSE, self._pulse),
         ]
@@ -188,8 +189,13 @@ class Service:
     def _pace(self, of: Callable[[Settings], timedelta]) -> Callable[[], timedelta]:
         return lambda: of(self._controller.settings() or Settings())
 
+    def _until_due(self) -> timedelta:
+        """The pause until a detection is due; short where one was due while others were at work."""
+        now = self._now()
+        due = self._controller.next_tick(after=min(self._ticked_at, now))
+        return max(due - now, PAUSE)
+
     def _reconcile(self) -> None:
-        new = not self._controller.ledger.deployments()
         self._settled.clear()
         try:
             report = self._controller.reconcile()
@@ -203,11 +209,12 @@ class Service:
             if outcome.action not in ("unchanged", "disabled") and (known is None or outcome not in known.outcomes):
                 level = logging.WARNING if outcome.action in ("stalled", "waiting") else logging.INFO
                 log.log(level, "%s", " ".join(filter(None, (outcome.action, outcome.name, outcome.message))))
-        if new:  # the first ones need not wait for the next tick
+        if report.count(*PROMOTIONS):  # what is new may be due before anything else is
             self._hurry("tick")
 
     def _tick(self) -> None:
-        report = self._controller.tick()
+        self._ticked_at = self._now()
+        report = self._controller.tick(by_schedule=True)
         for identity, message in {**report.failures, **report.errors}.items():
             log.error("%s: %s", self._controller.name_of(identity), message)
         if report.matches:

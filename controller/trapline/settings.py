@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -24,7 +24,7 @@ from trapline.config.files import File
 from trapline.config.limits import MOST_MATCHES, Cpus, LimitSettings, Matches, Memory, Output, Pids, shown_limit
 from trapline.config.secrets import is_reference, references
 from trapline.config.secrets import resolve_secrets as resolve_secrets
-from trapline.config.units import Duration, Period, Size
+from trapline.config.units import Duration, Moment, Period, Size
 from trapline.config.words import did_you_mean, explain, unknown_keys
 from trapline.errors import Problem, TraplineError, has_errors
 
@@ -57,10 +57,6 @@ def _destination_name(name: str) -> str:
     if not _DESTINATION_NAME.fullmatch(name):
         raise ValueError("a destination's name is letters, digits, `_`, `-` and `.`, and begins with a letter or digit")
     return name
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _partition(value: Any) -> Any:
@@ -177,12 +173,14 @@ class DestinationSettings(BaseModel):
 class ScheduleSettings(_Part):
     """The `schedule` section."""
 
-    every: Period = Field(default=timedelta(minutes=5), description="Time between two ticks.")
-    start: Annotated[datetime, AfterValidator(_aware)] | None = Field(
-        default=None,
-        description="Where new detections begin, in UTC; if not given, `every` before now.",
+    every: Period = Field(
+        default=timedelta(minutes=5), description="How often detections run that have no schedule of their own."
     )
-    longest_window: Period = Field(default=timedelta(days=1), description="The longest window of one scan.")
+    start: Moment | None = Field(
+        default=None,
+        description="Where new detections begin, in UTC; if not given, at most one run before now.",
+    )
+    longest_window: Period = Field(default=timedelta(days=1), description="How much one scan catches up with at most.")
     poll: Period = Field(default=timedelta(minutes=1), description="Time between two looks at the repository.")
 
 

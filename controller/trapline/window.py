@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+NO_TIME = timedelta()
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
@@ -23,10 +25,25 @@ class Window:
         return f"[{self.start.isoformat()}, {self.end.isoformat()})"
 
 
-def next_window(position: datetime, *, now: datetime, lag: timedelta, longest: timedelta) -> Window | None:
-    """The next window after `position`, never into the last `lag` before now and never longer than `longest`.
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Everything before `position` was seen, from `start` on; None where an earlier Trapline did not note the start."""
 
-    None where there is nothing to read yet; a clock that jumped back is the same.
-    """
-    end = min(now - lag, position + longest)
-    return Window(position, end) if end > position else None
+    position: datetime
+    start: datetime | None = None
+
+    def window(self, *, until: datetime, longest: timedelta | None, overlap: timedelta = NO_TIME) -> Window | None:
+        """The next window: not beyond `until`, and not more than `longest` of what is new.
+
+        It reaches back by the `overlap`, though not before the start. None where there is nothing new to read, as after
+        a clock jumped back.
+        """
+        if until <= self.position:
+            return None
+        end = until if longest is None or until - self.position <= longest else self.position + longest
+        return Window(self._back(overlap), end)
+
+    def _back(self, overlap: timedelta) -> datetime:
+        if self.start is not None and self.position - self.start <= overlap:
+            return self.start
+        return self.position - overlap

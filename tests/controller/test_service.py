@@ -90,7 +90,7 @@ def test_a_loop_that_stands_still_is_shown_and_one_that_gets_on_is_not(
     controller = ground.controller()
     stuck, getting_on = threading.Event(), threading.Event()
 
-    def tick() -> Any:
+    def tick(**_: Any) -> Any:
         while not getting_on.is_set():  # long, but it gets on with it
             controller.beat("tick")
             time.sleep(0.05)
@@ -116,7 +116,7 @@ def test_an_interrupt_that_a_library_took_in_a_loop_ends_the_process_and_not_the
     before = signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:
 
-        def tick() -> Any:
+        def tick(**_: Any) -> Any:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(controller, "tick", tick)

@@ -17,8 +17,9 @@ from trapline.alerts.origin import Origin, ScanSummary
 from trapline.alerts.outbox import enqueue
 from trapline.detection.model import Severity
 from trapline.fingerprint import fingerprint
+from trapline.state.checkpoints import move_checkpoint
 from trapline.state.database import Database
-from trapline.state.schema import alerts, checkpoints, matches, scans
+from trapline.state.schema import alerts, matches, scans
 from trapline.workers.answer import Answer
 from trapline_plugins.api import Kind, Provenance
 
@@ -44,19 +45,6 @@ class Recorded:
     opened: int
     updated: int
     settled: int
-
-
-def read_checkpoints(database: Database) -> dict[tuple[str, str], datetime]:
-    """How far each (identity, table) has seen."""
-    with database.reading() as connection:
-        return {(row.identity, row.table_name): row.position for row in connection.execute(sa.select(checkpoints))}
-
-
-def write_checkpoints(database: Database, positions: Mapping[tuple[str, str], datetime]) -> None:
-    """Moves checkpoints on, or makes them."""
-    with database.transaction() as connection:
-        for (identity, table), position in positions.items():
-            _set_checkpoint(connection, identity, table, position)
 
 
 def match_id(identity: str, table: str, record_key: str) -> str:
@@ -95,7 +83,7 @@ def record(
         settled = set(replayed) - again
         settle(connection, settled, now=now)
         if not replayed:
-            _set_checkpoint(connection, origin.identity, scan.table, scan.window.end)
+            move_checkpoint(connection, origin.identity, scan.table, scan.window)
     return Recorded(
         new_matches=len(fresh),
         opened=kinds.count(Kind.OPENED),
@@ -299,16 +287,6 @@ def _match_rows(connection: sa.Connection, ids: Sequence[str]) -> list[dict[str,
 def _set_alert(connection: sa.Connection, alert_id: str, ids: Sequence[str]) -> None:
     for chunk in _chunks(ids):
         connection.execute(matches.update().where(matches.c.id.in_(chunk)).values(alert_id=alert_id))
-
-
-def _set_checkpoint(connection: sa.Connection, identity: str, table: str, position: datetime) -> None:
-    """Moves a checkpoint on, and never back: somebody else may have seen more meanwhile."""
-    where = (checkpoints.c.identity == identity, checkpoints.c.table_name == table)
-    known = connection.execute(sa.select(checkpoints.c.position).where(*where)).scalar()
-    if known is None:
-        connection.execute(checkpoints.insert().values(identity=identity, table_name=table, position=position))
-    elif known < position:
-        connection.execute(checkpoints.update().where(*where).values(position=position))
 
 
 def _highest(severities: Iterable[str]) -> str:

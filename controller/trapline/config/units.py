@@ -1,9 +1,9 @@
-"""Durations (`30s`, `5m`, `2h`, `1d`) and sizes (`512MiB`) as config files write them."""
+"""Durations (`30s`, `5m`, `2h`, `1d`), sizes (`512MiB`) and moments as config files write them."""
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
@@ -65,8 +65,13 @@ def _positive(duration: timedelta) -> timedelta:
     return duration
 
 
+def _in_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 Duration = Annotated[
     timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str, when_used="json")
 ]
 Period = Annotated[Duration, AfterValidator(_positive)]
 Size = Annotated[int, BeforeValidator(parse_size)]
+Moment = Annotated[datetime, AfterValidator(_in_utc)]

@@ -8,10 +8,12 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, NewType
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from trapline.config.files import File as File
 from trapline.config.limits import LimitSettings
+from trapline.config.units import Moment, Period
+from trapline.schedule import Cron, Every, Schedule, ScheduleError, checked_cron
 
 DetectionName = NewType("DetectionName", str)
 
@@ -132,6 +134,39 @@ class QuerySettings(_Part):
     where: str | None = Field(default=None, description="A condition in Athena's SQL that every record fulfils.")
 
 
+def _not_too_often(period: timedelta) -> timedelta:
+    if period < timedelta(seconds=1):
+        raise ScheduleError("no detection runs more often than each second", remedy="write 1s or more")
+    return period
+
+
+class OwnSchedule(_Part):
+    """The `schedule` table of a config."""
+
+    every: Annotated[Period, AfterValidator(_not_too_often)] | None = Field(
+        default=None, description="How often it runs, counted from Monday 00:00 UTC: `15m` is :00, :15, :30, :45."
+    )
+    cron: Annotated[str, AfterValidator(checked_cron)] | None = Field(
+        default=None, description='When it runs, as a cron expression in UTC: `"30 6 * * 1-5"`.'
+    )
+    start: Moment | None = Field(
+        default=None, description="Where it begins, in UTC; another moment later on makes it begin there again."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> OwnSchedule:
+        if self.every and self.cron:
+            raise ScheduleError("`every` and `cron` are both given", remedy="keep one of the two")
+        return self
+
+    @property
+    def moments(self) -> Schedule | None:
+        """When it is due; None where it has no schedule of its own."""
+        if self.cron:
+            return Cron(self.cron)
+        return Every(self.every) if self.every else None
+
+
 class Expectation(_Part):
     """What a test case expects of one match; only what is stated is compared."""
 
@@ -177,6 +212,9 @@ class DetectionConfig(_Part):
     tables: tuple[str, ...] = Field(min_length=1, description="Names of the tables to run on.")
     tags: tuple[str, ...] = Field(default=(), description="Words to group detections by.")
     query: QuerySettings = Field(default=QuerySettings(), description="What is asked of the tables.")
+    schedule: OwnSchedule = Field(
+        default=OwnSchedule(), description="When it runs, where `schedule` in trapline.yml does not suit."
+    )
     limits: LimitSettings = Field(
         default=LimitSettings(),
         description="What its worker may use, where `sandbox` in trapline.yml does not suit.",

@@ -13,7 +13,7 @@ from typing import Any
 
 from trapline.alerts.failures import cost_of, set_aside
 from trapline.alerts.origin import ScanSummary
-from trapline.alerts.record import read_checkpoints, record, write_checkpoints
+from trapline.alerts.record import record
 from trapline.deploy.digest import DeployDigest
 from trapline.deploy.ledger import Deployment
 from trapline.errors import TraplineError
@@ -22,17 +22,20 @@ from trapline.run.context import Context
 from trapline.run.failures import due_replays, origin_of, replay_failures
 from trapline.run.feed import Feeder
 from trapline.run.findings import Findings
-from trapline.run.plan import PlannedScan, plan, start_of
+from trapline.run.plan import PlannedScan, ahead_of_clock, beginnings, next_due, plan
 from trapline.run.quarantine import quarantine, settle_alarms, spent_of_budgets
 from trapline.run.scans import Fed, feed_all
+from trapline.state.checkpoints import read_checkpoints, revise_checkpoints
+from trapline.window import Checkpoint
 
 log = logging.getLogger("trapline")
 
 
 @dataclass(slots=True)
 class TickReport:
-    """What one tick did. `errors` says, by identity, why a window will be read again; `failures`, what rules failed on;
-    `quarantined`, why a detection was set apart. `settled` counts the earlier failures that a version got through."""
+    """What one tick did. `errors` says, by identity, why a window is read again, or not yet; `failures`, what rules
+    failed on; `quarantined`, why a detection was set apart. `settled` counts the earlier failures that a version got
+    through."""
 
     scans: list[ScanSummary] = field(default_factory=list)
     ran: set[str] = field(default_factory=set)
@@ -53,12 +56,14 @@ class Ticker:
         context: Context,
         *,
         threads: int,
+        by_schedule: bool = False,
         stopping: Callable[[], bool] = lambda: False,
         on_scan: Callable[[PlannedScan], Any] = lambda _: None,
         on_batch: Callable[[], Any] = lambda: None,
     ) -> None:
         self._context = context
         self._threads = threads
+        self._by_schedule = by_schedule
         self._stopping = stopping
         self._on_scan = on_scan
         self._on_batch = on_batch
@@ -66,7 +71,7 @@ class Ticker:
 
     def tick(self) -> TickReport:
         """Catches up in bounded windows. What fails is left at its checkpoint for the next tick; the rest goes on."""
-        report, now = TickReport(), self._context.now()
+        report, now, settings = TickReport(), self._context.now(), self._context.settings
         failed: set[tuple[str, str]] = set()
         settle_alarms(self._context)
         self._context.rules.trust_all_but(distrusted(self._context))
@@ -83,12 +88,13 @@ class Ticker:
             )
             while not self._stopping():
                 deployments = self._context.ledger.running().values()
-                checkpoints = self._checkpoints(deployments, now)
+                checkpoints = self._checkpoints(deployments, now, report)
                 due = plan(
                     deployments,
                     checkpoints,
-                    self._context.settings,
+                    settings,
                     now=now,
+                    by_schedule=self._by_schedule,
                     skip=frozenset(failed),
                     apart=self._troubled(deployments),
                 )
@@ -103,6 +109,8 @@ class Ticker:
                 )
                 for fed in scans:
                     failed |= self._took(fed, report)
+                if self._by_schedule and next_due(deployments, settings, after=now) <= self._context.now():
+                    break  # the others are due again: who has to catch up goes on in the next tick, beside them
         self._write_health(report)
         return report
 
@@ -222,15 +230,28 @@ class Ticker:
                 if deployment.strikes and identity not in report.errors:  # it got through all of its tables
                     self._context.ledger.set_strikes(deployment, None)
 
-    def _checkpoints(self, deployments: Collection[Deployment], now: datetime) -> dict[tuple[str, str], datetime]:
-        """How far everybody has seen. Who is new gets a checkpoint at once: should its first scan fail, that stays."""
+    def _checkpoints(
+        self, deployments: Collection[Deployment], now: datetime, report: TickReport
+    ) -> dict[tuple[str, str], Checkpoint]:
+        """How far everybody has seen. Who is new gets a checkpoint at once: should its first scan fail, that stays.
+
+        Of what is not live any more none is kept, so that what comes back begins anew.
+        """
         known = read_checkpoints(self._context.database)
-        new = {
-            (deployment.identity, table): start_of(table, self._context.settings, now=now)
-            for deployment in deployments
-            for table in deployment.config.tables
-            if (deployment.identity, table) not in known
-        }
-        if new:
-            write_checkpoints(self._context.database, new)
-        return known | new
+        live = {(id, table) for id, one in self._context.ledger.deployments().items() for table in one.config.tables}
+        begin = beginnings(deployments, known, self._context.settings, now=now)
+        revise_checkpoints(self._context.database, begin=begin, drop=known.keys() - live)
+        checkpoints = known | {pair: Checkpoint(start, start) for pair, start in begin.items()}
+        for one in deployments:
+            for table in one.config.tables:
+                if ahead_of_clock(checkpoints[one.identity, table], now=now):
+                    report.errors[one.identity] = _ahead(table, checkpoints[one.identity, table], now)
+        return checkpoints
+
+
+def _ahead(table: str, checkpoint: Checkpoint, now: datetime) -> str:
+    return (
+        f"table {table}: it was read up to {checkpoint.position:%Y-%m-%d %H:%M:%S}, and the clock says "
+        f"{now:%Y-%m-%d %H:%M:%S}: nothing is read until then. Set the clock right; where it went ahead before, give "
+        "the detection a schedule.start at which it begins again"
+    )

@@ -132,13 +132,14 @@ locks = Table(
     Column("locked_at", UTCDateTime, nullable=False),
 )
 
-# Up to where a detection has seen a table: everything before `position`, exclusive.
+# Up to where a detection has seen a table: everything from `start` to before `position`.
 checkpoints = Table(
     "checkpoints",
     metadata,
     Column("identity", sa.String, primary_key=True),
     Column("table_name", sa.String, primary_key=True),
     Column("position", UTCDateTime, nullable=False),
+    Column("start", UTCDateTime, nullable=True),  # None where an earlier Trapline made the row
 )
 
 scans = Table(
