@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.conversions import from_bytes
@@ -35,6 +36,9 @@ from trapline.query.snapshot import Snapshot, Streamed, readable_by_name
 from trapline.settings import IcebergSettings, TableSettings
 from trapline.window import Window
 
+T = TypeVar("T")
+
+_PATIENCE = 60.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AWARE, _NAIVE = (TimestamptzType, TimestamptzNanoType), (TimestampType, TimestampNanoType)
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
@@ -90,7 +94,7 @@ class Catalogs:
         catalog, options = self._catalog(asked.catalog)
         with _asked(asked.catalog, options):
             try:
-                return catalog.load_table(asked.table)
+                return _in_time(lambda: catalog.load_table(asked.table))
             except (NoSuchTableError, NoSuchNamespaceError, NoSuchIdentifierError):
                 near = did_you_mean(asked.table, _tables_beside(catalog, asked))
         raise QueryError(
@@ -108,7 +112,7 @@ class Catalogs:
                     raise QueryError("permissions", f"catalog {name!r}: {error.message}", remedy=error.remedy) from None
                 options = self._at_home(options)
                 with _asked(name, options):
-                    self._loaded[name] = load_catalog(name, **options), options
+                    self._loaded[name] = _in_time(lambda: load_catalog(name, **options)), options
             return self._loaded[name]
 
     def _at_home(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,6 +129,23 @@ class Catalogs:
             if ":" not in text.get("warehouse", ":"):
                 text["warehouse"] = str(self._home / text["warehouse"])
         return text
+
+
+def _in_time(ask: Callable[[], T]) -> T:
+    """What is answered, within a minute: PyIceberg itself would wait for ever for a catalog that says nothing."""
+    answer: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(ask())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return answer.result(_PATIENCE)
+    except TimeoutError:
+        raise TimeoutError(f"there was no answer within {_PATIENCE:g} seconds") from None
 
 
 def _text(value: Any) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,16 +36,16 @@ SCHEMA = pa.schema(
         "n": pa.int64(),
     }
 )
-WANTED = [
-    Wanted(),
-    Wanted(READS),
-    Wanted(frozenset()),
-    Wanted(READS | {Read(("event",), False)}, parts(Test(ACTION, "eq", "Action1"))),
-    Wanted(READS, parts(Test(ACTION, "eq", "Action1"), Test(("n",), "lt", 33))),
-    Wanted(READS, parts(FALSE), audit=1.0),
-    Wanted(READS, (Part(Test(ACTION, "eq", "Action2"), "n > 60"), Part(where="event.id = 'e7'"))),
-    Wanted(None, (Part(where="n % 7 = 0"), Part(Test(("n",), "ge", 250)))),
-]
+WANTED = {
+    "all": Wanted(),
+    "columns": Wanted(READS),
+    "rows alone": Wanted(frozenset()),
+    "a predicate": Wanted(READS | {Read(("event",), False)}, parts(Test(ACTION, "eq", "Action1"))),
+    "predicates": Wanted(READS, parts(Test(ACTION, "eq", "Action1"), Test(("n",), "lt", 33))),
+    "an audit": Wanted(READS, parts(FALSE), audit=1.0),
+    "conditions": Wanted(READS, (Part(Test(ACTION, "eq", "Action2"), "n > 60"), Part(where="event.id = 'e9'"))),
+    "conditions on all": Wanted(None, (Part(where="n % 9 = 0"), Part(Test(("n",), "ge", 250)))),
+}
 
 
 def of_days(days: int = 3) -> list[dict[str, Any]]:
@@ -107,14 +109,16 @@ class Lake:
         self.append_deletes(DataFileContent.POSITION_DELETES, rows)
 
 
-@pytest.fixture(autouse=True)
-def _days(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def _days() -> Iterator[None]:
     """PyIceberg writes days with a compiled library that reading does not need."""
 
     def of(days: DayTransform, source: Any) -> Callable[[pa.Array], pa.Array]:
         return lambda array: array.cast(pa.date32()).cast(pa.int32())
 
-    monkeypatch.setattr(DayTransform, "pyarrow_transform", of)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DayTransform, "pyarrow_transform", of)
+        yield
 
 
 @pytest.fixture
@@ -124,6 +128,10 @@ def lake(tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def full(lake: Lake) -> Lake:
+    return filled(lake)
+
+
+def filled(lake: Lake) -> Lake:
     """Three days, each in a snapshot of its own."""
     for day in range(3):
         lake.logins.append(arrow(of_days()[day * 100 : (day + 1) * 100]))
@@ -157,26 +165,42 @@ def is_streamed(engine: DuckDBEngine) -> bool:
         return all(batch.positions is None for batch in scan.batches())
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Table:
-    """The same records in a folder."""
-    table = Table(tmp_path)
-    pq.write_table(arrow(of_days()), table.folder / "all.parquet", row_group_size=100)
-    return table
+def in_folder(home: Path, rows: list[dict[str, Any]]) -> DuckDBEngine:
+    table = Table(home)
+    pq.write_table(arrow(rows), table.folder / "all.parquet", row_group_size=100)
+    return table.engine
 
 
-@pytest.mark.parametrize("wanted", WANTED, ids=str)
-def test_it_says_what_a_folder_says(full: Lake, folder: Table, wanted: Wanted) -> None:
-    assert not is_streamed(full.engine)
-    assert seen(full.engine, wanted) == seen(folder.engine, wanted) != []
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[DuckDBEngine, DuckDBEngine]:
+    """A table and a folder with the same records."""
+    home = tmp_path_factory.mktemp("both")
+    return filled(Lake(home)).engine, in_folder(home, of_days())
 
 
-@pytest.mark.parametrize("wanted", WANTED, ids=str)
-def test_it_says_so_too_where_pyiceberg_reads_it(full: Lake, folder: Table, wanted: Wanted) -> None:
-    full.delete(7, 8)
-    pq.write_table(arrow([row for row in of_days() if row["n"] not in (207, 208)]), folder.folder / "all.parquet")
-    assert is_streamed(full.engine)
-    assert seen(full.engine, wanted) == seen(folder.engine, wanted)
+@pytest.fixture(scope="module")
+def both_with_deletes(tmp_path_factory: pytest.TempPathFactory) -> tuple[DuckDBEngine, DuckDBEngine]:
+    """The same, where some of the records were deleted."""
+    home = tmp_path_factory.mktemp("deletes")
+    lake = filled(Lake(home))
+    lake.delete(7, 8)  # of the newest file
+    return lake.engine, in_folder(home, [row for row in of_days() if row["n"] not in (207, 208)])
+
+
+@pytest.mark.parametrize("wanted", WANTED.values(), ids=WANTED)
+def test_it_says_what_a_folder_says(both: tuple[DuckDBEngine, DuckDBEngine], wanted: Wanted) -> None:
+    iceberg, folder = both
+    assert not is_streamed(iceberg)
+    assert seen(iceberg, wanted) == seen(folder, wanted) != []
+
+
+@pytest.mark.parametrize("wanted", WANTED.values(), ids=WANTED)
+def test_it_says_so_too_where_pyiceberg_reads_it(
+    both_with_deletes: tuple[DuckDBEngine, DuckDBEngine], wanted: Wanted
+) -> None:
+    iceberg, folder = both_with_deletes
+    assert is_streamed(iceberg)
+    assert seen(iceberg, wanted) == seen(folder, wanted) != []
 
 
 def test_only_what_is_read_comes(full: Lake) -> None:
@@ -254,7 +278,7 @@ def test_deletes_that_cannot_be_read_are_an_error(full: Lake) -> None:
     assert "compact" in caught.value.remedy
 
 
-def test_columns_that_were_added_are_null_before(full: Lake, folder: Table) -> None:
+def test_columns_that_were_added_are_null_before(full: Lake) -> None:
     with full.logins.update_schema() as update:
         update.add_column("source", StringType())
         update.add_column(("event", "outcome"), StringType())
@@ -387,6 +411,21 @@ def test_what_cannot_be_read_says_why(
         numbers(lake.open(table=table, time=time, **options))
     assert caught.value.code == code
     assert said in f"{caught.value.message} {caught.value.remedy}"
+
+
+def test_a_catalog_that_says_nothing_is_not_waited_for(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trapline.query.iceberg._PATIENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        engine = lake.open(type="rest", uri=f"http://127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises(QueryError, match=r"no answer within 0\.2 seconds") as caught:
+            engine.schema("t")
+    assert caught.value.code == "unreachable"
+
+
+def test_scans_run_side_by_side(full: Lake) -> None:
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda wanted: numbers(full.engine, wanted), [EVERYTHING, Wanted(READS)] * 4))
+    assert found == [list(range(300))] * 8
 
 
 def test_what_a_catalog_says_has_no_secret_in_it(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
