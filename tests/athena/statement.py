@@ -14,7 +14,7 @@ from tests.athena.errors import MalformedQuery, failed
 
 UNKNOWN = "line 1:1: "
 _UNLOAD = re.compile(r"\s*UNLOAD(?=\W)", re.IGNORECASE)
-COMPRESSIONS = {"none", "snappy", "gzip", "zstd", "lz4"}
+COMPRESSIONS = {"none", "snappy", "gzip", "zstd"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ def test_an_unload_fails_for_what_hive_cannot_hold(
     [
         ("TO 's3://results/x/'", "INVALID_TABLE_PROPERTY: format is a required property"),
         ("TO 's3://results/x/' WITH (format = 'ORC')", "NOT_SUPPORTED: the double writes Parquet alone"),
-        ("TO 's3://results/x/' WITH (format = 'PARQUET', compression = 'RAR')", "INVALID_TABLE_PROPERTY: Unsupported"),
+        ("TO 's3://results/x/' WITH (format = 'PARQUET', compression = 'LZ4')", "INVALID_TABLE_PROPERTY: Unsupported"),
         ("TO 's3://nowhere/x/' WITH (format = 'PARQUET')", "HIVE_FILESYSTEM_ERROR: The specified bucket does not"),
     ],
 )
