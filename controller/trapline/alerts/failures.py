@@ -18,6 +18,9 @@ from trapline.state.schema import failures
 from trapline.window import Window
 from trapline_plugins.text import one_line
 
+FailureKey = tuple[str, str]
+"""What a record is identified by, and the function that failed on it."""
+
 _CHUNK = 500  # SQLite's limit on bound parameters is in the thousands
 
 
@@ -125,6 +128,19 @@ class Failures:
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         return {row.identity for row in rows if row.identity in live and row.deploy_digest != live[row.identity]}
+
+    def open_between(self, identity: str, table: str, start: datetime, end: datetime) -> frozenset[FailureKey]:
+        """The open failures of one detection on records of that time."""
+        query = sa.select(failures.c.record_key, failures.c.function).where(
+            failures.c.identity == identity,
+            failures.c.settled_at.is_(None),
+            failures.c.table_name == table,
+            failures.c.payload.is_not(None),
+            failures.c.event_at >= start,
+            failures.c.event_at < end,
+        )
+        with self._database.reading() as connection:
+            return frozenset((row.record_key, row.function) for row in connection.execute(query))
 
     def spent(self, since: Mapping[str, datetime]) -> Counter[str]:
         """What the failures of each detection since then cost of its error budget, by identity."""

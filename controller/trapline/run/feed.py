@@ -14,10 +14,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from trapline.alerts.failures import FailureKey
 from trapline.alerts.origin import ScanSummary
 from trapline.deploy.ledger import Deployment
 from trapline.detection.model import Mode
-from trapline.query.engine import Scan, ScanBatch, Wanted
+from trapline.query.engine import Scan, ScanBatch, ScanRequest, Wanted
 from trapline.run.budget import check_budget
 from trapline.run.context import Context
 from trapline.run.findings import Findings, blamed
@@ -56,12 +57,15 @@ class Feeder:
         stopping: Callable[[], bool] = lambda: False,
         on_batch: Callable[[], Any] = lambda: None,
         allowance: Callable[[Deployment], int] = lambda _: sys.maxsize,
+        again: Callable[[Deployment, ScanRequest], frozenset[FailureKey]] = lambda *_: frozenset(),
     ) -> None:
-        """`width` is how many of the threads there are; `allowance` says what the failures of a deployment may cost."""
+        """`width` is how many of the threads there are; `allowance` says what the failures of a deployment may cost,
+        and `again` which failures of a scan were paid for."""
         self._context = context
         self._threads = threads
         self._width = width
         self._allowance = allowance
+        self._again = again
         self._stopping = stopping
         self._on_batch = on_batch
 
@@ -71,7 +75,10 @@ class Feeder:
         Thread-safe: several scans may be fed side by side.
         """
         request, started_at, started = planned.request, self._context.now(), time.monotonic()
-        findings = [Findings(member, self._allowance(member), self._known(member)) for member in planned.members]
+        findings = [
+            Findings(member, self._allowance(member), self._known(member), self._again(member, request))
+            for member in planned.members
+        ]
         wanted = self._wanted(findings)
         check_budget(self._context, request, wanted)
         with self._context.engine.scan(request, wanted) as scan:
@@ -188,8 +195,9 @@ class Feeder:
         def run(piece: Piece) -> BatchReply | None:
             if not piece.findings.error:
                 with blamed(piece.findings):
-                    deployment = piece.findings.deployment
-                    return run_batch(self._context, deployment, piece.records, source=_source(planned))
+                    deployment, known = piece.findings.deployment, len(piece.findings.again)
+                    most = self._limits(deployment).failures + known if known else None
+                    return run_batch(self._context, deployment, piece.records, source=_source(planned), failures=most)
             return None
 
         several = list(pieces)
@@ -214,7 +222,8 @@ class Feeder:
     def _row(self, table: str, record: dict[str, Any], twins: Counter[str]) -> Row:
         """A record with what makes it itself: its unique id where it has one, else all that is in it.
 
-        Records without an id that are equal in everything are told apart by counting them within their window.
+        Records without an id that are equal in everything are told apart by counting them within their window, which
+        has all of them or none, since their times are equal too.
         """
         settings = self._context.settings.tables[table]
         time_, id = record.get(settings.time), _at(record, settings.id)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from trapline.alerts.failures import Failure, cost_of
+from trapline.alerts.failures import Failure, FailureKey, cost_of
 from trapline.alerts.record import Match
 from trapline.deploy.ledger import Deployment
 from trapline.errors import TraplineError
@@ -21,12 +21,14 @@ class Findings:
     """What one detection said about one scan. With an `error` the window counts as not seen and is read again.
 
     `its_fault`: the error is the detection's own. `spent`: its failures cost more than its `allowance`. `breaches`
-    counts the records that it had something to say of although its predicate does not hold for them.
+    counts the records that it had something to say of although its predicate does not hold for them. `again` are
+    failures that were set aside before and that an overlapping window brings once more, by record and function.
     """
 
     deployment: Deployment
     allowance: int = sys.maxsize
     rule: Known = NOTHING
+    again: frozenset[FailureKey] = frozenset()
     matches: list[Match] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     error: str = ""
@@ -42,8 +44,8 @@ class Findings:
 
     @property
     def cost(self) -> int:
-        """What its failures cost of its error budget."""
-        return sum(cost_of(failure.outcome) for failure in self.failures)
+        """What its failures cost of its error budget; those that were paid for cost nothing."""
+        return sum(cost_of(one.outcome) for one in self.failures if (one.key, one.function) not in self.again)
 
     def add(self, matches: Sequence[Match], failures: Sequence[Failure], *, complete: bool = True) -> None:
         """What it said about one batch; not `complete` where it failed too often to go on."""

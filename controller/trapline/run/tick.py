@@ -11,12 +11,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from trapline.alerts.failures import cost_of, set_aside
+from trapline.alerts.failures import FailureKey, Failures, cost_of, set_aside
 from trapline.alerts.origin import ScanSummary
 from trapline.alerts.record import record
 from trapline.deploy.digest import DeployDigest
 from trapline.deploy.ledger import Deployment
+from trapline.detection.model import Mode
 from trapline.errors import TraplineError
+from trapline.query.engine import ScanRequest
 from trapline.run.audit import breached, distrusted
 from trapline.run.context import Context
 from trapline.run.failures import due_replays, origin_of, replay_failures
@@ -68,6 +70,7 @@ class Ticker:
         self._on_scan = on_scan
         self._on_batch = on_batch
         self._spent_of: Counter[DeployDigest] = Counter()
+        self._seen_to: dict[tuple[str, str], datetime] = {}
 
     def tick(self) -> TickReport:
         """Catches up in bounded windows. What fails is left at its checkpoint for the next tick; the rest goes on."""
@@ -85,6 +88,7 @@ class Ticker:
                 stopping=self._stopping,
                 on_batch=self._on_batch,
                 allowance=self._allowance,
+                again=self._paid_for,
             )
             while not self._stopping():
                 deployments = self._context.ledger.running().values()
@@ -124,6 +128,14 @@ class Ticker:
     def _allowance(self, deployment: Deployment) -> int:
         budget = self._context.settings.error_budget.failures
         return max(budget - self._spent_of[deployment.deploy_digest], 0)
+
+    def _paid_for(self, deployment: Deployment, request: ScanRequest) -> frozenset[FailureKey]:
+        """The failures before its checkpoint, where the window overlaps with what was seen."""
+        seen_to = self._seen_to.get((deployment.identity, request.table), request.window.start)
+        if deployment.mode is not Mode.RECORD or seen_to <= request.window.start:
+            return frozenset()
+        known = Failures(self._context.database)
+        return known.open_between(deployment.identity, request.table, request.window.start, seen_to)
 
     def _replay(self, report: TickReport) -> None:
         """What earlier versions failed on, for those that a new version is live of."""
@@ -246,6 +258,7 @@ class Ticker:
             for table in one.config.tables:
                 if ahead_of_clock(checkpoints[one.identity, table], now=now):
                     report.errors[one.identity] = _ahead(table, checkpoints[one.identity, table], now)
+        self._seen_to = {pair: checkpoint.position for pair, checkpoint in checkpoints.items()}
         return checkpoints
 
 

@@ -111,12 +111,13 @@ class SimulatedScan:
 
 
 class SimulatedLake:
-    """A table that has what has arrived by now; `broken` makes its queries fail."""
+    """A table that has what has arrived by now; `broken` makes its queries fail, and each one `takes` some minutes."""
 
     def __init__(self, trapline: SimulatedTrapline) -> None:
         self._trapline = trapline
         self.records: list[Record] = []
         self.broken = False
+        self.takes = 0.0
         self.asked: list[ScanRequest] = []
 
     @contextmanager
@@ -126,6 +127,7 @@ class SimulatedLake:
             raise QueryError("internal", "the lake is broken")
         start, end = (minutes(moment) for moment in (request.window.start, request.window.end))
         found = [one for one in self.records if one.arrives <= self._trapline.time and start <= one.at < end]
+        self._trapline.time += self.takes
         self._trapline.scans += 1
         yield SimulatedScan(self._trapline.scans, found)
 
