@@ -6,7 +6,7 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -22,11 +22,13 @@ from trapline.deploy.overrides import Overrides
 from trapline.deploy.reconcile import How, Reconciler, Report
 from trapline.deploy.results import DeployResult, current_result, write_status_file
 from trapline.deploy.survey import House
+from trapline.detection.model import Detection
 from trapline.errors import Problem, TraplineError
 from trapline.options import Options, recalled, remembered
 from trapline.query.lake import Lake
 from trapline.run.context import Context
 from trapline.run.failures import FailureReplay, replay_failures
+from trapline.run.outlook import Outlook, outlook
 from trapline.run.plan import next_due
 from trapline.run.replay import Replay, replay
 from trapline.run.rules import Rules
@@ -210,6 +212,12 @@ class Controller:
     def next_tick(self, *, after: datetime) -> datetime:
         """When anything is due for the first time after that moment."""
         return next_due(self.ledger.running().values(), self.settings() or Settings(), after=after)
+
+    def outlook(self, desired: Sequence[Detection], settings: Settings) -> list[Outlook]:
+        """What these detections, in place of those that run, mean for the bill. Raises no QueryError."""
+        running = self.ledger.running().values()
+        lake = self.lake(settings)
+        return outlook(desired, running, rules=self._rules, engine=lake, settings=settings, now=self._now())
 
     def replay(self, alert: Mapping[str, Any]) -> Replay:
         """Runs an alert's build over its window again; nothing is recorded. `alert` is a row of the table `alerts`."""

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from rich.filesize import decimal
 
 from trapline.cli.options import controller_options, in_use
 from trapline.cli.output import as_json, console, errors, print_json, print_problems, progress, say, short
@@ -17,6 +18,7 @@ from trapline.deploy.plan import Action, Change, prune_problem
 from trapline.deploy.survey import files_before
 from trapline.errors import Problem, TraplineError, has_errors
 from trapline.options import Options
+from trapline.run.outlook import Outlook
 from trapline.settings import FILE_NAME
 from trapline.source.worktree import read_directory
 
@@ -31,8 +33,9 @@ CHANGES = 3  # the exit code; 2 is wrong usage
 def plan(options: Options, path: Path | None, as_json: bool) -> None:
     """Show what the head of the repository would change, and why; or what the local checkout PATH would, once merged.
 
-    Changes nothing, and builds and tests nothing. The exit code is 0 where nothing would change, 3 where something
-    would, and 1 where something cannot be deployed, as far as that can be seen.
+    Changes nothing, and builds and tests nothing. Where it would change what a scan of a table reads, that is said too.
+    The exit code is 0 where nothing would change, 3 where something would, and 1 where something cannot be deployed, as
+    far as that can be seen.
     """
     with progress("planning") as show, Controller(in_use(options), on_progress=show) as controller:
         reconciler = controller.reconciler()
@@ -45,6 +48,7 @@ def plan(options: Options, path: Path | None, as_json: bool) -> None:
         else:
             survey = reconciler.survey(reconciler.look_up())
         changes = survey.plan(before=files_before(reconciler.house))
+        bill = controller.outlook(survey.desired.detections, survey.desired.settings)
         problem = prune_problem(survey.desired, survey.actual)
     problems = [*survey.desired.problems, *([problem] if problem else [])]
     revision = str(path) if path else short(survey.desired.revision)
@@ -53,11 +57,13 @@ def plan(options: Options, path: Path | None, as_json: bool) -> None:
             {
                 "revision": survey.desired.revision,
                 "changes": [_json(change) for change in changes],
+                "scans": [asdict(one) for one in bill],
                 "problems": [asdict(problem) for problem in problems],
             }
         )
     else:
         _print(changes, problems, revision)
+        _print_bill(bill)
     held = any(change.action is Action.HOLD for change in changes)
     if held or has_errors(problems):
         sys.exit(1)
@@ -92,3 +98,17 @@ def _print(changes: Sequence[Change], problems: Sequence[Problem], revision: str
         f"{counts[action]} to {action.value}" for action in Action if counts[action] and action is not Action.NOTHING
     ]
     say(f"{', '.join(told) or 'nothing to do'}; {counts[Action.NOTHING]:,} unchanged")
+
+
+def _print_bill(bill: Sequence[Outlook]) -> None:
+    """Only what would change: who changes nothing need not think of it."""
+    for one in bill:
+        if one.trouble:
+            say(f"what a scan of {one.table} would read is not known: {one.trouble}", to=errors)
+        elif one.before != one.after:
+            day = f", {decimal(one.after * one.scans_per_day)} a day" if one.after else ""
+            say(f"a scan of {one.table} would read at most {_size(one.after)}{day}; now it is {_size(one.before)}")
+
+
+def _size(bytes: int | None) -> str:
+    return "nothing that is known" if bytes is None else decimal(bytes)

@@ -16,7 +16,8 @@ from trapline.detection.inference.values import Gap
 from trapline.detection.model import Detection, Mode
 from trapline.query.condition import condition
 from trapline.query.engine import Engine, ScanRequest
-from trapline.run.rules import NOTHING, Known, known_of, wanted_by
+from trapline.run.outlook import rule_of
+from trapline.run.rules import NOTHING, Known, wanted_by
 from trapline.settings import InferenceSettings
 from trapline.window import Window
 
@@ -92,13 +93,11 @@ def explain_scan(
     detections: Sequence[Detection], request: ScanRequest, engine: Engine, *, inference: InferenceSettings
 ) -> ScanExplanation:
     """Raises QueryError. Nothing is read but what the engine needs to know of the table."""
-    rules = [
-        known_of(one.files[one.script].content) if one.mode is Mode.RECORD and inference.enabled else NOTHING
-        for one in detections
-    ]
+    rules = [rule_of(one) if inference.enabled else NOTHING for one in detections]
     wanted = wanted_by(rules, [one.config.query.where for one in detections], audit=0)
     with engine.scan(request, wanted) as scan:
-        statement = sqlglot.parse_one(scan.statement, dialect="duckdb").sql(dialect="duckdb", pretty=True)
+        dialect = "athena" if engine.remote(request.table) else "duckdb"
+        statement = sqlglot.parse_one(scan.statement, dialect=dialect).sql(dialect=dialect, pretty=True)
     members = [_member(one, rule) for one, rule in zip(detections, rules, strict=True)]
     estimate = engine.estimate(request, wanted)
     return ScanExplanation(request.table, request.window, tuple(members), statement, estimate)
