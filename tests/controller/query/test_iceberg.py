@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
 import socket
+import struct
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -17,6 +21,7 @@ from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.transforms import DayTransform
 from pyiceberg.types import LongType, StringType
+from pyroaring import BitMap
 
 from tests.athena.double import LAKE, athena_double
 from tests.controller.query.test_scan import ACTION, NOON, READS, Table, parts, records
@@ -84,29 +89,54 @@ class Lake:
     def open(self, *, table: str = "security.logins", time: str = "ts", **options: Any) -> DuckDBEngine:
         return opened(self.home, OPTIONS | options, {"PASSWORD": "hunter22"}, table=table, time=time)
 
-    def append_deletes(self, content: DataFileContent, rows: pa.Table, **more: Any) -> None:
-        """A file that says which rows are deleted, for the first of the table's files."""
-        (first, *_) = self.logins.scan().plan_files()
-        path = self.home / f"deletes-{content.name}.parquet"
-        pq.write_table(rows, path)
+    def newest(self) -> DataFile:
+        """The file that was written last."""
+        return next(iter(self.logins.scan().plan_files())).file
+
+    def append_deletes(self, written: bytes, **kind: Any) -> None:
+        """A file that says which rows are deleted, of those in the newest file's partition."""
+        path = self.home / "deletes"
+        path.write_bytes(written)
+        newest = self.newest()
         deletes = DataFile.from_args(
-            content=content,
             file_path=str(path),
-            file_format=FileFormat.PARQUET,
-            partition=first.file.partition,
-            record_count=rows.num_rows,
-            file_size_in_bytes=path.stat().st_size,
-            **more,
+            partition=newest.partition,
+            record_count=1,
+            file_size_in_bytes=len(written),
+            **kind,
         )
-        deletes.spec_id = first.file.spec_id
+        deletes.spec_id = newest.spec_id
         with self.logins.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
             append.append_data_file(deletes)
 
     def delete(self, *positions: int) -> None:
-        """Marks rows of the first file as deleted, as engines do that merge on read."""
-        (first, *_) = self.logins.scan().plan_files()
-        rows = pa.table({"file_path": [first.file.file_path] * len(positions), "pos": pa.array(positions, pa.int64())})
-        self.append_deletes(DataFileContent.POSITION_DELETES, rows)
+        """Marks rows of the newest file as deleted, as engines do that merge on read."""
+        paths = [self.newest().file_path] * len(positions)
+        rows = pa.table({"file_path": paths, "pos": pa.array(positions, pa.int64())})
+        self.append_deletes(parquet(rows), content=DataFileContent.POSITION_DELETES, file_format=FileFormat.PARQUET)
+
+    def delete_by_vector(self, *positions: int) -> None:
+        """The same in a Puffin file, as the third version of Iceberg has it."""
+        vector = b"\xd1\xd3\x39\x64" + struct.pack("<QI", 1, 0) + BitMap(positions).serialize()
+        blob = struct.pack(">I", len(vector)) + vector + struct.pack(">I", zlib.crc32(vector))
+        about = {
+            "type": "deletion-vector-v1",
+            "fields": [],
+            "snapshot-id": -1,
+            "sequence-number": -1,
+            "offset": 4,
+            "length": len(blob),
+            "properties": {"referenced-data-file": self.newest().file_path, "cardinality": str(len(positions))},
+        }
+        footer = json.dumps({"blobs": [about]}).encode()
+        puffin = b"PFA1" + blob + b"PFA1" + footer + struct.pack("<II", len(footer), 0) + b"PFA1"
+        self.append_deletes(puffin, content=DataFileContent.POSITION_DELETES, file_format=FileFormat.PUFFIN)
+
+
+def parquet(rows: pa.Table) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(rows, file)
+    return file.getvalue()
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -252,7 +282,7 @@ def test_a_scan_sees_the_table_as_it_was_when_it_began(full: Lake) -> None:
 def test_files_that_are_gone_are_an_error(full: Lake, deleted: bool) -> None:
     if deleted:
         full.delete(3)
-    gone = next(iter(full.logins.scan().plan_files())).file.file_path
+    gone = full.newest().file_path
     with full.engine.scan(request()) as scan:
         Path(gone).unlink()
         with pytest.raises(QueryError, match=Path(gone).name) as caught:
@@ -270,8 +300,18 @@ def test_rows_that_were_deleted_never_come(full: Lake) -> None:
         assert sum(batch.records.num_rows for batch in scan.batches()) == scan.count() == 288
 
 
+def test_rows_that_a_vector_deletes_never_come(full: Lake) -> None:
+    full.delete_by_vector(0, 99)
+    assert numbers(full.engine) == [n for n in range(300) if n not in (200, 299)]
+
+
 def test_deletes_that_cannot_be_read_are_an_error(full: Lake) -> None:
-    full.append_deletes(DataFileContent.EQUALITY_DELETES, pa.table({"n": [5]}), equality_ids=[3])
+    full.append_deletes(
+        parquet(pa.table({"n": [5]})),
+        content=DataFileContent.EQUALITY_DELETES,
+        file_format=FileFormat.PARQUET,
+        equality_ids=[3],
+    )
     with pytest.raises(QueryError, match=r"security\.logins.*equality deletes") as caught:
         numbers(full.engine)
     assert caught.value.code == "internal"
