@@ -104,7 +104,7 @@ class AthenaEngine:
         return None
 
     def estimate(self, request: ScanRequest, wanted: Wanted = EVERYTHING) -> int | None:
-        """Of a table that is kept in Iceberg or is a view it cannot be told. Holds for a few minutes."""
+        """Of a view it cannot be told. Holds for a few minutes."""
         now, key = self._now(), (request, wanted)
         with self._lock:
             known = self._estimates = {
@@ -112,7 +112,8 @@ class AthenaEngine:
             }
         if key not in known:
             table = self._catalog.table(request.table)
-            size = read_at_most(table, request, wanted, clients=self._clients, store=self._store)
+            with explained(request.table):
+                size = read_at_most(table, request, wanted, clients=self._clients, store=self._store)
             known[key] = (now, size)
         return known[key][1]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -13,10 +15,12 @@ from trapline.detection.inference.predicate import Path, paths
 from trapline.query.athena.catalog import AthenaTable
 from trapline.query.athena.errors import explained
 from trapline.query.athena.locations import Location
-from trapline.query.athena.statement import Asking, columns_of, partition_literal
+from trapline.query.athena.partitions import bounds, holds, partitions, spellings
+from trapline.query.athena.statement import Asking
 from trapline.query.athena.store import Store, Stored
 from trapline.query.engine import ScanRequest, Wanted
-from trapline.query.partitions import touched
+from trapline.query.files import below
+from trapline.query.where import named
 from trapline.window import Window
 
 if TYPE_CHECKING:
@@ -31,8 +35,11 @@ def read_at_most(
     table: AthenaTable, request: ScanRequest, wanted: Wanted, *, clients: Clients, store: Store
 ) -> int | None:
     """The size of what the window touches, of the columns that are read; None where that cannot be told."""
-    if table.view or table.metadata is not None:
+    if table.view:
         return None
+    columns = _columns(table, request, wanted)
+    if table.metadata is not None:
+        return _of_snapshot(table, table.metadata, request.window, columns, clients)
     total, newest = 0, None
     for number, found in enumerate(_objects(table, request.window, clients, store)):
         if number >= MOST_OBJECTS:
@@ -40,10 +47,30 @@ def read_at_most(
         total += found.size
         if found.size and (newest is None or found.modified > newest.modified):
             newest = found
-    columns = _columns(table, request, wanted)
     if columns is None or newest is None:
         return total
     return int(total * _share(store, newest, columns))
+
+
+def _of_snapshot(
+    table: AthenaTable, metadata: str, window: Window, columns: Collection[Path] | None, clients: Clients
+) -> int | None:
+    """What an Iceberg table's metadata says of the files that may have records of the window."""
+    from pyiceberg.expressions import And, GreaterThanOrEqual, LessThan, Reference
+    from pyiceberg.expressions.literals import literal
+    from pyiceberg.table import StaticTable
+
+    from trapline.query.snapshot import Snapshot
+
+    time = Reference(table.settings.time)
+    start, end = (literal(moment.astimezone(UTC)) for moment in (window.start, window.end))
+    rows = And(GreaterThanOrEqual(term=time, value=start), LessThan(term=time, value=end))
+    try:
+        found = StaticTable.from_metadata(metadata, clients.file_io())
+        scan = found.scan(row_filter=rows)
+        return Snapshot(table.settings.time, scan, list(scan.plan_files())).size(columns)
+    except (OSError, ValueError):
+        return None
 
 
 def _objects(table: AthenaTable, window: Window, clients: Clients, store: Store) -> Iterator[Stored]:
@@ -56,39 +83,33 @@ def _prefixes(table: AthenaTable, window: Window, clients: Clients) -> Iterator[
     if not table.keys:
         yield _folder(table.location)
         return
-    found = touched(table.settings.partition, window)
+    found = partitions(table, window)
     if table.parameters.get("projection.enabled", "").lower() == "true":
         template = table.parameters.get("storage.location.template") or _hive_template(table)
         for values in found:
-            filled = template
-            for column, value in values.items():
-                filled = filled.replace(f"${{{column}}}", value)
-            yield Location.parse(filled.partition("${")[0])  # of other columns every value
+            yield from _projected(template, values)
         return
     with explained(table=table.name):
         pages = clients.glue.get_paginator("get_partitions").paginate(
             DatabaseName=table.database,
             TableName=table.glue_name,
-            Expression=_bounds(table, found),
+            Expression=bounds(table, window),
             ExcludeColumnSchema=True,
         )
         for page in pages:
             for partition in page["Partitions"]:
                 values = dict(zip(table.keys, partition["Values"], strict=True))
-                if any(all(values[column] == value for column, value in one.items()) for one in found):
+                if holds(table, values, found):
                     yield _folder(partition["StorageDescriptor"]["Location"])
 
 
-def _bounds(table: AthenaTable, found: Sequence[Mapping[str, str]]) -> str:
-    """Bounds of the first column in Glue's words, so that not all partitions of years are listed."""
-    column = next(iter(table.settings.partition))
-    literals = [partition_literal(table.keys[column], values[column]) for values in found]
-    first, last = min(literals, key=_order), max(literals, key=_order)
-    return f"{column} >= {first} AND {column} <= {last}"
-
-
-def _order(literal: str) -> tuple[int, str]:
-    return (int(literal), "") if literal.isdecimal() else (0, literal)
+def _projected(template: str, values: Mapping[str, str]) -> Iterator[Location]:
+    """Where Athena looks for a partition that Glue does not list; of other columns every value."""
+    for spell in (max, min):  # the spelling with leading zeros is the longest
+        filled = template
+        for column, value in values.items():
+            filled = filled.replace(f"${{{column}}}", spell(spellings(value), key=len))
+        yield Location.parse(filled.partition("${")[0])
 
 
 def _hive_template(table: AthenaTable) -> str:
@@ -108,7 +129,7 @@ def _columns(table: AthenaTable, request: ScanRequest, wanted: Wanted) -> set[Pa
     if not statement.located or wanted.reads is None:
         return None
     asked = {path for part in wanted.parts for path in paths(part.predicate)}
-    asked |= {path for where in wanted.wheres for path in columns_of(where)}
+    asked |= {path for where in wanted.wheres for path in map(attrgetter("path"), named(where))}
     asked |= {read.path for read in wanted.reads}
     return asked | {(table.settings.time,), tuple((table.settings.id or "").split("."))}
 
@@ -118,12 +139,12 @@ def _share(store: Store, newest: Stored, columns: Collection[Path]) -> float:
     metadata = _footer(store, newest)
     if metadata is None:
         return 1.0
-    dotted = tuple(f"{'.'.join(column).lower()}." for column in columns)
+    prefixes = below(columns)
     read = whole = 0
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
         for chunk in map(group.column, range(metadata.num_columns)):
             whole += chunk.total_compressed_size
-            read += chunk.total_compressed_size if f"{chunk.path_in_schema.lower()}.".startswith(dotted) else 0
+            read += chunk.total_compressed_size if f"{chunk.path_in_schema.lower()}.".startswith(prefixes) else 0
     return read / whole if whole else 1.0
 
 

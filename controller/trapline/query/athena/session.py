@@ -26,9 +26,25 @@ _METHOD = "trapline-assume-role"
 class Clients:
     """Each is safe to use from many threads."""
 
+    session: boto3.Session
     athena: AthenaClient
     glue: GlueClient
     s3: S3Client
+
+    def file_io(self) -> dict[str, str]:
+        """The same account and endpoint in PyIceberg's words. Raises BotoCoreError."""
+        found = self.session.get_credentials()
+        if found is None:
+            raise NoCredentialsError
+        keys = found.get_frozen_credentials()
+        options = {
+            "s3.access-key-id": keys.access_key,
+            "s3.secret-access-key": keys.secret_key,
+            "s3.session-token": keys.token,
+            "s3.region": self.session.region_name,
+            "s3.endpoint": self.s3.meta.endpoint_url,
+        }
+        return {name: value for name, value in options.items() if value}
 
 
 def clients(settings: AthenaSettings) -> Clients:
@@ -46,6 +62,7 @@ def clients(settings: AthenaSettings) -> Clients:
         user_agent_extra="trapline",
     )
     return Clients(
+        session,
         session.client("athena", config=config),
         session.client("glue", config=config),
         session.client("s3", config=config),

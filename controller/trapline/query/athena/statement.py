@@ -6,34 +6,30 @@ the columns that the rules read, and where each row lies: its file and its id, b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
-import sqlglot
-from sqlglot import exp
 
-from trapline.detection.inference.predicate import Path
 from trapline.query import sql
 from trapline.query.athena.catalog import AthenaTable
 from trapline.query.athena.errors import query_error
 from trapline.query.athena.leaves import Leaves, leaves_of
+from trapline.query.athena.partitions import conditions
 from trapline.query.athena.types import restored
 from trapline.query.condition import type_at
 from trapline.query.cover import rows_of
-from trapline.query.engine import QueryError, ScanBatch, Wanted
+from trapline.query.engine import ScanBatch, Wanted
 from trapline.query.outcomes import ANY, NONE, Unsaid
-from trapline.query.partitions import touched
 from trapline.query.pruning import prune
+from trapline.query.where import parsed
 from trapline.window import Window
 
 LONGEST = 250_000
 """So many bytes a query may have; Athena takes 262,144."""
 
-MOST_PARTITIONS = 10_000
 FILE = '"$path"'
 
 
@@ -66,13 +62,13 @@ class Asking:
     def __init__(self, table: AthenaTable, window: Window) -> None:
         self._table = table
         self._alias = sql.name(sql.unused("t", table.taken))  # a column of this name would make t.x ambiguous
-        self._within = " AND ".join([*_times(table, window), *_partitions(table, window)])
+        self._within = " AND ".join([*_times(table, window), *conditions(table, window)])
         self.id = None if table.view else _id_of(table)
 
     def rows(self, wanted: Wanted, *, located: bool) -> Statement | None:
         """The rows that are wanted; None where there are none. `located`: where that helps, by columns and position."""
         for where in wanted.wheres:
-            columns_of(where)
+            parsed(where)  # nothing that is no condition comes into the query
         schema = self._table.schema
         rows = rows_of(wanted.parts, schema, spelled={where: where for where in wanted.wheres}, unnested=False)
         if rows == NONE and not wanted.audit:
@@ -129,16 +125,6 @@ class Asking:
         return f"SELECT {named} FROM {self._table.relation} AS {self._alias} WHERE {condition}"
 
 
-def columns_of(where: str) -> set[Path]:
-    """The columns that a user's condition names. Raises QueryError `syntax` where it is not one condition."""
-    try:
-        parsed = sqlglot.parse_one(where, dialect="athena", into=exp.Condition)
-    except sqlglot.errors.SqlglotError as error:
-        message = str(error).split("\n", 1)[0]
-        raise QueryError("syntax", f"[query] where: {message}", remedy="write one condition in Athena's SQL") from error
-    return {tuple(part.name for part in column.parts) for column in parsed.find_all(exp.Column)}
-
-
 def literal(value: Any) -> str:
     """An id in SQL."""
     return str(value) if isinstance(value, int) else sql.string(str(value))
@@ -163,42 +149,6 @@ def _time(table: AthenaTable) -> str:
 
 def _times(table: AthenaTable, window: Window) -> list[str]:
     return [f"{_time(table)} >= {instant(window.start)}", f"{_time(table)} < {instant(window.end)}"]
-
-
-def _partitions(table: AthenaTable, window: Window) -> list[str]:
-    """The partitions that the window touches, those that begin alike together."""
-    if not table.settings.partition or table.metadata is not None:
-        return []
-    found = touched(table.settings.partition, window)
-    if len(found) > MOST_PARTITIONS:
-        raise QueryError(
-            "unbounded",
-            f"the window {window} touches {len(found):,} partitions of the table {table.name}, "
-            f"more than {MOST_PARTITIONS:,}",
-            remedy="ask for a shorter window",
-        )
-    kinds = {name: table.keys[name] for name in table.settings.partition}
-    return [_one_of(kinds, [tuple(values.values()) for values in found])]
-
-
-def _one_of(kinds: Mapping[str, str], values: Iterable[tuple[str, ...]]) -> str:
-    """The condition that the columns have one of these lists of values."""
-    (column, kind), *rest = kinds.items()
-    if not rest:
-        found = dict.fromkeys(partition_literal(kind, value) for (value,) in values)
-        return f"{sql.name(column)} IN ({', '.join(found)})"
-    grouped = [
-        f"({sql.name(column)} = {partition_literal(kind, first)} AND {_one_of(dict(rest), [v[1:] for v in group])})"
-        for first, group in groupby(sorted(values), key=lambda value: value[0])
-    ]
-    return f"({' OR '.join(grouped)})"
-
-
-def partition_literal(kind: str, value: str) -> str:
-    """A partition's value in SQL, by the type that Glue has for its column."""
-    if kind in ("int", "integer", "bigint", "smallint", "tinyint"):
-        return str(int(value))
-    return f"DATE {sql.string(value)}" if kind == "date" else sql.string(value)
 
 
 def _id_of(table: AthenaTable) -> str | None:

@@ -23,7 +23,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 def quickly(stop: Event, seconds: float) -> object:
     """Waits, but not as long as the real one."""
-    return stop.wait(min(seconds, 0.02))
+    return stop.wait(min(seconds, 0.05))
 
 
 class Lake:
@@ -33,10 +33,24 @@ class Lake:
         self.double = double
         self.settings: dict[str, Any] = {"output": double.output, "timeout": "20s"}
         self.tables: dict[str, TableSettings] = {}
-        self._plain: AthenaEngine | None = None
+        self.plain = self.engine()  # for what needs no other
 
-    def put(self, name: str, rows: pa.Table, /, *, keys: tuple[str, ...] = (), **settings: Any) -> None:
-        self.double.put_table(name, rows, partitions=keys)
+    def reset(self) -> None:
+        """As it was at first."""
+        self.double.reset()
+        self.tables.clear()
+
+    def put(
+        self,
+        name: str,
+        rows: pa.Table,
+        /,
+        *,
+        keys: tuple[str, ...] = (),
+        projection: dict[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
+        self.double.put_table(name, rows, partitions=keys, projection=projection)
         self.tables[name] = TableSettings(engine="athena", **settings)
 
     def engine(self, **settings: Any) -> AthenaEngine:
@@ -48,8 +62,7 @@ class Lake:
     def scan(
         self, wanted: Wanted = EVERYTHING, table: str = "t", days: int = 3, **settings: Any
     ) -> Iterator[AthenaScan]:
-        self._plain = None if settings else self._plain or self.engine()
-        engine = self._plain or self.engine(**settings)
+        engine = self.engine(**settings) if settings else self.plain
         with engine.scan(ScanRequest(table, Window(NOON, NOON + timedelta(days=days))), wanted) as scan:
             yield scan
 

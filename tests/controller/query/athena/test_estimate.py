@@ -43,8 +43,8 @@ def lake(lake: Lake, request: pytest.FixtureRequest) -> Lake:
         projection["projection.day.format"] = "yyyy-MM-dd"
         if kind == "template":
             projection["storage.location.template"] = "s3://lake/default/t/day=${day}"
-        lake.double.reset()
-        lake.double.put_table("t", table, partitions=("day",), projection=projection)
+        lake.reset()
+        lake.put("t", table, keys=("day",), projection=projection, partition="day")
     return lake
 
 

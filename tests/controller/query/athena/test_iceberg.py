@@ -87,7 +87,7 @@ def test_what_unload_cannot_write_comes_as_it_is(lake: Lake) -> None:
 
 def test_a_window_is_half_open_to_the_microsecond(lake: Lake) -> None:
     moments = [row(n)["ts"] for n in (3, 7)]
-    with lake.engine().scan(ScanRequest("t", Window(moments[0], moments[1])), Wanted()) as scan:
+    with lake.plain.scan(ScanRequest("t", Window(moments[0], moments[1])), Wanted()) as scan:
         assert sum(batch.records.num_rows for batch in scan.batches()) == 4
 
 
@@ -101,9 +101,20 @@ def test_rows_are_found_again_by_their_file_and_id(lake: Lake) -> None:
     assert batch.where["event.n = 3"].true_count == 1
 
 
-def test_the_newest_time_and_what_is_not_told(lake: Lake) -> None:
+def test_the_newest_time(lake: Lake) -> None:
     engine = lake.engine(now=lambda: NOON + timedelta(days=4))
     latest = engine.latest("t")
     assert isinstance(latest, datetime)
     assert abs(latest - row(39)["ts"]) < timedelta(microseconds=2)
-    assert engine.estimate(ScanRequest("t", Window(NOON, NOON + timedelta(days=1)))) is None
+
+
+def test_an_estimate_is_of_the_files_and_columns_that_are_read(lake: Lake) -> None:
+    month, year = (ScanRequest("t", Window(NOON, NOON + timedelta(days=days))) for days in (30, 365))
+    whole, later = lake.engine().estimate(month), ScanRequest("t", Window(NOON + timedelta(days=9), year.window.end))
+    part = lake.engine().estimate(month, Wanted(frozenset({Read(("event", "n"), True)})))
+    with lake.scan(days=30) as scan:
+        list(scan.batches())
+    assert (whole, part) != (None, None)
+    assert scan.bytes_scanned <= (whole or 0)
+    assert 0 < (part or 0) < (whole or 0) / 2
+    assert lake.engine().estimate(later) == 0

@@ -118,7 +118,7 @@ def test_who_is_throttled_for_longer_than_the_timeout_is_told(lake: Lake) -> Non
 def test_an_answer_that_was_lost_starts_no_second_query(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
     lake.double.faults.lose_answer()
-    assert read(lake) == 3
+    assert read(lake, timeout="30s") == 3
     assert len(lake.double.queries) == 1
 
 
@@ -204,7 +204,7 @@ def test_a_query_that_somebody_cancelled_is_told(lake: Lake) -> None:
 
 def test_what_cannot_be_reached_is_told(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    error = failure(lake)
+    error = failure(lake, region="eu-west-1")
     assert error.code == "unreachable"
     assert "127.0.0.1:9" in error.message
 
@@ -212,7 +212,7 @@ def test_what_cannot_be_reached_is_told(lake: Lake, monkeypatch: pytest.MonkeyPa
 def test_without_credentials_that_is_told(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-    error = failure(lake)
+    error = failure(lake, region="eu-west-1")
     assert error.code == "unreachable"
     assert "there are no credentials" in error.message
 
@@ -228,8 +228,8 @@ def test_no_more_queries_at_once_than_are_allowed(make_lake: Callable[[AthenaDou
                 return sum(batch.records.num_rows for batch in scan.batches())
 
         with ThreadPoolExecutor(8) as threads:
-            assert list(threads.map(scan, range(8))) == [3] * 8
-        assert [query.state for query in double.queries] == ["SUCCEEDED"] * 8
+            assert list(threads.map(scan, range(6))) == [3] * 6
+        assert [query.state for query in double.queries] == ["SUCCEEDED"] * 6
 
 
 def test_turns_go_by_who_came_first() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tests.athena.double import REGION, AthenaDouble, athena_double
+from tests.athena.double import REGION
 from tests.controller.query.athena.lake import NOON, Lake
 from trapline.detection.inference.reads import Read
 from trapline.query.athena.session import clients
@@ -54,9 +54,9 @@ def policy() -> dict[str, Any]:
 class Strict:
     """A double that lets nobody do what no policy allows."""
 
-    def __init__(self, double: AthenaDouble, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.lake = Lake(double)
-        self._double = double
+    def __init__(self, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lake = lake
+        self._double = lake.double
         self._monkeypatch = monkeypatch
 
     def enforce(self, count: str) -> None:
@@ -80,18 +80,9 @@ class Strict:
         return arn
 
 
-@pytest.fixture(scope="module")
-def double() -> Iterator[AthenaDouble]:
-    with athena_double() as double:
-        yield double
-
-
 @pytest.fixture
-def strict(double: AthenaDouble, monkeypatch: pytest.MonkeyPatch) -> Iterator[Strict]:
-    double.reset()
-    for name, value in {**double.env, "AWS_MAX_ATTEMPTS": "1"}.items():
-        monkeypatch.setenv(name, value)
-    strict = Strict(double, monkeypatch)
+def strict(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Iterator[Strict]:
+    strict = Strict(lake, monkeypatch)
     rows = pa.table({"ts": [NOON], "event": [{"id": "a"}], "n": [1], "day": ["2026-01-01"]})
     strict.lake.put("t", rows, keys=("day",), partition="day")
     yield strict
