@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 from sqlglot.errors import OptimizeError
+from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.pushdown_predicates import pushdown_predicates
 from sqlglot.optimizer.pushdown_projections import pushdown_projections
 from sqlglot.optimizer.qualify import qualify
@@ -74,7 +75,8 @@ def bind(statement: Statement, catalog: Catalog, *, named: str, database: str) -
         select = qualify(select, schema=schema, dialect="athena")
     except OptimizeError as error:
         raise _unresolved(statement, error) from error
-    check_types(statement, select, schema)
+    select = annotate_types(select, schema=schema, dialect="athena")
+    check_types(statement, select)
     looks = tuple(_looks(select, tables))
     for node in _tables(select):
         if "look" in node.meta:

@@ -119,6 +119,8 @@ def _failure(statement: Statement, message: str) -> QueryFailed:
     if found := re.search(r"Function with name (\S+) does not exist", message):
         name = found[1].lower()
         return failed("FUNCTION_NOT_FOUND", f"Function '{name}' not registered", place=place_of(statement, name))
+    if found := re.search(r"(INVALID_FUNCTION_ARGUMENT): (.*)", message):
+        return failed(found[1], found[2])
     if "Conversion Error" in message:
         return failed("INVALID_CAST_ARGUMENT", message)
     if "Binder Error" in message:
@@ -139,11 +141,27 @@ def _word(node: exp.Expression) -> exp.Expression:
         return exp.cast(node.this.copy(), "timestamptz")
     if isinstance(node, exp.Anonymous) and node.name.lower() in _MATCHES:
         return _matches(node)
+    if isinstance(node, exp.Bracket) and not node.args.get("safe") and len(node.expressions) == 1:
+        return _within(node)
     return node
 
 
 def _of_literal(kind: exp.DataType) -> bool:
     return isinstance(kind.parent, exp.Cast) and isinstance(kind.parent.this, exp.Literal)
+
+
+def _within(node: exp.Bracket) -> exp.Expression:
+    """`list[7]`, which fails where there is no such item, unlike `element_at`."""
+    values, index = node.this, node.expressions[0]
+    if index.is_string:
+        there = exp.func("map_contains", values.copy(), index.copy())
+        said = exp.Literal.string(f"INVALID_FUNCTION_ARGUMENT: Key not present in map: {index.name}")
+    else:
+        there = exp.GTE(this=exp.func("len", values.copy(), dialect="duckdb"), expression=index.copy())
+        message = "INVALID_FUNCTION_ARGUMENT: Array subscript must be less than or equal to array length"
+        said = exp.Literal.string(message)
+    failing = exp.Anonymous(this="error", expressions=[said])
+    return exp.case().when(exp.not_(there), failing).else_(exp.Bracket(this=values, expressions=[index], safe=True))
 
 
 def _matches(node: exp.Anonymous) -> exp.Expression:

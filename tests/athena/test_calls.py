@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.athena.asking import Asker
+from tests.athena.double import REGION
 
 COUNT = "SELECT count(*) AS n FROM logs"
 
@@ -152,3 +154,28 @@ def test_results_come_in_pages(ask: Asker) -> None:
     assert [len(page["ResultSet"]["Rows"]) for page in (first, rest)] == [10, 39]
     assert first["ResultSet"]["Rows"][0] == {"Data": [{"VarCharValue": "size"}]}
     assert "NextToken" not in rest
+
+
+def test_results_are_encrypted_with_the_key_that_is_asked_for(ask: Asker, target: Callable[[str], str]) -> None:
+    encryption = {"EncryptionOption": "SSE_KMS", "KmsKey": "alias/results"}
+    result = {"OutputLocation": ask.double.output, "EncryptionConfiguration": encryption}
+    described = ask.run(target("SELECT ts FROM logs"), ResultConfiguration=result)
+    assert described["ResultConfiguration"]["EncryptionConfiguration"] == encryption
+    for address in (*ask.manifest(described), described["Statistics"]["DataManifestLocation"]):
+        bucket, _, key = address.removeprefix("s3://").partition("/")
+        head = ask.double.client("s3").head_object(Bucket=bucket, Key=key)
+        assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", "alias/results")
+
+
+def test_a_role_is_assumed(ask: Asker) -> None:
+    role = {"RoleArn": "arn:aws:iam::123456789012:role/reader", "RoleSessionName": "trapline", "ExternalId": "xyz"}
+    keys = ask.double.client("sts").assume_role(**role)["Credentials"]
+    athena = boto3.client(
+        "athena",
+        endpoint_url=ask.double.url,
+        region_name=REGION,
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+    )
+    assert Asker(ask.double, athena).rows(COUNT) == [["48"]]
