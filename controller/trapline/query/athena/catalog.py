@@ -44,6 +44,11 @@ class AthenaTable:
         return pa.schema([pa.field(name, kind.record) for name, kind in self.columns.items()])
 
     @property
+    def asked(self) -> pa.Schema:
+        """The columns as conditions in SQL take them."""
+        return pa.schema([pa.field(name, kind.asked) for name, kind in self.columns.items()])
+
+    @property
     def relation(self) -> str:
         """The table as SQL names it."""
         return sql.dotted((self.database, self.glue_name))

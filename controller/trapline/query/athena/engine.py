@@ -18,7 +18,7 @@ from trapline.query.athena.errors import explained
 from trapline.query.athena.estimate import read_at_most
 from trapline.query.athena.locations import Location
 from trapline.query.athena.queries import Pace, Queries, Tally
-from trapline.query.athena.scan import AthenaScan, Twins
+from trapline.query.athena.scan import AthenaScan
 from trapline.query.athena.session import clients
 from trapline.query.athena.statement import Asking
 from trapline.query.athena.store import Store
@@ -83,11 +83,10 @@ class AthenaEngine:
             )
             try:
                 yield scan
-            except Twins:
-                self._ambiguous.add(table.name)
-                raise
             finally:
                 scan.close()
+                if scan.ambiguous:
+                    self._ambiguous.add(table.name)
                 if scan.queries:
                     self._remove(scan.prefix)
 

@@ -18,7 +18,11 @@ from trapline.settings import AthenaSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
-    from mypy_boto3_athena.type_defs import QueryExecutionTypeDef, ResultConfigurationTypeDef
+    from mypy_boto3_athena.type_defs import (
+        QueryExecutionTypeDef,
+        ResultConfigurationTypeDef,
+        ResultReuseByAgeConfigurationTypeDef,
+    )
 
 ATTEMPTS = 3
 """So often a query is run that fails for no reason of its own."""
@@ -125,7 +129,10 @@ class Queries:
         result: ResultConfigurationTypeDef = {"OutputLocation": output}
         if settings.kms_key:
             result["EncryptionConfiguration"] = {"EncryptionOption": "SSE_KMS", "KmsKey": settings.kms_key}
-        minutes = int(settings.reuse.total_seconds() // 60)
+        minutes = min(int(settings.reuse.total_seconds() // 60), _LONGEST_REUSE)
+        age: ResultReuseByAgeConfigurationTypeDef = {"Enabled": False}
+        if reuse and minutes:
+            age = {"Enabled": True, "MaxAgeInMinutes": minutes}
         # The same token, however often it is sent: an answer that was lost starts no second query.
         token = fingerprint(sql.encode(), output.encode(), str(attempt).encode())
         for _ in self._pace.pauses(stop, until):
@@ -137,12 +144,7 @@ class Queries:
                         QueryExecutionContext={"Catalog": settings.catalog, "Database": settings.database},
                         ResultConfiguration=result,
                         WorkGroup=settings.workgroup,
-                        ResultReuseConfiguration={
-                            "ResultReuseByAgeConfiguration": {
-                                "Enabled": reuse and minutes > 0,
-                                "MaxAgeInMinutes": min(minutes, _LONGEST_REUSE),
-                            }
-                        },
+                        ResultReuseConfiguration={"ResultReuseByAgeConfiguration": age},
                     )["QueryExecutionId"]
             except QueryError as error:
                 if error.code != "throttled":

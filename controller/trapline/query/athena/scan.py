@@ -21,12 +21,7 @@ from trapline.query.engine import QueryError, ScanBatch, ScanRequest, Wanted
 Place = tuple[str, Any]
 """Where a row lies: its file, and its id."""
 
-
 _MOST_NAMED = LONGEST - 50_000  # bytes of files and ids in one query, besides what it asks of them
-
-
-class Twins(QueryError):
-    """Different rows of one file have the same id, so that the scan cannot find one of them again."""
 
 
 class AthenaScan:
@@ -46,6 +41,7 @@ class AthenaScan:
     ) -> None:
         self.schema = table.schema
         self.prefix = prefix
+        self.ambiguous = False  # different rows of one file have the same id, and cannot be found again
         self._table = table
         self._asking = Asking(table, request.window)
         self._statement = self._asking.rows(wanted, located=located)
@@ -98,6 +94,7 @@ class AthenaScan:
                 batches.append(batch.records)
                 for number, place in enumerate(_places(batch.positions), start=rows):
                     if place in found and not _alike(batches, found[place], number):
+                        self.ambiguous = True
                         raise self._twins(place)
                     found.setdefault(place, number)
                 rows += batch.records.num_rows
@@ -119,9 +116,9 @@ class AthenaScan:
         with self._running:
             pass
 
-    def _twins(self, place: Place) -> Twins:
+    def _twins(self, place: Place) -> QueryError:
         file, id = place
-        return Twins(
+        return QueryError(
             "changed",
             f"{self._table.settings.id} does not tell the rows of the table {self._table.name} apart: "
             f"there are several with {id!r} in {file}",

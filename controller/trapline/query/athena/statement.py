@@ -19,10 +19,9 @@ from trapline.query.athena.errors import query_error
 from trapline.query.athena.leaves import Leaves, leaves_of
 from trapline.query.athena.partitions import conditions
 from trapline.query.athena.types import restored
-from trapline.query.condition import type_at
 from trapline.query.cover import rows_of
 from trapline.query.engine import ScanBatch, Wanted
-from trapline.query.outcomes import ANY, NONE, Unsaid
+from trapline.query.outcomes import ANY, NONE
 from trapline.query.pruning import prune
 from trapline.query.where import parsed
 from trapline.window import Window
@@ -69,8 +68,8 @@ class Asking:
         """The rows that are wanted; None where there are none. `located`: where that helps, by columns and position."""
         for where in wanted.wheres:
             parsed(where)  # nothing that is no condition comes into the query
-        schema = self._table.schema
-        rows = rows_of(wanted.parts, schema, spelled={where: where for where in wanted.wheres}, unnested=False)
+        spelled = {where: where for where in wanted.wheres}
+        rows = rows_of(wanted.parts, self._table.asked, spelled=spelled, unnested=False)
         if rows == NONE and not wanted.audit:
             return None
         statement = self._statement(wanted, rows, located=located)
@@ -153,10 +152,9 @@ def _times(table: AthenaTable, window: Window) -> list[str]:
 
 def _id_of(table: AthenaTable) -> str | None:
     """The records' id in SQL; None where they have none that can be asked for."""
-    path = tuple((table.settings.id or "").split("."))
-    try:
-        kind = type_at(table.schema, path)
-    except Unsaid:
-        return None
-    askable = kind is not None and (pa.types.is_string(kind) or pa.types.is_integer(kind))
-    return sql.dotted(path) if askable else None
+    first, *rest = path = (table.settings.id or "").split(".")
+    kind = table.columns.get(first)
+    for name in rest:
+        kind = kind.fields.get(name) if kind else None
+    asked = kind.asked if kind else pa.null()
+    return sql.dotted(path) if pa.types.is_string(asked) or pa.types.is_integer(asked) else None

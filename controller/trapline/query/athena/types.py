@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from trapline.query import sql
 
 _MILLIS, _MICROS = pa.timestamp("ms", "UTC"), pa.timestamp("us", "UTC")
+_OTHER = pa.uuid()  # no condition is said of it
 _ZONE = r"( UTC|[+]00(:?00)?|Z)$"
 
 
@@ -27,13 +28,20 @@ class UnknownType(ValueError):
 class Kind:
     """A type: `record` is a record's, `written` is Athena's name of what UNLOAD writes, `cast` whether it must be told.
 
-    `fields` are those of a struct.
+    `asked` is what conditions in SQL take it for: not text, where Athena compares it in another way than the record's
+    text. `fields` are those of a struct.
     """
 
     record: pa.DataType
     written: str
+    asked: pa.DataType
     cast: bool = False
     fields: Mapping[str, Kind] = field(default_factory=dict)
+
+    @classmethod
+    def plain(cls, record: pa.DataType, written: str) -> Kind:
+        """A type that is nothing else anywhere."""
+        return cls(record, written, record)
 
     def select(self, value: str) -> str:
         """The value in SQL, as something that UNLOAD can write."""
@@ -41,49 +49,52 @@ class Kind:
 
 
 def array_of(item: Kind) -> Kind:
-    return Kind(pa.list_(item.record), f"ARRAY({item.written})", item.cast)
+    return Kind(pa.list_(item.record), f"ARRAY({item.written})", pa.list_(item.asked), item.cast)
 
 
 def map_of(key: Kind, value: Kind) -> Kind:
-    return Kind(pa.map_(key.record, value.record), f"MAP({key.written}, {value.written})", key.cast or value.cast)
+    record, asked = pa.map_(key.record, value.record), pa.map_(key.asked, value.asked)
+    return Kind(record, f"MAP({key.written}, {value.written})", asked, key.cast or value.cast)
 
 
 def struct_of(fields: Iterable[tuple[str, Kind]]) -> Kind:
-    named = list(fields)
-    written = ", ".join(f"{sql.name(name)} {kind.written}" for name, kind in named)
-    record = pa.struct([pa.field(name, kind.record) for name, kind in named])
-    return Kind(record, f"ROW({written})", any(kind.cast for _, kind in named), dict(named))
+    kinds = dict(fields)
+    written = ", ".join(f"{sql.name(name)} {kind.written}" for name, kind in kinds.items())
+    record = pa.struct([(name, kind.record) for name, kind in kinds.items()])
+    asked = pa.struct([(name, kind.asked) for name, kind in kinds.items()])
+    return Kind(record, f"ROW({written})", asked, any(kind.cast for kind in kinds.values()), kinds)
 
 
 def decimal(precision: int, scale: int) -> Kind:
-    return Kind(pa.decimal128(precision, scale), f"decimal({precision},{scale})")
+    return Kind.plain(pa.decimal128(precision, scale), f"decimal({precision},{scale})")
 
 
-TEXT = Kind(pa.string(), "varchar")
-_AS_TEXT = Kind(pa.string(), "varchar", cast=True)
+TEXT = Kind.plain(pa.string(), "varchar")
+_PADDED = Kind(pa.string(), "varchar", asked=_OTHER)
+_AS_TEXT = Kind(pa.string(), "varchar", asked=_OTHER, cast=True)
 
 PLAIN: dict[str, Kind] = {
-    "boolean": Kind(pa.bool_(), "boolean"),
-    "tinyint": Kind(pa.int8(), "tinyint"),
-    "smallint": Kind(pa.int16(), "smallint"),
-    "int": Kind(pa.int32(), "integer"),
-    "integer": Kind(pa.int32(), "integer"),
-    "bigint": Kind(pa.int64(), "bigint"),
-    "long": Kind(pa.int64(), "bigint"),
-    "float": Kind(pa.float32(), "real"),
-    "real": Kind(pa.float32(), "real"),
-    "double": Kind(pa.float64(), "double"),
+    "boolean": Kind.plain(pa.bool_(), "boolean"),
+    "tinyint": Kind.plain(pa.int8(), "tinyint"),
+    "smallint": Kind.plain(pa.int16(), "smallint"),
+    "int": Kind.plain(pa.int32(), "integer"),
+    "integer": Kind.plain(pa.int32(), "integer"),
+    "bigint": Kind.plain(pa.int64(), "bigint"),
+    "long": Kind.plain(pa.int64(), "bigint"),
+    "float": Kind.plain(pa.float32(), "real"),
+    "real": Kind.plain(pa.float32(), "real"),
+    "double": Kind.plain(pa.float64(), "double"),
     "decimal": decimal(10, 0),
     "string": TEXT,
     "varchar": TEXT,
-    "binary": Kind(pa.binary(), "varbinary"),
-    "varbinary": Kind(pa.binary(), "varbinary"),
-    "date": Kind(pa.date32(), "date"),
-    "timestamp": Kind(_MILLIS, "timestamp(3)"),
-    "timestamp_micros": Kind(_MICROS, "varchar", cast=True),
-    "timestamptz": Kind(_MICROS, "varchar", cast=True),
-    "timestamp with time zone": Kind(_MICROS, "varchar", cast=True),
-    "time": Kind(pa.time64("us"), "varchar", cast=True),
+    "binary": Kind.plain(pa.binary(), "varbinary"),
+    "varbinary": Kind.plain(pa.binary(), "varbinary"),
+    "date": Kind.plain(pa.date32(), "date"),
+    "timestamp": Kind.plain(_MILLIS, "timestamp(3)"),
+    "timestamp_micros": Kind(_MICROS, "varchar", _MICROS, cast=True),
+    "timestamptz": Kind(_MICROS, "varchar", _MICROS, cast=True),
+    "timestamp with time zone": Kind(_MICROS, "varchar", _MICROS, cast=True),
+    "time": Kind(pa.time64("us"), "varchar", pa.time64("us"), cast=True),
     "uuid": _AS_TEXT,
     "ipaddress": _AS_TEXT,
 }
@@ -160,7 +171,7 @@ def _sized(word: str, numbers: str) -> Kind:
     if word == "decimal" and 1 <= len(sizes) <= 2 and 0 < sizes[0] <= 38 and sizes[-1] <= sizes[0]:
         return decimal(sizes[0], sizes[1] if len(sizes) > 1 else 0)
     if word in ("varchar", "char") and len(sizes) == 1:
-        return TEXT
+        return TEXT if word == "varchar" else _PADDED
     if word == "timestamp" and len(sizes) == 1:
         return PLAIN["timestamp" if sizes[0] <= 3 else "timestamp_micros"]
     if word in ("time", "timestamp with time zone") and len(sizes) == 1:
