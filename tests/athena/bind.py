@@ -57,19 +57,7 @@ def bind(statement: Statement, catalog: Catalog, *, named: str, database: str) -
     select = statement.select.copy()
     if statement.unload is not None:
         _check_names(select)
-    tables: dict[int, Table] = {}
-    waiting = [(node, database) for node in _tables(select)]
-    while waiting:
-        node, within = waiting.pop(0)
-        found = _table(statement, node, catalog, (named, within))
-        if found.view is not None:
-            waiting += [(inner, found.view.database) for inner in _expand(node, found.view)]
-            continue
-        number = len(tables)
-        tables[number] = found
-        node.meta["look"] = number
-        node.set("catalog", None)
-        node.set("db", exp.to_identifier(found.database, quoted=True))
+    tables = _found(statement, select, catalog, (named, database))
     schema = _schema(tables.values())
     try:
         select = qualify(select, schema=schema, dialect="athena")
@@ -82,6 +70,23 @@ def bind(statement: Statement, catalog: Catalog, *, named: str, database: str) -
         if "look" in node.meta:
             node.replace(exp.to_table(f"look_{node.meta['look']}", alias=node.alias_or_name))
     return Bound(select, looks)
+
+
+def _found(statement: Statement, select: exp.Query, catalog: Catalog, default: tuple[str, str]) -> dict[int, Table]:
+    """The tables of a query by the numbers of their looks, with which they are marked; views give way to theirs."""
+    tables: dict[int, Table] = {}
+    waiting = [(node, default) for node in _tables(select)]
+    while waiting:
+        node, within = waiting.pop(0)
+        found = _table(statement, node, catalog, within)
+        if found.view is not None:
+            waiting += [(inner, (CATALOG, found.view.database)) for inner in _expand(node, found.view)]
+            continue
+        node.meta["look"] = len(tables)
+        tables[len(tables)] = found
+        node.set("catalog", None)
+        node.set("db", exp.to_identifier(found.database, quoted=True))
+    return tables
 
 
 def _tables(select: exp.Query) -> list[exp.Table]:

@@ -14,18 +14,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import boto3
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tests.athena.faults import Fault
+from tests.athena.lake import LAKE, Lake, hive_type
+
+__all__ = ["CONCURRENCY", "LAKE", "REGION", "RESULTS", "AthenaDouble", "QuerySeen", "athena_double", "hive_type"]
 
 REGION = "eu-central-1"
-LAKE = "lake"
 RESULTS = "results"
-"""The buckets: what tables are made of, and where queries write."""
+"""The bucket that queries write to; the other one is LAKE."""
 
 CONCURRENCY = 20
 """Queries queued and running at once, beyond which Athena takes no more: the quota of the smaller regions.
@@ -35,19 +35,6 @@ have up to 200, and the quota counts queued and running queries alike.
 """
 
 _ROOT = Path(__file__).parents[2]
-_HIVE = {
-    pa.types.is_boolean: "boolean",
-    pa.types.is_int8: "tinyint",
-    pa.types.is_int16: "smallint",
-    pa.types.is_int32: "int",
-    pa.types.is_integer: "bigint",
-    pa.types.is_float32: "float",
-    pa.types.is_floating: "double",
-    pa.types.is_date: "date",
-    pa.types.is_timestamp: "timestamp",
-    pa.types.is_binary: "binary",
-    pa.types.is_large_binary: "binary",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +52,6 @@ class QuerySeen:
     submitted: float
     started: float | None
     ended: float | None
-    account: str
 
 
 class FaultsOf:
@@ -172,70 +158,13 @@ class AthenaDouble:
         those of `schema`, by default of its first file. `projection` are properties that take the place of partitions
         in Glue.
         """
-        location = f"s3://{LAKE}/{database}/{name}/"
-        files = _files_of(rows, partitions) if isinstance(rows, pa.Table) else _files_in(rows)
-        if schema is None:
-            schema = rows.schema if isinstance(rows, pa.Table) else pq.read_schema(next(iter(files.values())))
-        columns = [
-            {"Name": field.name, "Type": hive_type(field.type)} for field in schema if field.name not in partitions
-        ]
-        keys = [{"Name": key, "Type": _key_type(schema, key)} for key in partitions]
-        s3 = self.client("s3")
-        for path, content in files.items():
-            body = content if isinstance(content, bytes) else content.read_bytes()
-            s3.put_object(Bucket=LAKE, Key=f"{database}/{name}/{path}", Body=body)
-        self._declare(database, name, _storage(location, columns), keys, projection)
-        if keys and projection is None:
-            self._add_partitions(database, name, columns, sorted({path.rpartition("/")[0] for path in files}))
-        return location
+        lake = Lake(self.client("s3"), self.client("glue"))
+        return lake.put(name, rows, partitions, database=database, schema=schema, projection=projection)
 
     def _make_buckets(self) -> None:
         s3 = self.client("s3")
         for bucket in (LAKE, RESULTS):
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-
-    def _declare(
-        self,
-        database: str,
-        name: str,
-        storage: dict[str, Any],
-        keys: list[dict[str, str]],
-        projection: Mapping[str, str] | None,
-    ) -> None:
-        glue = self.client("glue")
-        try:
-            glue.create_database(DatabaseInput={"Name": database})
-        except glue.exceptions.AlreadyExistsException:
-            pass
-        parameters = {
-            "classification": "parquet",
-            **({"projection.enabled": "true", **projection} if projection else {}),
-        }
-        table = {
-            "Name": name,
-            "TableType": "EXTERNAL_TABLE",
-            "StorageDescriptor": storage,
-            "PartitionKeys": keys,
-            "Parameters": parameters,
-        }
-        try:
-            glue.create_table(DatabaseName=database, TableInput=table)
-        except glue.exceptions.AlreadyExistsException:
-            glue.update_table(DatabaseName=database, TableInput=table)
-
-    def _add_partitions(self, database: str, name: str, columns: list[dict[str, str]], folders: list[str]) -> None:
-        glue = self.client("glue")
-        for folder in folders:
-            values = [part.partition("=")[2] for part in folder.split("/")]
-            storage = _storage(f"s3://{LAKE}/{database}/{name}/{folder}/", columns)
-            try:
-                glue.create_partition(
-                    DatabaseName=database,
-                    TableName=name,
-                    PartitionInput={"Values": values, "StorageDescriptor": storage},
-                )
-            except glue.exceptions.AlreadyExistsException:
-                pass
 
 
 @contextmanager
@@ -257,62 +186,6 @@ def athena_double(
         finally:
             process.stdin.close()
             process.wait(timeout=10)
-
-
-def hive_type(kind: pa.DataType) -> str:
-    """An Arrow type as Glue declares it."""
-    if pa.types.is_struct(kind):
-        return f"struct<{','.join(f'{field.name}:{hive_type(field.type)}' for field in kind)}>"
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return f"array<{hive_type(kind.value_type)}>"
-    if pa.types.is_map(kind):
-        return f"map<{hive_type(kind.key_type)},{hive_type(kind.item_type)}>"
-    if pa.types.is_decimal(kind):
-        return f"decimal({kind.precision},{kind.scale})"
-    return next((name for is_it, name in _HIVE.items() if is_it(kind)), "string")
-
-
-def _files_of(rows: pa.Table, partitions: Sequence[str]) -> dict[str, bytes]:
-    """Rows as Parquet files by their paths, one for each partition."""
-    if not partitions:
-        return {f"{uuid4().hex}.parquet": _parquet(rows)}
-    groups: dict[tuple[str, ...], list[int]] = {}
-    values = zip(*(rows[name].to_pylist() for name in partitions), strict=True)
-    for number, row in enumerate(values):
-        groups.setdefault(tuple(map(str, row)), []).append(number)
-    kept = rows.drop_columns(list(partitions))
-    return {
-        "/".join(f"{key}={value}" for key, value in zip(partitions, row, strict=True))
-        + f"/{uuid4().hex}.parquet": _parquet(kept.take(numbers))
-        for row, numbers in groups.items()
-    }
-
-
-def _files_in(folder: Path) -> dict[str, Path]:
-    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.parquet"))}
-    return {name: path for name, path in found.items() if not path.name.startswith((".", "_"))}
-
-
-def _parquet(rows: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(rows, sink, compression="zstd", row_group_size=20_000)
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
-
-
-def _key_type(schema: pa.Schema, key: str) -> str:
-    return hive_type(schema.field(key).type) if key in schema.names else "string"
-
-
-def _storage(location: str, columns: list[dict[str, str]]) -> dict[str, Any]:
-    kind = "org.apache.hadoop.hive.ql.io.parquet"
-    return {
-        "Columns": columns,
-        "Location": location,
-        "InputFormat": f"{kind}.MapredParquetInputFormat",
-        "OutputFormat": f"{kind}.MapredParquetOutputFormat",
-        "SerdeInfo": {"SerializationLibrary": f"{kind}.serde.ParquetHiveSerDe"},
-    }
 
 
 def _call(url: str, method: str = "GET", body: Any = None) -> Any:

@@ -18,7 +18,6 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import click
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
@@ -114,7 +113,6 @@ def _summary(query: Query) -> dict[str, Any]:
         "submitted": query.submitted,
         "started": query.started,
         "ended": query.ended,
-        "account": DEFAULT_ACCOUNT_ID,
     }
 
 

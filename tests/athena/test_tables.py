@@ -16,7 +16,7 @@ from pyiceberg.catalog import load_catalog
 
 from tests.athena.asking import Asker
 from tests.athena.catalog import duckdb_type, hive_type
-from tests.athena.double import LAKE
+from tests.athena.lake import LAKE
 
 
 def test_bytes_are_those_of_the_columns_and_of_the_partitions_that_are_left(ask: Asker) -> None:

@@ -22,6 +22,7 @@ from tests.athena.asking import Asker
         ("SELECT 1 AS n FROM gone", "TABLE_NOT_FOUND: line 1:20: Table 'awsdatacatalog.sec.gone' does not exist"),
         ("SELECT 1 AS n FROM a.b", "SCHEMA_NOT_FOUND: line 1:20: Schema 'a' does not exist"),
         ("SELECT 1 AS n FROM x.a.b", "CATALOG_NOT_FOUND: line 1:20: Catalog 'x' does not exist"),
+        ("SELECT size, strlen(event.id) AS x FROM logs", "FUNCTION_NOT_FOUND: line 1:14: Function 'strlen' not"),
         ("SELECT list_contains(event.roles, 'a') AS x FROM logs", "FUNCTION_NOT_FOUND: line 1:8: Function "),
         (
             "SELECT size FROM logs WHERE size = '1'",
@@ -135,3 +136,15 @@ def test_an_unload_needs_a_target(ask: Asker, end: str, said: str) -> None:
 )
 def test_words_mean_what_they_mean_in_athena(ask: Asker, expression: str, value: str | None) -> None:
     assert ask.rows(f"SELECT {expression} AS x FROM logs WHERE size = 2") == [[value]]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH a (x) AS (SELECT 1), b (y) AS (SELECT 2) SELECT x + y AS z FROM a, b",
+        "SELECT sum(x) AS z FROM unnest(ARRAY[1, 2]) t (x)",
+        "SELECT sum(x) AS z FROM (VALUES (1), (2)) AS t (x)",
+    ],
+)
+def test_columns_that_are_named_are_no_functions(ask: Asker, sql: str) -> None:
+    assert ask.rows(sql) == [["3"]]

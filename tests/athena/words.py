@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlglot import exp
-from sqlglot.tokens import TokenType
+from sqlglot.tokens import Token, TokenType
 
 from tests.athena.errors import MalformedQuery, QueryFailed, failed
 from tests.athena.statement import Statement, place, place_after, place_of
@@ -64,28 +66,33 @@ _OF_TEXT = (exp.Lower, exp.Upper, exp.RegexpLike, exp.StartsWith, exp.StrPositio
 
 def check_words(statement: Statement) -> None:
     """Raises MalformedQuery or QueryFailed for words that are not Athena's."""
-    before = None
-    for token, after in zip(statement.tokens, (*statement.tokens[1:], None), strict=True):
-        where = place(token)
+    tokens = statement.tokens
+    for number, token in enumerate(tokens):
         if token.token_type is TokenType.DCOLON:
-            raise MalformedQuery(f"{where}mismatched input ':'")
-        if token.token_type is TokenType.L_BRACKET and not _subscripted(before):
-            raise MalformedQuery(f"{where}mismatched input '['")
-        called = after is not None and after.token_type is TokenType.L_PAREN and token.text.isidentifier()
-        quoted = token.token_type in (TokenType.IDENTIFIER, TokenType.STRING)
-        if called and not quoted and token.text.lower() not in FUNCTIONS | _WORDS and not _names_columns(before):
-            raise failed("FUNCTION_NOT_FOUND", f"Function '{token.text.lower()}' not registered", place=where)
-        before = token
+            raise MalformedQuery(f"{place(token)}mismatched input ':'")
+        before = tokens[number - 1].token_type if number else None
+        if token.token_type is TokenType.L_BRACKET and before not in _BEFORE_BRACKETS:
+            raise MalformedQuery(f"{place(token)}mismatched input '['")
+        name = token.text.lower()
+        if _called(tokens, number) and name not in FUNCTIONS | _WORDS and not _names_columns(tokens, number):
+            raise failed("FUNCTION_NOT_FOUND", f"Function '{name}' not registered", place=place(token))
 
 
-def _subscripted(before: object) -> bool:
-    """Whether a bracket after this is an index, or follows ARRAY."""
-    return getattr(before, "token_type", None) in _BEFORE_BRACKETS
+def _called(tokens: Sequence[Token], number: int) -> bool:
+    """Whether a word is followed by a parenthesis."""
+    token, after = tokens[number], tokens[number + 1 : number + 2]
+    quoted = token.token_type in (TokenType.IDENTIFIER, TokenType.STRING)
+    return not quoted and token.text.isidentifier() and [each.text for each in after] == ["("]
 
 
-def _names_columns(before: object) -> bool:
-    """Whether a parenthesis after the next word lists columns: `AS t (a, b)`, `WITH t (a) AS`."""
-    return str(getattr(before, "text", "")).lower() in ("as", "with", ",", ")")
+def _names_columns(tokens: Sequence[Token], number: int) -> bool:
+    """Whether what follows a name in parentheses are its columns: `AS t (a)`, `unnest(x) t (a)`, `WITH t (a) AS (`."""
+    before = tokens[number - 1].text.lower() if number else ""
+    if before in ("as", ")"):
+        return True
+    closing = next((n for n in range(number, len(tokens)) if tokens[n].token_type is TokenType.R_PAREN), number)
+    follow = [token.text.lower() for token in tokens[closing + 1 : closing + 3]]
+    return before in ("with", ",") and follow == ["as", "("]
 
 
 def check_types(statement: Statement, select: exp.Query) -> None:
@@ -109,20 +116,17 @@ def _others(node: exp.Expression) -> list[exp.Expression]:
 
 def _mismatched(statement: Statement, node: exp.Expression, others: list[exp.Expression]) -> QueryFailed:
     value, *rest = (_said(each) for each in (node.this, *others))
+    sign = _COMPARISONS.get(type(node), "")
+    words, message = [sign, "!="], f"Cannot apply operator: {value} {sign} {rest[0]}"
     if isinstance(node, exp.Between):
         words, message = ["BETWEEN"], f"Cannot check if {value} is BETWEEN {rest[0]} and {rest[1]}"
-    elif isinstance(node, exp.In):
+    if isinstance(node, exp.In):
         kinds = list(dict.fromkeys((value, *rest)))
-        words, message = (
-            ["IN"],
-            (
-                "IN value and list items must be the same type or coercible to a common type. Cannot find common type "
-                f"between {kinds[0]} and {kinds[1]}, all types (without duplicates): [{', '.join(kinds)}]"
-            ),
+        words = ["IN"]
+        message = (
+            "IN value and list items must be the same type or coercible to a common type. Cannot find common type "
+            f"between {kinds[0]} and {kinds[1]}, all types (without duplicates): [{', '.join(kinds)}]"
         )
-    else:
-        sign = _COMPARISONS[type(node)]
-        words, message = [sign, "!="], f"Cannot apply operator: {value} {sign} {rest[0]}"
     named = node.find(exp.Column)
     return failed("TYPE_MISMATCH", message, place=place_after(statement, named.name if named else "", words))
 
