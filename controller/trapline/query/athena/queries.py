@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from threading import Condition, Event
 from typing import TYPE_CHECKING
 
+from trapline.config.units import format_duration
 from trapline.fingerprint import fingerprint
 from trapline.query.athena.errors import explained, kind_of, query_error
 from trapline.query.engine import QueryError
@@ -113,8 +114,12 @@ class Queries:
                 until = self._pace.monotonic() + self._settings.timeout.total_seconds()
                 query = self._start(sql(attempt), attempt, table, output, stop, until, reuse=reuse)
                 tally.ids.append(query)
-                execution = self._ended(query, table, stop, until)
-            tally.bytes_scanned += execution.get("Statistics", {}).get("DataScannedInBytes", 0)
+                try:
+                    execution = self._ended(query, table, stop, until)
+                except BaseException:  # whatever ends the waiting ends the query
+                    tally.bytes_scanned += self._stopped(query)
+                    raise
+            tally.bytes_scanned += _scanned(execution)
             status = execution.get("Status", {})
             if status.get("State") == "SUCCEEDED":
                 return execution
@@ -153,30 +158,32 @@ class Queries:
         raise last
 
     def _ended(self, query: str, table: str, stop: Event, until: float) -> QueryExecutionTypeDef:
-        """The query once it ended by itself; whatever else ends the waiting ends the query."""
-        try:
-            for _ in self._pace.pauses(stop, until):
-                try:
-                    with explained(table, query):
-                        execution = self._athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]
-                except QueryError as error:
-                    if error.code != "throttled":
-                        raise
-                    continue
-                if execution.get("Status", {}).get("State") in ("SUCCEEDED", "FAILED", "CANCELLED"):
-                    return execution
-            minutes = self._settings.timeout.total_seconds() / 60
-            raise query_error("timeout", f"it did not end within {minutes:g} minutes", table=table, query=query)
-        except BaseException:
-            self._stop(query)
-            raise
+        """The query once it has ended. Raises QueryError, also where it does not end in time or is not waited for."""
+        for _ in self._pace.pauses(stop, until):
+            try:
+                with explained(table, query):
+                    execution = self._athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]
+            except QueryError as error:
+                if error.code != "throttled":
+                    raise
+                continue
+            if execution.get("Status", {}).get("State") in ("SUCCEEDED", "FAILED", "CANCELLED"):
+                return execution
+        limit = format_duration(self._settings.timeout)
+        raise query_error("timeout", f"it did not end within {limit}", table=table, query=query)
 
-    def _stop(self, query: str) -> None:
+    def _stopped(self, query: str) -> int:
+        """Stops a query, and says what it had scanned by then: that has its price too."""
         try:
             with explained():
                 self._athena.stop_query_execution(QueryExecutionId=query)
+                return _scanned(self._athena.get_query_execution(QueryExecutionId=query)["QueryExecution"])
         except QueryError:
-            pass  # why it is stopped is what has to be told
+            return 0  # why it is stopped is what has to be told
+
+
+def _scanned(execution: QueryExecutionTypeDef) -> int:
+    return execution.get("Statistics", {}).get("DataScannedInBytes", 0)
 
 
 def _failure(execution: QueryExecutionTypeDef, table: str) -> QueryError:

@@ -115,6 +115,15 @@ def test_who_is_throttled_for_longer_than_the_timeout_is_told(lake: Lake) -> Non
     assert "athena.concurrency" in error.remedy
 
 
+@pytest.mark.parametrize("operation", ["StartQueryExecution", "GetQueryExecution"])
+def test_errors_of_the_service_are_passed_over(lake: Lake, operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.double.faults.server_error(operation)
+    assert failure(lake).code == "internal"
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
+    lake.double.faults.server_error(operation)
+    assert read(lake, timeout="30s") == 3
+
+
 def test_an_answer_that_was_lost_starts_no_second_query(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "3")
     lake.double.faults.lose_answer()
@@ -126,6 +135,7 @@ def test_a_query_that_takes_too_long_is_cancelled(lake: Lake) -> None:
     lake.double.faults.stall()
     error = failure(lake, timeout="0.4s")
     assert error.code == "timeout"
+    assert "it did not end within 0.4s (table t, " in error.message
     assert "athena.timeout" in error.remedy
     assert ended(lake) == ["CANCELLED"]
 
