@@ -9,15 +9,18 @@ from typing import Any
 import click
 from rich.console import Console
 
-from tests.bench import cold, growth, loading, memory, pushes, reconcile, recording, sandbox, speed, where
-from tests.bench.measure import Result, Sizes, Skipped, table
+from tests.bench import bills, cold, growth, loading, memory, pushes, reconcile, recording, sandbox, speed, where
+from tests.bench.measure import Figures, Result, Sizes, Skipped, table
 
-BENCHMARKS: dict[str, Callable[..., Result | Sizes | list[Result | Sizes]]] = {
+BENCHMARKS: dict[str, Callable[..., Result | Sizes | Figures | list[Result | Sizes]]] = {
     "loading": loading.measure,
     "speed-one": speed.measure_one,
     "speed-many": speed.measure_many,
     "growth-detections": growth.measure_detections,
     "growth-records": growth.measure_records,
+    "lake-sharing": bills.measure_sharing,
+    "lake-overhead": bills.measure_overhead,
+    "lake-arrival": bills.measure_arrival,
     "reconcile": reconcile.measure,
     "recording": recording.measure,
     "push": pushes.measure_code,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from statistics import median
@@ -83,6 +83,17 @@ class Sizes:
     missing: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was counted, not timed: in each row what it is of, and a figure for each column."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[str]]]
+    note: str = ""
+    missing: Sequence[str] = ()
+
+
 def timed(ways: Sequence[Way], *, runs: int) -> list[Timed]:
     """Every way several times, taking turns, so that a busy moment of the machine is nobody's alone."""
     times: list[list[float]] = [[] for _ in ways]
@@ -97,13 +108,15 @@ def timed(ways: Sequence[Way], *, runs: int) -> list[Timed]:
     return [Timed(way, taken) for way, taken in zip(ways, times, strict=True)]
 
 
-def table(result: Result | Sizes) -> Table:
+def table(result: Result | Sizes | Figures) -> Table:
     """The result as people read it."""
     shown = Table(title=result.title, title_justify="left", title_style="bold", caption=result.note or None)
     shown.caption_justify = "left"
     shown.add_column("")
     if isinstance(result, Sizes):
-        _fill_with_sizes(shown, result)
+        _fill(shown, result.columns, [(name, map(_size, row)) for name, row in result.rows])
+    elif isinstance(result, Figures):
+        _fill(shown, result.columns, result.rows)
     else:
         _fill_with_times(shown, result)
     return shown
@@ -125,11 +138,15 @@ def _fill_with_times(shown: Table, result: Result) -> None:
         shown.add_row(*row, *([one.way.aim] if aims else []))
 
 
-def _fill_with_sizes(shown: Table, sizes: Sizes) -> None:
-    for column in sizes.columns:
+def _fill(shown: Table, columns: Sequence[str], rows: Iterable[tuple[str, Iterable[str]]]) -> None:
+    for column in columns:
         shown.add_column(column, justify="right")
-    for name, row in sizes.rows:
-        shown.add_row(name, *("" if size is None else f"{size / 2**20:,.1f} MiB" for size in row))
+    for name, row in rows:
+        shown.add_row(name, *row)
+
+
+def _size(size: int | None) -> str:
+    return "" if size is None else f"{size / 2**20:,.1f} MiB"
 
 
 def _seconds(seconds: float) -> str:
