@@ -30,6 +30,7 @@ from trapline.run.context import Context
 from trapline.run.failures import FailureReplay, replay_failures
 from trapline.run.outlook import Outlook, outlook
 from trapline.run.plan import next_due
+from trapline.run.putoff import PutOff
 from trapline.run.replay import Replay, replay
 from trapline.run.rules import Rules
 from trapline.run.tick import Ticker, TickReport
@@ -78,6 +79,7 @@ class Controller:
         self.beat: Callable[[str], None] = lambda _: None
         self._now = now
         self._steady = SteadyClock(now)
+        self._put_off = PutOff()
         self._on_progress = on_progress
         self._plugins = load_plugins()
         self.halt = threading.Event()
@@ -202,6 +204,7 @@ class Controller:
             replace(context, now=self._steady) if by_schedule else context,
             threads=os.cpu_count() or 1,
             by_schedule=by_schedule,
+            put_off=self._put_off if by_schedule else None,
             stopping=self.halt.is_set,
             on_scan=lambda planned: self._on_progress(f"scanning {planned.request.table} {planned.request.window}"),
             on_batch=lambda: self.beat("tick"),

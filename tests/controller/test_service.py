@@ -14,9 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.playground import Playground, eventually
+from tests.playground import NOON, Playground, column, eventually
 from trapline.controller import Controller
 from trapline.service import Service, Serving
+from trapline.state.schema import matches
 
 SECRET = b"the secret of the hooks"
 
@@ -107,6 +108,19 @@ def test_a_loop_that_stands_still_is_shown_and_one_that_gets_on_is_not(
         assert service.health().detail["stuck"] == ["tick"]
         stuck.set()  # it is tried again, and what failed is no standstill
         eventually(lambda: service.health().ok)
+
+
+def test_it_wakes_when_a_detection_is_due_also_one_that_was_deployed_just_now(ground: Playground) -> None:
+    controller = ground.controller()
+    with running(controller, Serving()) as service:
+        eventually(lambda: "one" in controller.ledger.deployments())
+        ground.detection("often", schedule={"every": "1s", "start": NOON})
+        ground.commit()
+        service._hint("the test")
+        eventually(lambda: "often" in controller.ledger.deployments())
+        ground.records(0.1)
+        ground.at(0.5)
+        eventually(lambda: "often" in column(ground.rows(matches), "identity"))
 
 
 def test_an_interrupt_that_a_library_took_in_a_loop_ends_the_process_and_not_the_loop(

@@ -25,8 +25,10 @@ from trapline.run.failures import due_replays, origin_of, replay_failures
 from trapline.run.feed import Feeder
 from trapline.run.findings import Findings
 from trapline.run.plan import PlannedScan, ahead_of_clock, beginnings, next_due, plan
+from trapline.run.putoff import PutOff
 from trapline.run.quarantine import quarantine, settle_alarms, spent_of_budgets
 from trapline.run.scans import Fed, feed_all
+from trapline.schedule import Every
 from trapline.state.checkpoints import read_checkpoints, revise_checkpoints
 from trapline.window import Checkpoint
 
@@ -59,13 +61,16 @@ class Ticker:
         *,
         threads: int,
         by_schedule: bool = False,
+        put_off: PutOff | None = None,
         stopping: Callable[[], bool] = lambda: False,
         on_scan: Callable[[PlannedScan], Any] = lambda _: None,
         on_batch: Callable[[], Any] = lambda: None,
     ) -> None:
+        """`by_schedule`: it ticks again and again, and `put_off` remembers from tick to tick who failed."""
         self._context = context
         self._threads = threads
         self._by_schedule = by_schedule
+        self._put_off = put_off or PutOff()
         self._stopping = stopping
         self._on_scan = on_scan
         self._on_batch = on_batch
@@ -75,6 +80,8 @@ class Ticker:
     def tick(self) -> TickReport:
         """Catches up in bounded windows. What fails is left at its checkpoint for the next tick; the rest goes on."""
         report, now, settings = TickReport(), self._context.now(), self._context.settings
+        every = settings.schedule.every
+        waiting = self._put_off.waiting(self._context.ledger.running(), now=now, longest=every)
         failed: set[tuple[str, str]] = set()
         settle_alarms(self._context)
         self._context.rules.trust_all_but(distrusted(self._context))
@@ -99,7 +106,7 @@ class Ticker:
                     settings,
                     now=now,
                     by_schedule=self._by_schedule,
-                    skip=frozenset(failed),
+                    skip=waiting | failed,
                     apart=self._troubled(deployments),
                 )
                 if not due:
@@ -115,7 +122,8 @@ class Ticker:
                     failed |= self._took(fed, report)
                 if self._by_schedule and next_due(deployments, settings, after=now) <= self._context.now():
                     break  # the others are due again: who has to catch up goes on in the next tick, beside them
-        self._write_health(report)
+        self._put_off.add(failed, self._context.ledger.running(), until=Every(every).next(now))
+        self._write_health(report, waiting={identity for identity, _ in waiting})
         return report
 
     def _troubled(self, deployments: Collection[Deployment]) -> frozenset[str]:
@@ -233,9 +241,10 @@ class Ticker:
         if quarantine(self._context, deployment, reason):
             report.errors[deployment.identity] = report.quarantined[deployment.identity] = f"quarantined: {reason}"
 
-    def _write_health(self, report: TickReport) -> None:
+    def _write_health(self, report: TickReport, *, waiting: Collection[str]) -> None:
+        """How it went, as far as it did: what is said of those that wait with one of their tables stays true."""
         for identity, deployment in self._context.ledger.deployments().items():
-            if identity in report.ran or identity in report.errors:
+            if identity in report.errors or (identity in report.ran and identity not in waiting):
                 message = report.errors.get(identity) or report.failures.get(identity, "")
                 if message != deployment.health_message:
                     self._context.ledger.set_health(identity, message, now=self._context.now())

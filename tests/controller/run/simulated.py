@@ -24,6 +24,7 @@ from trapline.deploy.overrides import Kind, Override, Overrides
 from trapline.detection.model import Detection, DetectionConfig, Mode
 from trapline.query.engine import EVERYTHING, QueryError, ScanBatch, ScanRequest, Wanted
 from trapline.run.context import Context
+from trapline.run.putoff import PutOff
 from trapline.run.rules import Rules
 from trapline.run.tick import Ticker, TickReport
 from trapline.settings import Settings
@@ -200,6 +201,7 @@ class SimulatedTrapline:
         self.database = CrashingDatabase(f"sqlite:///{self.home / 'trapline.db'}")
         self.ledger, self.overrides = Ledger(self.database), Overrides(self.database)
         self._steady = SteadyClock(self.wall, elapsed=lambda: self.time * 60)
+        self._put_off = PutOff()
 
     def wall(self) -> datetime:
         return NOON + timedelta(minutes=self.time + self.offset)
@@ -249,7 +251,8 @@ class SimulatedTrapline:
             rules=Rules(self.ledger),
             now=self._steady if by_schedule else self.wall,
         )
-        return Ticker(context, threads=1, by_schedule=by_schedule).tick()
+        put_off = self._put_off if by_schedule else None
+        return Ticker(context, threads=1, by_schedule=by_schedule, put_off=put_off).tick()
 
     def tick_and_crash(self, boundary: int) -> None:
         """A tick that ends at the given boundary of its transactions, where it has so many; then a new process."""

@@ -122,6 +122,35 @@ def test_a_tick_that_takes_long_lets_those_that_are_due_again_come_first(traplin
     assert trapline.position("behind") == 180
 
 
+def test_who_failed_is_not_tried_again_each_time_that_another_is_due(trapline: SimulatedTrapline) -> None:
+    trapline.deploy("failing", start=NOON)
+    trapline.deploy("often", start=NOON, every="1s")
+    trapline.pool.broken = {"failing"}
+    trapline.arrive(Record(1, 1, "a"))
+    at(trapline, 5)
+    asked = len(trapline.lake.asked)
+    at(trapline, 5.1, 5.2, 5.3)
+    assert len(trapline.lake.asked) == asked + 3  # for the other one
+    assert "no worker" in trapline.ledger.deployments()["failing"].health_message
+    trapline.pool.broken = set()
+    at(trapline, 10)
+    assert trapline.matched("failing") == [(1, "a", "")]
+    assert trapline.ledger.deployments()["failing"].health_message == ""
+
+
+def test_another_version_of_who_failed_is_tried_at_once(trapline: SimulatedTrapline) -> None:
+    trapline.deploy("one", start=NOON)
+    trapline.pool.broken = {"one"}
+    trapline.arrive(Record(1, 1, "a"))
+    at(trapline, 5)
+    trapline.pool.broken = set()
+    at(trapline, 6)
+    assert trapline.matched("one") == []
+    trapline.deploy("one", start=NOON, code="mended")
+    at(trapline, 7)
+    assert trapline.matched("one") == [(1, "a", "")]
+
+
 def test_a_batch_rule_sees_each_record_in_one_window_whatever_the_overlap(trapline: SimulatedTrapline) -> None:
     trapline.configure(overlap=30)
     trapline.deploy("batch", mode=Mode.BATCH, every="15m", start=NOON)
