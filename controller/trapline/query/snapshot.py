@@ -82,7 +82,7 @@ class Snapshot:
         return None
 
     def verify(self, files: Sequence[str] | None = None) -> None:
-        local = (file for file in self.files if "://" not in file)
+        local = (file for file in (self.files if files is None else files) if "://" not in file)
         for file in (*self._through.missing, *(file for file in local if not Path(file).exists())):
             raise changed(f"{file} is gone", remedy="keep its snapshots for longer than a scan takes")
 

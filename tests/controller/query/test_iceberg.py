@@ -10,8 +10,10 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -405,6 +407,39 @@ def test_files_of_a_folder_that_were_added(lake: Lake, tmp_path: Path) -> None:
 def test_schema_and_latest(full: Lake) -> None:
     assert full.engine.schema("t") == SCHEMA
     assert full.engine.latest("t") == NOON + 2 * DAY
+
+
+def test_every_type_is_the_same_whoever_reads_it(lake: Lake) -> None:
+    given: dict[str, tuple[pa.DataType, Any]] = {
+        "ts": (pa.timestamp("us", "UTC"), NOON),
+        "n": (pa.int64(), 1),
+        "b": (pa.bool_(), True),
+        "i": (pa.int32(), -1),
+        "f": (pa.float32(), 0.5),
+        "d": (pa.float64(), 0.25),
+        "date": (pa.date32(), NOON.date()),
+        "clock": (pa.time64("us"), NOON.time()),
+        "naive": (pa.timestamp("us"), NOON.replace(tzinfo=None)),
+        "price": (pa.decimal128(12, 3), Decimal("1.125")),
+        "raw": (pa.binary(), b"\x00\xff"),
+        "fixed": (pa.binary(4), b"abcd"),
+        "uuid": (pa.uuid(), UUID(int=7)),
+        "list": (pa.list_(pa.struct({"x": pa.string()})), [{"x": "y"}, None]),
+        "map": (pa.map_(pa.string(), pa.int64()), [("k", 1)]),
+    }
+    schema = pa.schema([(name, kind) for name, (kind, _) in given.items()])
+    one = {name: value for name, (_, value) in given.items()}
+    made = lake.make("security.types", schema)
+    made.append(pa.Table.from_pylist([one, {**dict.fromkeys(one), "ts": NOON, "n": 2}], schema))
+    engine = lake.open(table="security.types")
+    by_name = seen(engine, EVERYTHING)
+    assert by_name[0][0] == {**one, "uuid": str(one["uuid"])}
+    with made.update_schema() as update:
+        update.rename_column("b", "c")
+    with made.update_schema() as update:
+        update.rename_column("c", "b")
+    assert is_streamed(engine)
+    assert seen(engine, EVERYTHING) == by_name
 
 
 def test_the_newest_is_looked_for_where_files_do_not_say(full: Lake) -> None:
