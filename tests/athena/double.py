@@ -176,7 +176,9 @@ def athena_double(
     command = [sys.executable, "-m", "tests.athena.server"]
     for option, value in options.items():
         command += [option, str(value)]
-    with subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    # In a group of its own it does not hear of ^C; whoever started it does, and ends it.
+    with subprocess.Popen(command, cwd=_ROOT, process_group=0, **pipes) as process:
         assert process.stdin is not None and process.stdout is not None
         try:
             url = process.stdout.readline().strip()

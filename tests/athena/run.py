@@ -34,6 +34,10 @@ _MATCHES = {
 }
 
 
+_AGAIN = 0.02
+"""Seconds between interruptions of a query that was cancelled."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a query gives: the types are DuckDB's."""
@@ -52,20 +56,25 @@ class Run:
         self._connection = duckdb.connect(config={"threads": 2})
         self._cancelled = threading.Event()
         self._closing = threading.Lock()
-        self._closed = False
+        self._closed = threading.Event()
         self.bytes = 0
 
     def cancel(self) -> None:
         """Ends the query as soon as can be."""
         self._cancelled.set()
-        with self._closing:
-            if not self._closed:
-                self._connection.interrupt()
+        threading.Thread(target=self._interrupt, daemon=True).start()
+
+    def _interrupt(self) -> None:
+        """Again and again: between two steps there is nothing to interrupt, and the next step would not hear of it."""
+        while not self._closed.wait(_AGAIN):
+            with self._closing:
+                if not self._closed.is_set():
+                    self._connection.interrupt()
 
     def close(self) -> None:
         """Lets go of what the query holds."""
         with self._closing:
-            self._closed = True
+            self._closed.set()
             self._connection.close()
 
     def plan(self, statement: Statement, *, catalog: str, database: str) -> Bound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -25,8 +26,9 @@ def test_it_runs_by_hand_until_it_is_interrupted(tmp_path: Path, monkeypatch: py
     (tmp_path / "day=2026-01-01").mkdir()
     pq.write_table(pa.table({"a": [1]}), tmp_path / "day=2026-01-01" / "x.parquet")
     command = [sys.executable, "-m", "tests.athena", "--port", "0", "--cloudtrail", str(tmp_path)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True, **pipes) as process:
+        assert process.stdout is not None and process.stderr is not None
         said = ""
         while "partition: day" not in said:
             line = process.stdout.readline()
@@ -36,10 +38,18 @@ def test_it_runs_by_hand_until_it_is_interrupted(tmp_path: Path, monkeypatch: py
             monkeypatch.setenv(name, value)
         table = boto3.client("glue").get_table(DatabaseName="security", Name="aws_cloudtrail")["Table"]
         assert [key["Name"] for key in table["PartitionKeys"]] == ["day"]
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         assert process.wait(timeout=20) == 0
+        assert process.stderr.read() == ""
     with pytest.raises(EndpointConnectionError):
         boto3.client("glue").get_databases()
+
+
+def test_it_ends_while_queries_run() -> None:
+    with athena_double() as double:
+        asker = Asker(double)
+        many = ", ".join(f"unnest(sequence(1, 100000)) {name} (of_{name})" for name in "abcd")
+        asker.wait(asker.start(f"SELECT count(*) AS n FROM {many} WHERE of_a < of_d"), "RUNNING")
 
 
 def test_it_ends_with_the_process_that_started_it() -> None:

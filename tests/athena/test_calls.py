@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import boto3
@@ -57,7 +58,9 @@ def test_queries_beyond_those_that_run_are_queued(ask: Asker) -> None:
 def test_a_query_that_works_is_interrupted(ask: Asker) -> None:
     tables = ", ".join(f"logs {alias}" for alias in "abcdefgh")
     endless = ask.start(f"SELECT count(*) AS n FROM {tables} WHERE a.size < h.size")
-    ask.wait(endless, "RUNNING")
+    while not ask.described(endless)["Statistics"]["DataScannedInBytes"]:
+        time.sleep(0.01)
+    time.sleep(0.2)  # what is to be read is known; now it is read
     ask.athena.stop_query_execution(QueryExecutionId=endless)
     status = ask.wait(endless)["Status"]
     assert (status["State"], status["StateChangeReason"]) == ("CANCELLED", "Query cancelled by user")
