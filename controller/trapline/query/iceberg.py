@@ -15,17 +15,9 @@ from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.conversions import from_bytes
 from pyiceberg.exceptions import NoSuchIdentifierError, NoSuchNamespaceError, NoSuchTableError
 from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, GreaterThanOrEqual, LessThan, Reference
-from pyiceberg.expressions.literals import Literal, literal
+from pyiceberg.expressions.literals import literal
 from pyiceberg.table import Table
-from pyiceberg.types import (
-    IcebergType,
-    NestedField,
-    PrimitiveType,
-    TimestampNanoType,
-    TimestampType,
-    TimestamptzNanoType,
-    TimestamptzType,
-)
+from pyiceberg.types import IcebergType, NestedField, PrimitiveType, TimestampType, TimestamptzType
 
 from trapline.config.redact import hide_secrets
 from trapline.config.secrets import SecretError, resolve_secrets
@@ -39,8 +31,8 @@ from trapline.window import Window
 T = TypeVar("T")
 
 _PATIENCE = 60.0
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_AWARE, _NAIVE = (TimestamptzType, TimestamptzNanoType), (TimestampType, TimestampNanoType)
+_EPOCH, _TICK = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+"""What Iceberg counts a time from, and by what."""
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _CODES = {
     "permissions": ("forbidden", "unauthorized", "expired", "oauth", "accessdenied", "permission"),
@@ -172,12 +164,12 @@ def _time(table: Table, settings: TableSettings) -> NestedField:
             f"the Iceberg table {_name(table)} has no column {settings.time!r}",
             remedy=f"{did_you_mean(settings.time, table.schema().column_names)} correct its `time:`".strip(),
         ) from None
-    if not isinstance(field.field_type, _AWARE + _NAIVE):
+    if not isinstance(field.field_type, TimestampType | TimestamptzType):
         raise QueryError(
             "unbounded",
-            f"the column {settings.time!r} of the Iceberg table {_name(table)} is {field.field_type}, not a timestamp: "
-            "every scan would read the whole table",
-            remedy="name a column of timestamps as its `time:`",
+            f"the column {settings.time!r} of the Iceberg table {_name(table)} is {field.field_type}, "
+            "by which no files can be chosen: every scan would read the whole table",
+            remedy="name a column of the type timestamp or timestamptz as its `time:`",
         )
     return field
 
@@ -185,19 +177,14 @@ def _time(table: Table, settings: TableSettings) -> NestedField:
 def _within(field: NestedField, window: Window) -> BooleanExpression:
     """The window as a filter, by which PyIceberg leaves out partitions and files."""
 
-    def at(moment: datetime) -> Literal[str]:
-        moment = moment.astimezone(UTC)
-        return literal((moment if isinstance(field.field_type, _AWARE) else moment.replace(tzinfo=None)).isoformat())
-
+    start, end = (literal((moment - _EPOCH) // _TICK) for moment in (window.start, window.end))
     time = Reference(field.name)
-    return And(GreaterThanOrEqual(term=time, value=at(window.start)), LessThan(term=time, value=at(window.end)))
+    return And(GreaterThanOrEqual(term=time, value=start), LessThan(term=time, value=end))
 
 
 def _moment(kind: IcebergType, bound: bytes) -> datetime:
     assert isinstance(kind, PrimitiveType)
-    number = int(from_bytes(kind, bound))  # since 1970
-    nano = isinstance(kind, TimestampNanoType | TimestamptzNanoType)
-    return _EPOCH + timedelta(microseconds=number // 1000 if nano else number)
+    return _EPOCH + int(from_bytes(kind, bound)) * _TICK
 
 
 def _name(table: Table) -> str:

@@ -471,7 +471,7 @@ def test_a_time_without_a_zone_is_in_utc(lake: Lake) -> None:
         ("security.login", "ts", {}, "table-missing", "did you mean `security.logins`?"),
         ("secure.logins", "ts", {}, "table-missing", "no table 'secure.logins'"),
         ("security.logins", "tss", {}, "column-missing", "did you mean `ts`?"),
-        ("security.logins", "n", {}, "unbounded", "not a timestamp"),
+        ("security.logins", "n", {}, "unbounded", "is long, by which no files can be chosen"),
         ("security.logins", "ts", {"uri": "sqlite:///no/such/folder.db"}, "unreachable", "unable to open"),
         ("security.logins", "ts", {"uri": "sqlite:///other.db"}, "unreachable", "no such table: iceberg_tables"),
         ("security.logins", "ts", {"uri": "${env:LAKE_URI}"}, "permissions", "LAKE_URI is not set"),
