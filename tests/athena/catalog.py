@@ -102,7 +102,7 @@ def _read(found: FakeTable, database: str, name: str, endpoint: str) -> Table:
         names = [key.name for key in keys]
         partitions = tuple(Partition(values, at) for values, at in projected(names, parameters, location))
     elif keys:
-        listed = (partition.as_dict() for partition in found.partitions.values())
+        listed = [partition.as_dict() for partition in list(found.partitions.values())]
         partitions = tuple(Partition(tuple(each["Values"]), _location(each, location)) for each in listed)
     else:
         partitions = (Partition((), location),)

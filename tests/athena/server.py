@@ -29,13 +29,15 @@ from tests.athena.objects import Objects
 from tests.athena.queries import Queries, Query
 
 HOST = "127.0.0.1"
+_SLOW_DOWN = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 
 
 class Application:
     """The WSGI application: faults first, then moto."""
 
-    def __init__(self, queries: Queries, faults: Faults) -> None:
-        self._moto = DomainDispatcherApplication(create_backend_app)
+    def __init__(self, objects: Objects, queries: Queries, faults: Faults) -> None:
+        self._dispatcher = DomainDispatcherApplication(create_backend_app)
+        self._objects = objects
         self._queries = queries
         self._faults = faults
 
@@ -45,15 +47,23 @@ class Application:
             return _answer(start_response, status, body)
         fault = self._faults.of_call(operation(environ))
         if fault is None:
-            return self._moto(environ, start_response)  # type: ignore[no-any-return]
+            return self._moto(environ, start_response)
         if fault.kind == "throttle":
+            if _of_s3(environ):
+                return _answer(start_response, "503 Slow Down", _SLOW_DOWN, "application/xml")
             return _answer(start_response, "400 Bad Request", {"__type": fault.code, "Message": "Rate exceeded"})
         if fault.kind == "server-error":
             problem = {"__type": "InternalServerException", "Message": "Internal server error"}
             return _answer(start_response, "500 Internal Server Error", problem)
-        list(self._moto(environ, lambda *_: None))
+        self._moto(environ, lambda *_: None)
         environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         raise ConnectionAbortedError("the answer is lost, as was asked for")
+
+    def _moto(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if not _of_s3(environ):
+            return list(self._dispatcher(environ, start_response))
+        with self._objects.lock:
+            return list(self._dispatcher(environ, start_response))
 
     def _own(self, environ: dict[str, Any]) -> tuple[str, Any]:
         """The double's own pages."""
@@ -80,6 +90,12 @@ class Application:
         return "404 Not Found", {"message": "there are /double/queries, /double/faults and /double/reset"}
 
 
+def _of_s3(environ: dict[str, Any]) -> bool:
+    """Whether a call is for S3: its calls alone have no name in the head, but for those of STS, which are in a form."""
+    form = environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded")
+    return "HTTP_X_AMZ_TARGET" not in environ and not form
+
+
 def operation(environ: dict[str, Any]) -> str:
     """The name of the call, such as `StartQueryExecution`; of S3's calls, which carry no names, the usual ones."""
     target: str = environ.get("HTTP_X_AMZ_TARGET", "")
@@ -94,9 +110,9 @@ def operation(environ: dict[str, Any]) -> str:
     return {"PUT": "PutObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}.get(method, method)
 
 
-def _answer(start_response: Any, status: str, body: Any) -> Iterable[bytes]:
-    content = json.dumps(body).encode()
-    start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(content)))])
+def _answer(start_response: Any, status: str, body: Any, kind: str = "application/json") -> Iterable[bytes]:
+    content = (body if isinstance(body, str) else json.dumps(body)).encode()
+    start_response(status, [("Content-Type", kind), ("Content-Length", str(len(content)))])
     return [content]
 
 
@@ -126,9 +142,10 @@ def serving(port: int, *, concurrency: int, running: int, rows_per_file: int) ->
     """Serves in threads of this process, and gives the port."""
     with tempfile.TemporaryDirectory(prefix="athena-double-") as folder:
         faults = Faults()
-        queries = Queries(Objects(Path(folder)), faults, running=running, rows_per_file=rows_per_file)
+        objects = Objects(Path(folder))
+        queries = Queries(objects, faults, running=running, rows_per_file=rows_per_file)
         install(queries, limit=concurrency)
-        server = make_server(HOST, port, Application(queries, faults), threaded=True, request_handler=_Handler)
+        server = make_server(HOST, port, Application(objects, queries, faults), threaded=True, request_handler=_Handler)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import boto3
 import pytest
@@ -20,19 +21,19 @@ COUNT = "SELECT count(*) AS n FROM logs"
 @pytest.fixture
 def impatient(ask: Asker) -> Asker:
     """Asks each thing once, whatever the answer."""
-    return Asker(ask.double, _athena(ask, attempts=1))
+    return Asker(ask.double, _client(ask, "athena", attempts=1))
 
 
 @pytest.fixture
 def patient(ask: Asker) -> Asker:
     """Asks again, as boto3 does by default."""
-    return Asker(ask.double, _athena(ask, attempts=3))
+    return Asker(ask.double, _client(ask, "athena", attempts=3))
 
 
-def _athena(ask: Asker, *, attempts: int) -> object:
+def _client(ask: Asker, service: str, *, attempts: int) -> Any:
     config = Config(retries={"total_max_attempts": attempts, "mode": "standard"})
     keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-    return boto3.client("athena", endpoint_url=ask.double.url, region_name=REGION, config=config, **keys)
+    return boto3.client(service, endpoint_url=ask.double.url, region_name=REGION, config=config, **keys)
 
 
 def test_calls_are_throttled_so_often(impatient: Asker) -> None:
@@ -64,8 +65,14 @@ def test_an_answer_that_is_lost_starts_no_second_query(patient: Asker) -> None:
 
 
 def test_calls_of_s3_go_wrong_too(ask: Asker) -> None:
-    ask.double.faults.server_error("ListObjectsV2", times=1)
-    assert ask.double.client("s3").list_objects_v2(Bucket="lake")["KeyCount"] > 0
+    s3 = _client(ask, "s3", attempts=1)
+    ask.double.faults.throttle("ListObjectsV2")
+    with pytest.raises(ClientError, match="SlowDown"):
+        s3.list_objects_v2(Bucket="lake")
+    ask.double.faults.server_error("GetObject")
+    key = s3.list_objects_v2(Bucket="lake")["Contents"][0]["Key"]
+    with pytest.raises(ClientError, match="500"):
+        s3.get_object(Bucket="lake", Key=key)
     assert ask.double.faults.pending == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from pyiceberg.catalog import load_catalog
 from tests.athena.asking import Asker
 from tests.athena.catalog import duckdb_type, hive_type
 from tests.athena.lake import LAKE
+from tests.athena.projection import projected
 
 
 def test_bytes_are_those_of_the_columns_and_of_the_partitions_that_are_left(ask: Asker) -> None:
@@ -104,6 +105,23 @@ def test_partitions_are_projected(ask: Asker) -> None:
     ask.double.put_table("projected", rows, partitions=["day", "region"], database="sec", projection=properties)
     assert ask.rows("SELECT * FROM projected ORDER BY a") == [["1", "2026-01-01", "eu"], ["2", "2026-01-02", "us"]]
     assert ask.rows("SELECT a FROM projected WHERE day > '2026-01-01' AND region = 'us'") == [["2"]]
+
+
+def test_projected_dates_reach_to_now() -> None:
+    properties = {
+        "projection.hour.type": "date",
+        "projection.hour.range": "NOW-2HOURS,NOW",
+        "projection.hour.format": "yyyy/MM/dd'T'HH",
+        "projection.hour.interval.unit": "HOURS",
+        "projection.shard.type": "integer",
+        "projection.shard.range": "9,10",
+        "projection.shard.digits": "2",
+    }
+    found = list(projected(["hour", "shard"], properties, "s3://lake/t/"))
+    last = datetime.now(UTC)
+    hours = [f"{last - timedelta(hours=back):%Y/%m/%dT%H}" for back in (2, 1, 0)]
+    assert [values for values, _ in found] == [(hour, shard) for hour in hours for shard in ("09", "10")]
+    assert found[0][1] == f"s3://lake/t/hour={hours[0]}/shard=09"
 
 
 def test_json_lines_are_a_table_and_read_whole(ask: Asker) -> None:
