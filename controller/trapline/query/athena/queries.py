@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 ATTEMPTS = 3
 """So often a query is run that fails for no reason of its own."""
 
+PATIENCE = 4
+"""So often in a row AWS may not answer, after all that boto3 tries by itself: asking again does nothing twice."""
+
+_PASSING = ("throttled", "unreachable")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 _LONGEST_REUSE = 7 * 24 * 60  # minutes, Athena's own limit
 _LOOK = 0.2  # seconds until whoever waits in the queue sees that it need not
@@ -109,10 +114,13 @@ class Queries:
 
         Raises QueryError, and stops the query where it still runs: also once `stop` is set.
         """
+        run = uuid.uuid4().bytes
         for attempt in range(ATTEMPTS):
+            # The same token, however often it is sent: an answer that was lost starts no second query.
+            token = fingerprint(run, str(attempt).encode())
             with self._slots.one(stop):
                 until = self._pace.monotonic() + self._settings.timeout.total_seconds()
-                query = self._start(sql(attempt), attempt, table, output, stop, until, reuse=reuse)
+                query = self._start(sql(attempt), token, table, output, stop, until, reuse=reuse)
                 tally.ids.append(query)
                 try:
                     execution = self._ended(query, table, stop, until)
@@ -129,7 +137,7 @@ class Queries:
                 raise error
         raise AssertionError("every attempt returns or raises")
 
-    def _start(self, sql: str, attempt: int, table: str, output: str, stop: Event, until: float, *, reuse: bool) -> str:
+    def _start(self, sql: str, token: str, table: str, output: str, stop: Event, until: float, *, reuse: bool) -> str:
         settings = self._settings
         result: ResultConfigurationTypeDef = {"OutputLocation": output}
         if settings.kms_key:
@@ -138,8 +146,7 @@ class Queries:
         age: ResultReuseByAgeConfigurationTypeDef = {"Enabled": False}
         if reuse and minutes:
             age = {"Enabled": True, "MaxAgeInMinutes": minutes}
-        # The same token, however often it is sent: an answer that was lost starts no second query.
-        token = fingerprint(sql.encode(), output.encode(), str(attempt).encode())
+        unanswered = 0
         for _ in self._pace.pauses(stop, until):
             try:
                 with explained(table=table):
@@ -152,21 +159,25 @@ class Queries:
                         ResultReuseConfiguration={"ResultReuseByAgeConfiguration": age},
                     )["QueryExecutionId"]
             except QueryError as error:
-                if error.code != "throttled":
+                unanswered += error.code == "unreachable"
+                if error.code not in _PASSING or unanswered == PATIENCE:
                     raise
                 last = error
         raise last
 
     def _ended(self, query: str, table: str, stop: Event, until: float) -> QueryExecutionTypeDef:
         """The query once it has ended. Raises QueryError, also where it does not end in time or is not waited for."""
+        unanswered = 0
         for _ in self._pace.pauses(stop, until):
             try:
                 with explained(table, query):
                     execution = self._athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]
             except QueryError as error:
-                if error.code != "throttled":
+                unanswered += error.code == "unreachable"
+                if error.code not in _PASSING or unanswered == PATIENCE:
                     raise
                 continue
+            unanswered = 0
             if execution.get("Status", {}).get("State") in ("SUCCEEDED", "FAILED", "CANCELLED"):
                 return execution
         limit = format_duration(self._settings.timeout)

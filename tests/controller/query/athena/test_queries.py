@@ -14,7 +14,7 @@ import pytest
 
 from tests.athena.double import AthenaDouble, athena_double
 from tests.controller.query.athena.lake import NOON, Lake, quickly
-from trapline.query.athena.queries import Pace, Slots
+from trapline.query.athena.queries import PATIENCE, Pace, Slots
 from trapline.query.engine import QueryError, ScanRequest, Wanted
 from trapline.window import Window
 
@@ -210,6 +210,14 @@ def test_a_query_that_somebody_cancelled_is_told(lake: Lake) -> None:
         with pytest.raises(QueryError) as caught:
             coming.result()
     assert caught.value.code == "cancelled"
+
+
+@pytest.mark.parametrize("operation", ["StartQueryExecution", "GetQueryExecution"])
+def test_a_few_lost_answers_are_asked_for_again(lake: Lake, operation: str) -> None:
+    lake.double.faults.lose_answer(operation, times=PATIENCE - 1)
+    with lake.scan() as scan:
+        assert sum(batch.records.num_rows for batch in scan.batches()) > 0
+    assert len(lake.double.queries) == 1
 
 
 def test_what_cannot_be_reached_is_told(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
