@@ -95,10 +95,11 @@ class AthenaEngine:
 
     def latest(self, table: str) -> datetime | None:
         """None also where there was no record for a month: all of a table is never read for this."""
-        found, now = self._catalog.table(table), self._now()
+        found = self._catalog.table(table)
+        today = self._now().replace(hour=0, minute=0, second=0, microsecond=0)  # or no answer would fit a second time
         with self._stoppable() as stop:
             for back in _LOOKS_BACK:
-                if latest := self._latest(found, Window(now - back, now + timedelta(days=1)), stop):
+                if latest := self._latest(found, Window(today - back, today + timedelta(days=2)), stop):
                     return latest
         return None
 
@@ -112,7 +113,8 @@ class AthenaEngine:
         if key not in known:
             table = self._catalog.table(request.table)
             with explained(request.table):
-                size = read_at_most(table, request, wanted, clients=self._clients, store=self._store)
+                located = table.name not in self._ambiguous
+                size = read_at_most(table, request, wanted, self._clients, self._store, located=located)
             known[key] = (now, size)
         return known[key][1]
 
@@ -127,16 +129,17 @@ class AthenaEngine:
                 stop.set()
 
     def _latest(self, table: AthenaTable, window: Window, stop: Event) -> datetime | None:
-        tally, output = Tally(), self._output / f"{uuid.uuid4().hex}/"
-        statement = Asking(table, window).latest()
+        statement, again = Asking(table, window).latest(), bool(self._settings.reuse)
+        output = self._output / ("answers/" if again else f"{uuid.uuid4().hex}/")
         try:
             execution = self._queries.run(
-                lambda _: statement, table=table.name, output=str(output), stop=stop, tally=tally, reuse=True
+                lambda _: statement, table=table.name, output=str(output), stop=stop, tally=Tally(), reuse=again
             )
             with explained(table.name):
                 answer = self._clients.athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])
         finally:
-            self._remove(output)
+            if not again:
+                self._remove(output)
         value = answer["ResultSet"]["Rows"][1]["Data"][0].get("VarCharValue")
         return datetime.fromtimestamp(float(value), UTC) if value else None
 

@@ -32,12 +32,12 @@ _MAGIC = b"PAR1"
 
 
 def read_at_most(
-    table: AthenaTable, request: ScanRequest, wanted: Wanted, *, clients: Clients, store: Store
+    table: AthenaTable, request: ScanRequest, wanted: Wanted, clients: Clients, store: Store, *, located: bool
 ) -> int | None:
     """The size of what the window touches, of the columns that are read; None where that cannot be told."""
     if table.view:
         return None
-    columns = _columns(table, request, wanted)
+    columns = _columns(table, request, wanted, located=located)
     if table.metadata is not None:
         return _of_snapshot(table, table.metadata, request.window, columns, clients)
     total, newest = 0, None
@@ -121,9 +121,9 @@ def _folder(location: str) -> Location:
     return at if not at.key or at.key.endswith("/") else at / "/"
 
 
-def _columns(table: AthenaTable, request: ScanRequest, wanted: Wanted) -> set[Path] | None:
+def _columns(table: AthenaTable, request: ScanRequest, wanted: Wanted, *, located: bool) -> set[Path] | None:
     """The columns that the query reads; None where these are all."""
-    statement = Asking(table, request.window).rows(wanted, located=True)
+    statement = Asking(table, request.window).rows(wanted, located=located)
     if statement is None:
         return set()
     if not statement.located or wanted.reads is None:

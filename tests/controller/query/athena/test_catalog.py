@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -114,12 +114,14 @@ def test_a_view_is_read_whole(lake: Lake) -> None:
     assert engine.estimate(ScanRequest("t", Window(NOON, NOON + timedelta(days=1)))) is None
 
 
-def test_a_result_may_be_used_again_where_that_is_allowed(lake: Lake) -> None:
+def test_an_answer_is_used_again_where_that_is_allowed(lake: Lake) -> None:
     lake.put("t", ROWS, keys=("day",), partition="day")
-    asked: list[Any] = []
-    engine = lake.engine(now=lambda: datetime(2026, 1, 1, 13, tzinfo=UTC), reuse="30m")
-    engine._clients.athena.meta.events.register(
-        "before-call.athena.StartQueryExecution", lambda params, **_: asked.append(params["body"])
-    )
-    engine.latest("t")
-    assert b'"Enabled": true, "MaxAgeInMinutes": 30' in asked[0]
+    engine = lake.engine(now=lambda: NOON + timedelta(minutes=1), reuse="30m")
+    assert [engine.latest("t"), engine.latest("t")] == [NOON, NOON]
+    first, second = lake.double.queries
+    assert first.sql == second.sql
+    assert first.token != second.token
+    athena = lake.double.client("athena")
+    told = [athena.get_query_execution(QueryExecutionId=query.id)["QueryExecution"] for query in (first, second)]
+    reused = [each["Statistics"]["ResultReuseInformation"]["ReusedPreviousResult"] for each in told]
+    assert reused == [False, True]
