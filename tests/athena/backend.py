@@ -253,11 +253,11 @@ def _statistics(query: Query) -> dict[str, Any]:
         return round(1000 * (end - begin)) if begin is not None and end is not None else 0
 
     statistics: dict[str, Any] = {
-        "DataScannedInBytes": 0 if query.reused else query.bytes,
+        "DataScannedInBytes": query.bytes,
         "EngineExecutionTimeInMillis": milliseconds(query.started, query.ended),
         "QueryQueueTimeInMillis": milliseconds(query.submitted, query.started),
         "TotalExecutionTimeInMillis": milliseconds(query.submitted, query.ended),
-        "ResultReuseInformation": {"ReusedPreviousResult": query.reused},
+        "ResultReuseInformation": {"ReusedPreviousResult": query.earlier is not None},
     }
     if query.manifest is not None:
         statistics["DataManifestLocation"] = query.manifest

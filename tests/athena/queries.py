@@ -47,7 +47,7 @@ class Asked:
 
 @dataclass(slots=True)
 class Query:
-    """A query and how far it is. Times are seconds of the epoch."""
+    """A query and how far it is. Times are seconds of the epoch; `earlier` is the one whose answer was used again."""
 
     asked: Asked
     run: Run = field(repr=False)
@@ -59,7 +59,7 @@ class Query:
     rows: list[list[str | None]] | None = None
     types: list[tuple[str, str]] = field(default_factory=list)
     manifest: str | None = None
-    reused: bool = False
+    earlier: Query | None = None
     submitted: float = field(default_factory=time.time)
     started: float | None = None
     ended: float | None = None
@@ -72,7 +72,9 @@ class Query:
 
     @property
     def output(self) -> str:
-        """The address of what it writes beside the files of an UNLOAD."""
+        """The address of what it writes beside the files of an UNLOAD; of an answer used again, the earlier one's."""
+        if self.earlier is not None:
+            return self.earlier.output
         return f"{self.asked.output.rstrip('/')}/{self.id}" + ("" if self.unloads else ".csv")
 
     @property
@@ -188,7 +190,7 @@ class Queries:
 
     def _go_wrong(self, query: Query, fault: Fault) -> None:
         if fault.kind == "fail":
-            raise FAILURES[fault.failure]
+            raise replace(FAILURES[fault.failure])
         if fault.kind == "stall" and query.stopped.wait(fault.seconds):
             raise QueryCancelled(STOPPED)
 
@@ -201,6 +203,6 @@ class Queries:
             if earlier is not query and earlier.state == "SUCCEEDED" and earlier.asked.same_as(asked):
                 if earlier.ended is None or time.time() - earlier.ended > asked.reuse:
                     return False
-                query.rows, query.types, query.reused = earlier.rows, earlier.types, True
+                query.rows, query.types, query.earlier = earlier.rows, earlier.types, earlier
                 return True
         return False

@@ -129,6 +129,7 @@ def test_an_answer_is_used_again_for_a_select_and_never_for_an_unload(ask: Asker
         False,
         True,
     ]
+    assert again["ResultConfiguration"]["OutputLocation"] == first["ResultConfiguration"]["OutputLocation"]
     assert again["Statistics"]["DataScannedInBytes"] == 0 < first["Statistics"]["DataScannedInBytes"]
     ask.run(target(sql))
     assert "HIVE_PATH_ALREADY_EXISTS" in ask.run(target(sql), **reuse)["Status"]["StateChangeReason"]
