@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
+
+_TOGETHER = 64 * 1024
 
 LAST_WORDS = 8 * 1024
 """How much of a dead worker's stderr is kept."""
@@ -53,7 +55,7 @@ def send(
 ) -> None:
     """Sends all of it before the deadline. While nothing moves, `alive` is asked whether there is still a point."""
     try:
-        for part in parts:
+        for part in _joined(parts):
             while part:
                 sock.settimeout(min(_left(deadline), 1.0))
                 try:
@@ -63,6 +65,20 @@ def send(
                         raise EOFError from None
     except ConnectionError as error:
         raise EOFError from error
+
+
+def _joined(parts: Iterable[memoryview]) -> Iterator[memoryview]:
+    """The same bytes, the many small parts of a batch together: each turn through the kernel has its price."""
+    small = bytearray()
+    for part in parts:
+        if part.nbytes + len(small) > _TOGETHER:
+            yield memoryview(small)
+            small = bytearray()
+        if part.nbytes > _TOGETHER:
+            yield part
+        else:
+            small += part
+    yield memoryview(small)
 
 
 def receive(sock: socket.socket, count: int, deadline: float) -> bytes:

@@ -17,7 +17,7 @@ class Pool:
     `limit` and `memory_bytes` bound the idle ones that are kept, by their number and by what they say they use.
     """
 
-    def __init__(self, backend: Backend, *, limit: int = 64, memory_bytes: int = 4 * 2**30) -> None:
+    def __init__(self, backend: Backend, *, limit: int = 256, memory_bytes: int = 4 * 2**30) -> None:
         self._backend = backend
         self._limit = limit
         self._memory = memory_bytes
