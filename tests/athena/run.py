@@ -79,11 +79,11 @@ class Run:
 
     def plan(self, statement: Statement, *, catalog: str, database: str) -> Bound:
         """Finds what the query reads, and counts it: from here on `bytes` is known."""
-        self._connection.execute("SET TimeZone = 'UTC'")
-        for macro in _MACROS:
-            self._connection.execute(macro)
-        bound = bind(statement, self._catalog, named=catalog, database=database)
         with self._explained(statement):
+            self._connection.execute("SET TimeZone = 'UTC'")
+            for macro in _MACROS:
+                self._connection.execute(macro)
+            bound = bind(statement, self._catalog, named=catalog, database=database)
             for look in bound.looks:
                 parts = parts_of(look, self._objects, self._connection)
                 self.bytes += scanned(look, parts)
