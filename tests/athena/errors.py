@@ -12,7 +12,7 @@ SYSTEM, USER = 1, 2
 """Athena's categories of errors: is it the service, or is it whoever asked?"""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # and not frozen: what handles exceptions writes their traceback
 class QueryFailed(Exception):
     """A query that ran and failed. `kind` is Athena's ErrorType."""
 
