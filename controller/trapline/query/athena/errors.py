@@ -6,8 +6,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, NoCredentialsError, NoRegionError
-from botocore.exceptions import PartialCredentialsError as _Partial
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
+from botocore.parsers import ResponseParserError
 
 from trapline.query.engine import QueryError
 
@@ -79,11 +85,11 @@ def explained(table: str = "", query: str = "") -> Iterator[None]:
         yield
     except ClientError as error:
         raise query_error(kind_of(str(error)), str(error), table=table, query=query) from error
-    except (BotoCoreError, NoRegionError) as error:
+    except (BotoCoreError, ResponseParserError) as error:  # the latter is what becomes of a proxy's page
         raise query_error("unreachable", _unreachable(error), table=table, query=query) from error
 
 
 def _unreachable(error: Exception) -> str:
-    if isinstance(error, NoCredentialsError | _Partial | CredentialRetrievalError):
+    if isinstance(error, NoCredentialsError | PartialCredentialsError | CredentialRetrievalError):
         return f"there are no credentials for AWS: {error}"
     return f"AWS cannot be reached: {error}"

@@ -311,3 +311,19 @@ def test_what_cannot_be_removed_does_not_spoil_the_scan(
     monkeypatch.setattr("trapline.query.athena.store.Store.remove", refuse)
     assert read(lake) == 3
     assert "is not removed: AccessDenied" in caplog.text
+
+
+def test_the_settings_reach_athena(lake: Lake) -> None:
+    athena, kms = lake.double.client("athena"), lake.double.client("kms")
+    lake.put("t", ROWS, database="default")
+    athena.create_work_group(Name="detections", Configuration={"EnforceWorkGroupConfiguration": False})
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    with lake.scan(workgroup="detections", kms_key=key, database="other") as scan:
+        list(scan.batches())
+        (first, *_) = lake.left()
+    told = athena.get_query_execution(QueryExecutionId=scan.query_id)["QueryExecution"]
+    assert told["WorkGroup"] == "detections"
+    assert told["QueryExecutionContext"]["Database"] == "other"
+    assert told["ResultConfiguration"]["EncryptionConfiguration"] == {"EncryptionOption": "SSE_KMS", "KmsKey": key}
+    assert told["ResultConfiguration"]["OutputLocation"].startswith("s3://results/athena/trapline/h1/")
+    assert first.startswith("athena/trapline/h1/")

@@ -6,7 +6,9 @@ import json
 import re
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pyarrow as pa
@@ -138,10 +140,31 @@ def test_a_role_is_assumed_with_what_the_environment_has(strict: Strict) -> None
     assert caught.value.code == "permissions"
 
 
-def test_a_role_is_assumed_once_and_with_its_external_id(strict: Strict) -> None:
-    made = clients(AthenaSettings(output="s3://results/", role=strict.role(policy()), external_id="x-1"))
-    for _ in range(2):
-        made.athena.list_query_executions()
+def test_a_role_is_assumed_with_its_external_id(strict: Strict, monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto does not mind the condition of a trust policy, so that what is sent is looked at."""
+    asked: list[str] = []
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_error(403)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(QueryError) as caught:
+            strict.lake.engine(role=f"arn:aws:iam::{ACCOUNT}:role/reader", external_id="x-1").schema("t")
+        server.shutdown()
+    assert caught.value.code == "unreachable"  # it answers with a page, as proxies do
+    assert {"Action=AssumeRole", "ExternalId=x-1"} <= set(asked[0].split("&"))
+
+
+def test_a_role_is_renewed_before_its_hour_is_over(strict: Strict) -> None:
+    made = clients(AthenaSettings(output="s3://results/", role=strict.role(policy())))
+    made.athena.list_query_executions()
     credentials = made.athena._request_signer._credentials
     assert credentials.method == "trapline-assume-role"
     assert credentials.refresh_needed() is False
