@@ -7,9 +7,7 @@ from datetime import datetime, timedelta
 
 from trapline.deploy.digest import DeployDigest
 from trapline.deploy.ledger import Deployment
-
-Pair = tuple[str, str]
-"""A detection's identity, and a table."""
+from trapline.state.checkpoints import Pair
 
 
 class PutOff:

@@ -29,7 +29,7 @@ from trapline.run.putoff import PutOff
 from trapline.run.quarantine import quarantine, settle_alarms, spent_of_budgets
 from trapline.run.scans import Fed, feed_all
 from trapline.schedule import Every
-from trapline.state.checkpoints import read_checkpoints, revise_checkpoints
+from trapline.state.checkpoints import Pair, read_checkpoints, revise_checkpoints
 from trapline.window import Checkpoint
 
 log = logging.getLogger("trapline")
@@ -79,10 +79,9 @@ class Ticker:
 
     def tick(self) -> TickReport:
         """Catches up in bounded windows. What fails is left at its checkpoint for the next tick; the rest goes on."""
-        report, now, settings = TickReport(), self._context.now(), self._context.settings
-        every = settings.schedule.every
-        waiting = self._put_off.waiting(self._context.ledger.running(), now=now, longest=every)
-        failed: set[tuple[str, str]] = set()
+        report, now = TickReport(), self._context.now()
+        running, every = self._context.ledger.running(), self._context.settings.schedule.every
+        waiting = self._put_off.waiting(running, now=now, longest=every)
         settle_alarms(self._context)
         self._context.rules.trust_all_but(distrusted(self._context))
         self._spent_of = spent_of_budgets(self._context)
@@ -97,34 +96,41 @@ class Ticker:
                 allowance=self._allowance,
                 again=self._paid_for,
             )
-            while not self._stopping():
-                deployments = self._context.ledger.running().values()
-                checkpoints = self._checkpoints(deployments, now, report)
-                due = plan(
-                    deployments,
-                    checkpoints,
-                    settings,
-                    now=now,
-                    by_schedule=self._by_schedule,
-                    skip=waiting | failed,
-                    apart=self._troubled(deployments),
-                )
-                if not due:
-                    break
-                scans = feed_all(
-                    feeder,
-                    due,
-                    remote=self._context.engine.remote,
-                    stopping=self._stopping,
-                    on_scan=self._on_scan,
-                )
-                for fed in scans:
-                    failed |= self._took(fed, report)
-                if self._by_schedule and next_due(deployments, settings, after=now) <= self._context.now():
-                    break  # the others are due again: who has to catch up goes on in the next tick, beside them
-        self._put_off.add(failed, self._context.ledger.running(), until=Every(every).next(now))
+            failed = self._catch_up(feeder, report, now, waiting)
+        self._put_off.add(failed, running, until=Every(every).next(now))
         self._write_health(report, waiting={identity for identity, _ in waiting})
         return report
+
+    def _catch_up(self, feeder: Feeder, report: TickReport, now: datetime, waiting: frozenset[Pair]) -> set[Pair]:
+        """One window after another, all detections side by side; returns for whom and on which table that failed."""
+        settings = self._context.settings
+        failed: set[Pair] = set()
+        while not self._stopping():
+            deployments = self._context.ledger.running().values()
+            checkpoints = self._checkpoints(deployments, now, report)
+            due = plan(
+                deployments,
+                checkpoints,
+                settings,
+                now=now,
+                by_schedule=self._by_schedule,
+                skip=waiting | failed,
+                apart=self._troubled(deployments),
+            )
+            if not due:
+                break
+            scans = feed_all(
+                feeder,
+                due,
+                remote=self._context.engine.remote,
+                stopping=self._stopping,
+                on_scan=self._on_scan,
+            )
+            for fed in scans:
+                failed |= self._took(fed, report)
+            if self._by_schedule and next_due(deployments, settings, after=now) <= self._context.now():
+                break  # the others are due again: who has to catch up goes on in the next tick, beside them
+        return failed
 
     def _troubled(self, deployments: Collection[Deployment]) -> frozenset[str]:
         """Those that lately took much time or a worker, and may do so again."""
