@@ -162,6 +162,23 @@ def test_a_batch_rule_sees_each_record_in_one_window_whatever_the_overlap(trapli
     assert [key[1] for _, _, seen in windows for key in seen] == [str(minute) for minute in range(0, 90, 7)]
 
 
+def test_a_process_that_ends_at_any_boundary_of_its_transactions_loses_and_doubles_nothing(
+    trapline: SimulatedTrapline,
+) -> None:
+    trapline.configure(overlap=10)
+    trapline.deploy("one", start=NOON)
+    trapline.deploy("batch", mode=Mode.BATCH, start=NOON)
+    times = [5.0 * number for number in range(1, 26)]
+    trapline.arrive(*(Record(time - 2, time - 2, str(time)) for time in times))
+    for boundary, time in enumerate(times):
+        trapline.time = time
+        trapline.tick_and_crash(boundary)
+    at(trapline, 130)
+    assert sorted(trapline.matched("one")) == [(time - 2, str(time), "") for time in times]
+    seen = [key for _, _, keys in trapline.windows("batch") for key in keys]
+    assert seen == [(time - 2, str(time), "") for time in times]
+
+
 def test_another_lag_or_overlap_leaves_no_gap(trapline: SimulatedTrapline) -> None:
     trapline.configure(lag=2)
     trapline.deploy("one", start=NOON)
