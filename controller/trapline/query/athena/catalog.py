@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from trapline.query.engine import QueryError
 from trapline.settings import AthenaSettings, TableSettings
 
 if TYPE_CHECKING:
+    from mypy_boto3_glue.type_defs import TableTypeDef
     from pyiceberg.table.metadata import TableMetadata
     from pyiceberg.types import IcebergType
 
@@ -77,18 +79,10 @@ class Catalog:
         database = settings.database or self._settings.database
         with explained(table=name):
             found = self._clients.glue.get_table(DatabaseName=database, Name=settings.name or name)["Table"]
-        storage, parameters = found.get("StorageDescriptor", {}), found.get("Parameters", {})
-        iceberg = parameters.get("table_type", "").upper() == "ICEBERG"
-        metadata = parameters["metadata_location"] if iceberg else None
-        partitioned = {key["Name"]: key.get("Type", "string") for key in found.get("PartitionKeys", [])}
-        keys = {} if iceberg else partitioned
-        if metadata is not None:
-            columns = _columns_of(self.iceberg(name, metadata))
-        else:
-            named = [(column["Name"], column.get("Type", "string")) for column in storage.get("Columns", [])]
-            # The partition columns are how the lake is stored, not part of a record.
-            named += [(key, kind) for key, kind in keys.items() if key not in settings.partition]
-            columns = {column: _kind(name, column, kind) for column, kind in named}
+        parameters = found.get("Parameters", {})
+        metadata = _metadata_location(name, parameters)
+        keys = {key["Name"]: key.get("Type", "string") for key in found.get("PartitionKeys", []) if metadata is None}
+        columns = self._of_iceberg(name, metadata) if metadata else _of_glue(name, settings, found, keys)
         table = AthenaTable(
             name=name,
             settings=settings,
@@ -97,21 +91,31 @@ class Catalog:
             columns=columns,
             keys=keys,
             parameters=parameters,
-            location=storage.get("Location", ""),
+            location=found.get("StorageDescriptor", {}).get("Location", ""),
             metadata=metadata,
             view=found.get("TableType") == "VIRTUAL_VIEW",
         )
         _check(table)
         return table
 
-    def iceberg(self, name: str, location: str) -> TableMetadata:
-        """The metadata of an Iceberg table: Glue's own columns do not tell its times and UUIDs from others."""
+    def _of_iceberg(self, name: str, location: str) -> dict[str, Kind]:
+        """The columns by the table's own metadata: Glue's do not tell its times and UUIDs from others."""
+        return {
+            field.name: _known(name, field.name, str(field.field_type), partial(_iceberg_kind, field.field_type))
+            for field in self._metadata(name, location).schema().fields
+        }
+
+    def _metadata(self, name: str, location: str) -> TableMetadata:
+        from pyiceberg.exceptions import ValidationError
         from pyiceberg.serializers import Compressor, FromByteStream
 
         at = Location.parse(location)
         with explained(table=name):
             content = self._clients.s3.get_object(Bucket=at.bucket, Key=at.key)["Body"].read()
-        return FromByteStream.table_metadata(BytesIO(content), compression=Compressor.get_compressor(location))
+        try:
+            return FromByteStream.table_metadata(BytesIO(content), compression=Compressor.get_compressor(location))
+        except (ValidationError, ValueError, OSError) as error:
+            raise query_error("internal", f"{location} is no metadata of an Iceberg table", table=name) from error
 
 
 def _check(table: AthenaTable) -> None:
@@ -135,19 +139,31 @@ def _check(table: AthenaTable) -> None:
         raise query_error("column-missing", f"the time column {table.settings.time} {found}", table=table.name)
 
 
-def _kind(table: str, column: str, text: str) -> Kind:
+def _metadata_location(table: str, parameters: Mapping[str, str]) -> str | None:
+    """Where the metadata of an Iceberg table is; None for any other table."""
+    if parameters.get("table_type", "").upper() != "ICEBERG":
+        return None
+    if location := parameters.get("metadata_location"):
+        return location
+    raise query_error("internal", "Glue does not say where the metadata of the Iceberg table is", table=table)
+
+
+def _of_glue(table: str, settings: TableSettings, found: TableTypeDef, keys: Mapping[str, str]) -> dict[str, Kind]:
+    named = [(column["Name"], column.get("Type", "string")) for column in found["StorageDescriptor"].get("Columns", [])]
+    # The partition columns that hold the time are how the lake is stored, not part of a record.
+    named += [(key, kind) for key, kind in keys.items() if key not in settings.partition]
+    return {column: _known(table, column, kind, partial(parse, kind)) for column, kind in named}
+
+
+def _known(table: str, column: str, text: str, kind: Callable[[], Kind]) -> Kind:
     try:
-        return parse(text)
+        return kind()
     except UnknownType as error:
         raise QueryError(
             "column-missing",
             f"the column {column} of the table {table} has the type {text}, which Trapline does not know: {error}",
-            remedy="correct its type in Glue, or read a view that leaves it out",
+            remedy="correct its type, or read a view that leaves it out",
         ) from None
-
-
-def _columns_of(metadata: TableMetadata) -> dict[str, Kind]:
-    return {field.name: _iceberg_kind(field.field_type) for field in metadata.schema().fields}
 
 
 def _iceberg_kind(kind: IcebergType | Any) -> Kind:
@@ -163,5 +179,7 @@ def _iceberg_kind(kind: IcebergType | Any) -> Kind:
         return decimal(kind.precision, kind.scale)
     if isinstance(kind, types.FixedType):
         return PLAIN["binary"]
-    word = str(kind)
-    return PLAIN["timestamp_micros" if word == "timestamp" else word]
+    word = "timestamp_micros" if isinstance(kind, types.TimestampType) else str(kind)
+    if word not in PLAIN:
+        raise UnknownType(word)
+    return PLAIN[word]

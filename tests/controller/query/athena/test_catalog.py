@@ -94,6 +94,19 @@ def test_a_type_that_trapline_does_not_know_is_told(lake: Lake) -> None:
     assert "the column odd of the table t has the type uniontype<int,string>" in error.message
 
 
+def test_iceberg_metadata_that_is_not_there_or_none_is_told(lake: Lake) -> None:
+    lake.put("t", ROWS)
+    lake.double.client("s3").put_object(Bucket="lake", Key="x.metadata.json", Body=b"{}")
+    for more, code, words in (
+        ({}, "internal", "Glue does not say where"),
+        ({"metadata_location": "s3://lake/nope.metadata.json"}, "internal", "NoSuchKey"),
+        ({"metadata_location": "s3://lake/x.metadata.json"}, "internal", "is no metadata of an Iceberg table"),
+    ):
+        declared(lake, "t", Parameters={"table_type": "ICEBERG", **more})
+        error = refusal(lake)
+        assert (error.code, words in error.message, "(table t)" in error.message) == (code, True, True)
+
+
 def test_the_newest_record_is_looked_for_in_the_last_partitions_alone(lake: Lake) -> None:
     lake.put("t", ROWS, keys=("day",), partition="day")
     assert lake.engine(now=lambda: NOON + timedelta(hours=5)).latest("t") == NOON
