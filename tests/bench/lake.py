@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from tests.bench.events import INTERVAL, START, events_sql
-from trapline.query.duckdb import DuckDBEngine, connect
+from trapline.query.connection import connect
+from trapline.query.embedded.engine import DuckDBEngine
 from trapline.settings import TableSettings
 from trapline.window import Window
 

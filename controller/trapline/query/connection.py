@@ -12,9 +12,6 @@ from trapline.query import sql
 from trapline.query.engine import QueryError
 from trapline.query.outcomes import NOT_ASCII
 
-BATCH_ROWS = 65_536
-"""So many rows are brought on together."""
-
 ROWS_AT_A_TIME = 8_192
 """So many DuckDB makes at once: of whole records more would be tens of megabytes for each of its threads."""
 

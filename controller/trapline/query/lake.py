@@ -11,7 +11,7 @@ from threading import Lock
 import pyarrow as pa
 
 from trapline.clock import Clock
-from trapline.query.duckdb import DuckDBEngine
+from trapline.query.embedded.engine import DuckDBEngine
 from trapline.query.engine import EVERYTHING, Engine, Scan, ScanRequest, Wanted
 from trapline.settings import Settings, TableSettings
 

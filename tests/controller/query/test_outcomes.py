@@ -11,7 +11,7 @@ import pytest
 
 from trapline.detection.inference.predicate import _OPERATIONS, Fold, Outcome, Regex, Test
 from trapline.query.condition import condition
-from trapline.query.duckdb import connect
+from trapline.query.connection import connect
 
 FOLDS: tuple[Fold, ...] = get_args(Fold)
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)

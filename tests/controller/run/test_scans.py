@@ -13,9 +13,9 @@ import pytest
 
 from tests.playground import Playground, column, deploy
 from trapline.controller import Controller
+from trapline.query.embedded.scan import DuckDBScan
 from trapline.query.engine import QueryError
 from trapline.query.lake import Lake
-from trapline.query.scan import DuckDBScan
 from trapline.state.schema import alerts, costs, matches
 
 DAY = 24 * 60

@@ -16,7 +16,7 @@ from trapline.controller import Controller
 from trapline.detection.inference.infer import Inferred
 from trapline.detection.inference.predicate import FALSE, TRUE
 from trapline.detection.inference.reads import Read
-from trapline.query import connection, scan
+from trapline.query import batches, connection
 from trapline.query.engine import Part, Wanted
 from trapline.run import rules as knowledge
 from trapline.run.rules import Known, Rules, wanted_by
@@ -139,7 +139,7 @@ def test_what_several_batches_leave_of_a_window_is_shown_together(
     ground: Playground, controller: Controller, shown: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "ROWS_AT_A_TIME", 2048)
-    monkeypatch.setattr(scan, "BATCH_ROWS", 1)
+    monkeypatch.setattr(batches, "BATCH_ROWS", 1)
     ground.detection("one", 'def detect(record): return record.deepget("event.number") in (7, 2500)')
     ground.detection("two", 'def detect(record): return hash(record.deepget("event.number")) in (7, 8, 2500)')
     deploy(ground, controller)

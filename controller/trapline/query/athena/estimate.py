@@ -18,8 +18,8 @@ from trapline.query.athena.locations import Location
 from trapline.query.athena.partitions import bounds, holds, partitions, spellings
 from trapline.query.athena.statement import Asking
 from trapline.query.athena.store import Store, Stored
+from trapline.query.embedded.files import below
 from trapline.query.engine import ScanRequest, Wanted
-from trapline.query.files import below
 from trapline.query.where import named
 from trapline.window import Window
 
@@ -60,7 +60,7 @@ def _of_snapshot(
     from pyiceberg.expressions.literals import literal
     from pyiceberg.table import StaticTable
 
-    from trapline.query.snapshot import Snapshot
+    from trapline.query.embedded.snapshot import Snapshot
 
     time = Reference(table.settings.time)
     start, end = (literal(moment.astimezone(UTC)) for moment in (window.start, window.end))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -15,12 +15,11 @@ from boto3.s3.transfer import TransferConfig
 
 from trapline.query.athena.errors import explained, query_error
 from trapline.query.athena.locations import Location
-from trapline.query.connection import BATCH_ROWS
+from trapline.query.batches import BATCH_BYTES, BATCH_ROWS, coalesced
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-BATCH_BYTES = 8 * 2**20
 _READ_BYTES = 2**20
 _AT_ONCE = 1_000  # so many objects one call removes at most
 _ALONE = TransferConfig(use_threads=False)
@@ -88,25 +87,6 @@ class Store:
                 raise query_error("permissions", words)
             count += len(some)
         return count
-
-
-def coalesced(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Batches of a good size out of small ones: each that is worked on has its price."""
-    held: list[pa.RecordBatch] = []
-    rows = size = 0
-    for batch in batches:
-        held.append(batch)
-        rows += batch.num_rows
-        size += batch.nbytes
-        if rows >= BATCH_ROWS or size >= BATCH_BYTES:
-            yield _combined(held)
-            held, rows, size = [], 0, 0
-    if rows:
-        yield _combined(held)
-
-
-def _combined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
 def _rows_at_a_time(metadata: pq.FileMetaData) -> int:

@@ -190,6 +190,7 @@ def test_closing_the_engine_stops_every_query(lake: Lake) -> None:
 
 
 def test_a_scan_can_be_cancelled_while_its_results_are_read(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trapline.query.batches.BATCH_ROWS", 1)
     monkeypatch.setattr("trapline.query.athena.store.BATCH_ROWS", 1)
     with lake.scan() as scan:
         batches = scan.batches()

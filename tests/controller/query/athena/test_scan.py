@@ -17,7 +17,7 @@ from tests.controller.query.athena.lake import NOON, Lake
 from trapline.detection.inference.predicate import FALSE, TRUE, Null, Test
 from trapline.detection.inference.reads import Read
 from trapline.query.athena import statement
-from trapline.query.duckdb import DuckDBEngine
+from trapline.query.embedded.engine import DuckDBEngine
 from trapline.query.engine import PRESENCE, Part, QueryError, Scan, ScanRequest, Wanted
 from trapline.settings import TableSettings
 from trapline.window import Window
@@ -180,6 +180,7 @@ def test_many_files_come_as_few_batches_and_a_large_one_in_parts(
             (batch,) = scan.batches()
             assert len(lake.left()) > 7
         assert batch.records.num_rows == 400
+        monkeypatch.setattr("trapline.query.batches.BATCH_BYTES", 1000)
         monkeypatch.setattr("trapline.query.athena.store.BATCH_BYTES", 1000)
         with lake.scan() as scan:
             sizes = [batch.records.num_rows for batch in scan.batches()]

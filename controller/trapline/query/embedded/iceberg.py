@@ -22,9 +22,9 @@ from pyiceberg.types import IcebergType, NestedField, PrimitiveType, TimestampTy
 from trapline.config.redact import hide_secrets
 from trapline.config.secrets import SecretError, resolve_secrets
 from trapline.config.words import did_you_mean
+from trapline.query.embedded.files import changed
+from trapline.query.embedded.snapshot import Snapshot, Streamed, readable_by_name
 from trapline.query.engine import QueryError
-from trapline.query.files import changed
-from trapline.query.snapshot import Snapshot, Streamed, readable_by_name
 from trapline.settings import IcebergSettings, TableSettings
 from trapline.window import Window
 

@@ -13,15 +13,15 @@ import pyarrow as pa
 
 from trapline.detection.inference.predicate import paths
 from trapline.query import sql
-from trapline.query.connection import BATCH_ROWS, errors_explained, reader
+from trapline.query.batches import coalesced
+from trapline.query.connection import errors_explained, reader
 from trapline.query.cover import rows_of
+from trapline.query.embedded.files import Source, changed
 from trapline.query.engine import Part, QueryError, ScanBatch, ScanRequest, Wanted
-from trapline.query.files import Source, changed
 from trapline.query.outcomes import ANY, NONE
 from trapline.query.pruning import Pruned, prune
 from trapline.query.where import to_duckdb
 
-BATCH_BYTES = 8 * 2**20
 AUDIT_BLOCK_BITS = 8
 """A block of the audit is 2 to the power of this many rows of a file."""
 
@@ -79,7 +79,7 @@ class DuckDBScan:
             return
         with self._verified(), errors_explained():
             answer = reader(self._connection, self._query(self._columns(), self._source.read()))
-            for batch in _coalesced(answer):
+            for batch in coalesced(answer):
                 yield self._split(batch)
 
     def whole(self, positions: pa.RecordBatch) -> pa.RecordBatch:
@@ -180,22 +180,3 @@ def _audit_block(share: float, file_index: str) -> str:
         return ""
     chosen = f"hash({file_index}, file_row_number >> {AUDIT_BLOCK_BITS}, {secrets.randbits(60)})"
     return f"{chosen} % 1000000 < {round(share * 1_000_000)}"
-
-
-def _coalesced(answer: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    """Batches of a good size: DuckDB gives small ones where a table has many small files, and each has its price."""
-    held: list[pa.RecordBatch] = []
-    rows = size = 0
-    for batch in answer:
-        held.append(batch)
-        rows += batch.num_rows
-        size += batch.nbytes
-        if rows >= BATCH_ROWS or size >= BATCH_BYTES:
-            yield from _combined(held)
-            held, rows, size = [], 0, 0
-    if rows:
-        yield from _combined(held)
-
-
-def _combined(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
-    return batches if len(batches) == 1 else pa.Table.from_batches(batches).combine_chunks().to_batches()

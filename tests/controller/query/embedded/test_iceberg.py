@@ -24,12 +24,12 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.transforms import DayTransform
 from pyiceberg.types import LongType, StringType
 from pyroaring import BitMap
+from tests.controller.query.embedded.test_scan import ACTION, NOON, READS, Table, parts, records
 
 from tests.athena.double import LAKE, athena_double
-from tests.controller.query.test_scan import ACTION, NOON, READS, Table, parts, records
 from trapline.detection.inference.predicate import FALSE, Test
 from trapline.detection.inference.reads import Read
-from trapline.query.duckdb import DuckDBEngine
+from trapline.query.embedded.engine import DuckDBEngine
 from trapline.query.engine import EVERYTHING, Part, QueryError, ScanRequest, Wanted
 from trapline.settings import IcebergSettings, TableSettings
 from trapline.window import Window
@@ -489,7 +489,7 @@ def test_what_cannot_be_read_says_why(
 
 
 def test_a_catalog_that_says_nothing_is_not_waited_for(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trapline.query.iceberg._PATIENCE", 0.2)
+    monkeypatch.setattr("trapline.query.embedded.iceberg._PATIENCE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         engine = lake.open(type="rest", uri=f"http://127.0.0.1:{server.getsockname()[1]}")
         with pytest.raises(QueryError, match=r"no answer within 0\.2 seconds") as caught:
@@ -507,7 +507,7 @@ def test_what_a_catalog_says_has_no_secret_in_it(lake: Lake, monkeypatch: pytest
     def refuse(name: str, **options: str) -> Catalog:
         raise PermissionError(f"the password {options['password']} is wrong")
 
-    monkeypatch.setattr("trapline.query.iceberg.load_catalog", refuse)
+    monkeypatch.setattr("trapline.query.embedded.iceberg.load_catalog", refuse)
     with pytest.raises(QueryError) as caught:
         lake.open(password="${env:PASSWORD}").latest("t")
     assert caught.value.code == "permissions"

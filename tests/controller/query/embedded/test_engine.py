@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from trapline.query.duckdb import DuckDBEngine
+from trapline.query.embedded.engine import DuckDBEngine
 from trapline.query.engine import Part, QueryError, ScanRequest, Wanted
 from trapline.query.where import to_duckdb
 from trapline.settings import TableSettings

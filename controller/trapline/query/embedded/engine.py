@@ -14,14 +14,14 @@ import pyarrow as pa
 
 from trapline.query import sql
 from trapline.query.connection import connect, reader
+from trapline.query.embedded.files import Folder, Source
+from trapline.query.embedded.scan import DuckDBScan
 from trapline.query.engine import EVERYTHING, QueryError, Scan, ScanRequest, Wanted
-from trapline.query.files import Folder, Source
-from trapline.query.scan import DuckDBScan
 from trapline.settings import TableSettings
 from trapline.window import Window
 
 if TYPE_CHECKING:
-    from trapline.query.iceberg import Catalogs
+    from trapline.query.embedded.iceberg import Catalogs
 
 
 class DuckDBEngine:
@@ -95,7 +95,7 @@ class DuckDBEngine:
         return Folder(self._folder(table), table, window)
 
     def _of_catalogs(self) -> Catalogs:
-        from trapline.query.iceberg import Catalogs  # PyIceberg takes long to load
+        from trapline.query.embedded.iceberg import Catalogs  # PyIceberg takes long to load
 
         with self._lock:
             if self._iceberg is None:

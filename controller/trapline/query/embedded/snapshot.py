@@ -29,7 +29,7 @@ from pyiceberg.types import IcebergType
 
 from trapline.query import sql
 from trapline.query.connection import reader
-from trapline.query.files import below, changed
+from trapline.query.embedded.files import below, changed
 
 _SHAPE = "iceberg://schema.parquet"
 _STREAM = "iceberg_records"

@@ -16,7 +16,7 @@ import pytest
 
 from trapline.detection.inference.predicate import FALSE, TRUE, Null, Predicate, Test, every, paths
 from trapline.detection.inference.reads import Read
-from trapline.query.duckdb import DuckDBEngine
+from trapline.query.embedded.engine import DuckDBEngine
 from trapline.query.engine import PRESENCE, Part, QueryError, Scan, ScanBatch, ScanRequest, Wanted
 from trapline.settings import TableSettings
 from trapline.window import Window
@@ -294,7 +294,7 @@ def test_small_files_come_together_and_large_records_apart(tmp_path: Path, monke
     assert [batch.records.num_rows for batch in table.batches(Wanted())] == [200]
     write(table.folder / "large.parquet", records(200, 20_000))
     assert [batch.records.num_rows for batch in table.batches(Wanted())] == [20_200]
-    monkeypatch.setattr("trapline.query.scan.BATCH_BYTES", 1)
+    monkeypatch.setattr("trapline.query.batches.BATCH_BYTES", 1)
     several = table.batches(Wanted())
     assert len(several) > 1
     assert sum(batch.records.num_rows for batch in several) == 20_200

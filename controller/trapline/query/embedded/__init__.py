@@ -1,0 +1,1 @@
+"""The embedded engine: DuckDB over folders of Parquet files and over Iceberg tables."""
