@@ -196,6 +196,7 @@ class Service:
         return max(due - now, PAUSE)
 
     def _reconcile(self) -> None:
+        none = not self._controller.ledger.deployments()
         self._settled.clear()
         try:
             report = self._controller.reconcile()
@@ -209,7 +210,7 @@ class Service:
             if outcome.action not in ("unchanged", "disabled") and (known is None or outcome not in known.outcomes):
                 level = logging.WARNING if outcome.action in ("stalled", "waiting") else logging.INFO
                 log.log(level, "%s", " ".join(filter(None, (outcome.action, outcome.name, outcome.message))))
-        if report.count(*PROMOTIONS):  # what is new may be due before anything else is
+        if none or report.count(*PROMOTIONS):  # what is new may be due before anything else is
             self._hurry("tick")
 
     def _tick(self) -> None:

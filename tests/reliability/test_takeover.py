@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -166,7 +167,7 @@ def test_no_step_is_begun_once_the_lease_has_passed(ground: Playground, monkeypa
     ground.commit()
     controller, begun = ground.controller(), list[datetime]()
 
-    def tick() -> TickReport:
+    def tick(**_: Any) -> TickReport:
         begun.append(ground.now)
         return TickReport()
 
