@@ -174,7 +174,7 @@ class Ledger:
             _add_event(connection, detection.identity, kind, revision, now, **version)
 
     def retire(self, identity: str, *, sync: Sync, revision: str, message: str, now: datetime) -> None:
-        """Ends what is live of a detection; its matches, alerts and checkpoints stay."""
+        """Ends what is live of a detection; its matches and alerts stay."""
         with self._database.transaction() as connection:
             connection.execute(deployments.delete().where(deployments.c.identity == identity))
             connection.execute(overrides.delete().where(overrides.c.identity == identity))

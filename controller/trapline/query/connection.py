@@ -63,6 +63,6 @@ def _query_error(error: Exception) -> QueryError:
     message = str(error).split("\n", 1)[0]
     if isinstance(error, duckdb.BinderException):
         return QueryError("column-missing", message, remedy="check [query] where and the table's time: and partition:")
-    if isinstance(error, duckdb.ParserException | duckdb.CatalogException):
-        return QueryError("syntax", message, remedy="check [query] where")
+    if isinstance(error, duckdb.ParserException | duckdb.CatalogException | duckdb.ConversionException):
+        return QueryError("syntax", message, remedy="check [query] where")  # the last: a record that it fails on
     return QueryError("internal", message, remedy="check that every file of the table is whole and readable")

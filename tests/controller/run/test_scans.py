@@ -139,18 +139,22 @@ def test_a_table_over_its_budget_holds_up_no_other(ground: Playground, controlle
 # One and the others
 
 
-def test_a_condition_that_the_table_refuses_holds_up_only_its_own_detection(
-    ground: Playground, controller: Controller
+@pytest.mark.parametrize(
+    ("where", "code"),
+    [("event.nonesuch = 'bad'", "column-missing"), ("CAST(event.action AS bigint) = 1", "syntax")],
+)
+def test_a_condition_that_fails_holds_up_only_its_own_detection(
+    ground: Playground, controller: Controller, where: str, code: str
 ) -> None:
     ground.detection("one")
     ground.detection("two", query={"where": "event.action = 'bad'"})
-    ground.detection("wrong", query={"where": "event.nonesuch = 'bad'"})
+    ground.detection("wrong", query={"where": where})
     deploy(ground, controller)
     ground.records(1)
     ground.at(5)
     report = controller.tick()
     assert set(report.errors) == {"wrong"}
-    assert "[column-missing]" in report.errors["wrong"]
+    assert f"[{code}]" in report.errors["wrong"]
     assert sorted(column(ground.rows(matches), "identity")) == ["one", "two"]
 
 

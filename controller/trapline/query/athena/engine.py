@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
@@ -20,7 +21,7 @@ from trapline.query.athena.locations import Location
 from trapline.query.athena.queries import Pace, Queries, Tally
 from trapline.query.athena.scan import AthenaScan
 from trapline.query.athena.session import clients
-from trapline.query.athena.statement import Asking
+from trapline.query.athena.statement import Asking, Locate
 from trapline.query.athena.store import Store
 from trapline.query.engine import EVERYTHING, QueryError, ScanRequest, Wanted
 from trapline.settings import AthenaSettings, TableSettings
@@ -31,6 +32,9 @@ log = logging.getLogger("trapline")
 _LOOKS_BACK = (timedelta(days=1), timedelta(days=7), timedelta(days=30))
 _SPARED = timedelta(days=1)  # what a scan wrote is left to it for so long beyond the timeout of its query
 _FRESH = timedelta(minutes=5)
+
+WORTH = 10_000_000
+"""So many bytes a second query has to save: Athena takes money for no fewer."""
 
 
 class AthenaEngine:
@@ -60,7 +64,7 @@ class AthenaEngine:
         self._output = Location.parse(settings.output) / f"trapline/{home}/"
         self._sweep = _Once(self._remove_leftovers)
         self._ambiguous: set[str] = set()
-        self._estimates: dict[tuple[ScanRequest, Wanted], tuple[datetime, int | None]] = {}
+        self._estimates: dict[tuple[ScanRequest, Wanted, Locate], tuple[datetime, int | None]] = {}
         self._stops: set[Event] = set()
         self._closed = False
         self._lock = threading.Lock()
@@ -79,7 +83,7 @@ class AthenaEngine:
                 store=self._store,
                 prefix=self._output / f"{uuid.uuid4().hex}/",
                 stop=stop,
-                located=table.name not in self._ambiguous,
+                locate=self._locate(table, request, wanted),
             )
             try:
                 yield scan
@@ -105,18 +109,8 @@ class AthenaEngine:
 
     def estimate(self, request: ScanRequest, wanted: Wanted = EVERYTHING) -> int | None:
         """Of a view it cannot be told. Holds for a few minutes."""
-        now, key = self._now(), (request, wanted)
-        with self._lock:
-            known = self._estimates = {
-                each: value for each, value in self._estimates.items() if abs(now - value[0]) < _FRESH
-            }
-        if key not in known:
-            table = self._catalog.table(request.table)
-            with explained(request.table):
-                located = table.name not in self._ambiguous
-                size = read_at_most(table, request, wanted, self._clients, self._store, located=located)
-            known[key] = (now, size)
-        return known[key][1]
+        table = self._catalog.table(request.table)
+        return self._read_at_most(table, request, wanted, self._locate(table, request, wanted))
 
     def remote(self, table: str) -> bool:
         return True
@@ -127,6 +121,31 @@ class AthenaEngine:
             self._closed = True
             for stop in self._stops:
                 stop.set()
+
+    def _locate(self, table: AthenaTable, request: ScanRequest, wanted: Wanted) -> Locate:
+        """Whether whole records cost so much that what matters is better asked for by another query."""
+        if table.name in self._ambiguous:
+            return Locate.NEVER
+        if wanted.reads is None:
+            return Locate.ALL
+        try:
+            whole = self._read_at_most(table, request, replace(wanted, reads=None), Locate.NEVER)
+            part = self._read_at_most(table, request, wanted, Locate.ANY)
+        except QueryError:  # it is only dearer then; what is really wrong the query itself will tell
+            return Locate.ALL
+        return Locate.ANY if whole is not None and part is not None and whole - part > WORTH else Locate.ALL
+
+    def _read_at_most(self, table: AthenaTable, request: ScanRequest, wanted: Wanted, locate: Locate) -> int | None:
+        now, key = self._now(), (request, wanted, locate)
+        with self._lock:
+            known = self._estimates = {
+                each: value for each, value in self._estimates.items() if abs(now - value[0]) < _FRESH
+            }
+        if key not in known:
+            with explained(request.table):
+                size = read_at_most(table, request, wanted, self._clients, self._store, locate)
+            known[key] = (now, size)
+        return known[key][1]
 
     def _latest(self, table: AthenaTable, window: Window, stop: Event) -> datetime | None:
         statement, again = Asking(table, window).latest(), bool(self._settings.reuse)

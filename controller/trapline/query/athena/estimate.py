@@ -16,7 +16,7 @@ from trapline.query.athena.catalog import AthenaTable
 from trapline.query.athena.errors import explained
 from trapline.query.athena.locations import Location
 from trapline.query.athena.partitions import bounds, holds, partitions, spellings
-from trapline.query.athena.statement import Asking
+from trapline.query.athena.statement import Asking, Locate
 from trapline.query.athena.store import Store, Stored
 from trapline.query.embedded.files import below
 from trapline.query.engine import ScanRequest, Wanted
@@ -32,12 +32,12 @@ _MAGIC = b"PAR1"
 
 
 def read_at_most(
-    table: AthenaTable, request: ScanRequest, wanted: Wanted, clients: Clients, store: Store, *, located: bool
+    table: AthenaTable, request: ScanRequest, wanted: Wanted, clients: Clients, store: Store, locate: Locate
 ) -> int | None:
     """The size of what the window touches, of the columns that are read; None where that cannot be told."""
     if table.view:
         return None
-    columns = _columns(table, request, wanted, located=located)
+    columns = _columns(table, request, wanted, locate)
     if table.metadata is not None:
         return _of_snapshot(table, table.metadata, request.window, columns, clients)
     total, newest = 0, None
@@ -121,9 +121,9 @@ def _folder(location: str) -> Location:
     return at if not at.key or at.key.endswith("/") else at / "/"
 
 
-def _columns(table: AthenaTable, request: ScanRequest, wanted: Wanted, *, located: bool) -> set[Path] | None:
+def _columns(table: AthenaTable, request: ScanRequest, wanted: Wanted, locate: Locate) -> set[Path] | None:
     """The columns that the query reads; None where these are all."""
-    statement = Asking(table, request.window).rows(wanted, located=located)
+    statement = Asking(table, request.window).rows(wanted, locate)
     if statement is None:
         return set()
     if not statement.located or wanted.reads is None:

@@ -14,7 +14,7 @@ from trapline.query.athena.catalog import AthenaTable
 from trapline.query.athena.errors import query_error
 from trapline.query.athena.locations import Location
 from trapline.query.athena.queries import Queries, Tally
-from trapline.query.athena.statement import LONGEST, Asking, Statement, literal
+from trapline.query.athena.statement import LONGEST, Asking, Locate, Statement, literal
 from trapline.query.athena.store import Store
 from trapline.query.engine import QueryError, ScanBatch, ScanRequest, Wanted
 
@@ -37,14 +37,14 @@ class AthenaScan:
         store: Store,
         prefix: Location,
         stop: Event,
-        located: bool,
+        locate: Locate,
     ) -> None:
         self.schema = table.schema
         self.prefix = prefix
         self.ambiguous = False  # different rows of one file have the same id, and cannot be found again
         self._table = table
         self._asking = Asking(table, request.window)
-        self._statement = self._asking.rows(wanted, located=located)
+        self._statement = self._asking.rows(wanted, locate)
         self._queries = queries
         self._store = store
         self._stop = stop

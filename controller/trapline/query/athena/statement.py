@@ -1,7 +1,8 @@
 """What a scan asks Athena: a SELECT for UNLOAD to write, and how its columns become records again.
 
-A scan of a few rows takes their records whole. Where some rule can have something to say of every row, the scan takes
-the columns that the rules read, and where each row lies: its file and its id, by which it is asked for if it matters.
+A scan of a few rows takes their records whole. Where some rule can have something to say of every row, or whole records
+are dear, the scan takes the columns that the rules read, and where each row lies: its file and its id, by which it is
+asked for if it matters.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
 
 import pyarrow as pa
@@ -55,6 +57,14 @@ class Statement:
 POSITION = ["file", "id"]
 
 
+class Locate(Enum):
+    """When a scan takes the columns that its rules read, and where each row lies, in place of whole records."""
+
+    NEVER = "never"
+    ALL = "where every row may matter"
+    ANY = "always"
+
+
 class Asking:
     """What is asked of one table over one window."""
 
@@ -64,17 +74,17 @@ class Asking:
         self._within = " AND ".join([*_times(table, window), *conditions(table, window)])
         self.id = None if table.view else _id_of(table)
 
-    def rows(self, wanted: Wanted, *, located: bool) -> Statement | None:
-        """The rows that are wanted; None where there are none. `located`: where that helps, by columns and position."""
+    def rows(self, wanted: Wanted, locate: Locate) -> Statement | None:
+        """The rows that are wanted; None where there are none. Without an id of its records no row can be located."""
         for where in wanted.wheres:
             parsed(where)  # nothing that is no condition comes into the query
         spelled = {where: where for where in wanted.wheres}
         rows = rows_of(wanted.parts, self._table.asked, spelled=spelled, unnested=False)
         if rows == NONE and not wanted.audit:
             return None
-        statement = self._statement(wanted, rows, located=located)
+        statement = self._statement(wanted, rows, locate)
         if len(statement.select.encode()) > LONGEST:  # more may come than is wanted, never less
-            statement = self._statement(wanted, ANY, located=located)
+            statement = self._statement(wanted, ANY, locate)
         return _checked(statement, self._table)
 
     def whole(self, places: Iterable[tuple[str, Any]]) -> Statement:
@@ -95,8 +105,9 @@ class Asking:
         """The newest time within the window, in seconds."""
         return self._select([f"to_unixtime(max({_time(self._table)}))"], self._within)
 
-    def _statement(self, wanted: Wanted, rows: str, *, located: bool) -> Statement:
-        by_place = located and rows == ANY and self.id is not None and wanted.reads is not None
+    def _statement(self, wanted: Wanted, rows: str, locate: Locate) -> Statement:
+        worth_it = locate is Locate.ANY or (locate is Locate.ALL and rows == ANY)
+        by_place = worth_it and self.id is not None and wanted.reads is not None
         schema = self._table.schema
         pruned = prune(schema, wanted.reads).schema if by_place and wanted.reads is not None else schema
         leaves = leaves_of(pruned, self._table.columns)

@@ -118,6 +118,27 @@ def test_the_records_are_those_of_the_embedded_engine(
         assert len(mine) == len(others)
 
 
+def test_where_whole_records_are_dear_they_are_asked_for_once_it_is_known_which(
+    lake: Lake, both: Callable[[Wanted], tuple[Seen, Seen]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trapline.query.athena.engine.WORTH", 0)
+    one = Wanted(frozenset({Read(("n",), True)}), (Part(Test(("n",), "eq", 7)),))
+    athena, embedded = both(one)
+    assert (athena.rows, athena.located) == (embedded.rows, [True])
+    assert [row["n"] for row in athena.rows.values()] == [7]
+    narrow, whole = (query.bytes for query in lake.double.queries)
+    assert narrow < whole
+
+    before = len(lake.double.queries)
+    athena, _ = both(Wanted(frozenset({Read(("n",), True)}), (Part(Test(("n",), "eq", -7)),)))
+    assert athena.rows == {}
+    assert len(lake.double.queries) == before + 1, "nothing matched, so that nothing is read whole"
+
+    athena, embedded = both(Wanted(READS, (Part(ODD), Part(FALSE, "n < 100")), audit=0.5))
+    odd = {n for n, row in embedded.rows.items() if row["event"]["action"] in ("Action1", "Action3")}
+    assert {n: athena.rows[n] for n in odd} == {n: embedded.rows[n] for n in odd}
+
+
 def test_a_struct_that_is_read_in_part_has_these_fields_alone(lake: Lake) -> None:
     lake.put("t", rows(), keys=("day",), partition="day")
     with lake.scan(Wanted(READS)) as scan:

@@ -24,9 +24,9 @@ from pyiceberg.table import Table as IcebergTable
 from pyiceberg.transforms import DayTransform
 from pyiceberg.types import LongType, StringType
 from pyroaring import BitMap
-from tests.controller.query.embedded.test_scan import ACTION, NOON, READS, Table, parts, records
 
 from tests.athena.double import LAKE, athena_double
+from tests.controller.query.embedded.test_scan import ACTION, NOON, READS, Table, parts, records
 from trapline.detection.inference.predicate import FALSE, Test
 from trapline.detection.inference.reads import Read
 from trapline.query.embedded.engine import DuckDBEngine
