@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -26,6 +26,7 @@ from trapline.detection.model import Detection
 from trapline.errors import Problem, TraplineError
 from trapline.options import Options, recalled, remembered
 from trapline.query.lake import Lake
+from trapline.query.where import problems
 from trapline.run.context import Context
 from trapline.run.failures import FailureReplay, replay_failures
 from trapline.run.outlook import Outlook, outlook
@@ -87,7 +88,7 @@ class Controller:
         self._backend: tuple[tuple[str, str | None, str | None], Backend, Pool] | None = None
         self._former: list[Backend] = []
         self._parsed: tuple[bytes, Settings] | None = None
-        self._lake: tuple[Settings, Lake] | None = None
+        self._lake: Lake | None = None
         self._reconciler: Reconciler | None = None
         self._written: DeployResult | None = None
         self._router: tuple[Settings, Router, list[Problem]] | None = None
@@ -105,7 +106,7 @@ class Controller:
             ends.callback(self.database.close)
             ends.callback(self.tools.http.close)
             if self._lake:
-                ends.callback(self._lake[1].close)
+                ends.callback(self._lake.close)
             if self._backend:
                 ends.callback(self._backend[1].close)
                 ends.callback(self._backend[2].close)
@@ -186,6 +187,7 @@ class Controller:
                 on_progress=self._getting_on,
                 on_healed=self._forget_warm,
                 stopping=self.halt.is_set,
+                against_tables=self._against_tables,
             )
             self._reconciler = Reconciler(house)
         return self._reconciler
@@ -264,12 +266,23 @@ class Controller:
     def lake(self, settings: Settings) -> Lake:
         """The tables of the settings, for as long as these hold."""
         with self._choosing:
-            if self._lake is None or self._lake[0] is not settings:
+            if self._lake is None or not self._lake.is_of(settings):
                 if self._lake:
-                    self._lake[1].close()
-                lake = Lake(settings, home=self.options.home, scope=self.memory.scope(), now=self._now)
-                self._lake = (settings, lake)
-            return self._lake[1]
+                    self._lake.close()
+                self._lake = self._another_lake(settings)
+            return self._lake
+
+    def _another_lake(self, settings: Settings) -> Lake:
+        return Lake(settings, home=self.options.home, scope=self.memory.scope(), now=self._now)
+
+    def _against_tables(self, detection: Detection, settings: Settings) -> list[Problem]:
+        """What its `where` names that its tables have not. Of settings that do not hold yet the lake is another one:
+        ours may be read from now."""
+        lake = self._lake
+        if lake is not None and lake.is_of(settings):
+            return problems(detection, lake, settings)
+        with closing(self._another_lake(settings)) as other:
+            return problems(detection, other, settings)
 
     def _write_status_file(self, revision: str) -> None:
         """How every detection stands, where it has changed: for whoever reports it elsewhere."""

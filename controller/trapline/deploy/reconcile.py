@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from trapline.deploy.build import needs_a_person
+from trapline.deploy.build import Stalled, needs_a_person
 from trapline.deploy.digest import attempt_digest
 from trapline.deploy.ledger import Status, Sync, backoff
 from trapline.deploy.overrides import Override
@@ -227,6 +227,8 @@ class Reconciler:
             builder.build(detection, version.build, lock, instead=version.build in actual.touched)
             self.house.on_healed(version.build)
         builder.smoke(detection, version.build)
+        if problems := self.house.against_tables(detection, survey.desired.settings):
+            raise Stalled("; ".join(map(str, problems)))
         live, pin = actual.deployments.get(change.identity), actual.pins.get(change.identity)
         if live is None:
             kind = "deployed"

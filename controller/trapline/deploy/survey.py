@@ -16,6 +16,7 @@ from trapline.deploy.memory import Memory
 from trapline.deploy.overrides import Kind, Override, Overrides
 from trapline.deploy.plan import Actual, Before, Change, Version, plan
 from trapline.detection.model import Detection, File
+from trapline.errors import Problem
 from trapline.requirements.lock import Requirements
 from trapline.settings import Settings
 from trapline.source.git import Mirror
@@ -48,6 +49,8 @@ class House:
     on_healed: Callable[[BuildDigest], None] = lambda _: None
     """Called for a build that was made again: whatever runs of the one before must end."""
     stopping: Callable[[], bool] = lambda: False
+    against_tables: Callable[[Detection, Settings], list[Problem]] = lambda *_: []
+    """What a detection asks of its tables that these have not."""
 
 
 @dataclass(frozen=True, slots=True)

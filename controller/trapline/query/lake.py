@@ -28,6 +28,11 @@ class Lake:
         self._athena: Engine | None = None
         self._lock = Lock()
 
+    def is_of(self, settings: Settings) -> bool:
+        """Whether these settings have the same tables, reached in the same way."""
+        ours = self._settings
+        return (ours.tables, ours.athena, ours.catalogs) == (settings.tables, settings.athena, settings.catalogs)
+
     def scan(self, request: ScanRequest, wanted: Wanted = EVERYTHING) -> AbstractContextManager[Scan]:
         return self._of(request.table).scan(request, wanted)
 

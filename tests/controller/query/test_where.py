@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.playground import Playground
+from tests.playground import Playground, deploy
 from trapline.detection.load import load
 from trapline.query.engine import QueryError
 from trapline.query.lake import Lake
@@ -89,3 +89,22 @@ def test_a_problem_names_the_place_in_the_file_and_in_the_condition(tmp_path: Pa
     assert problem.message == "`where`, in line 2, column 3 of it: `event` has no field `acton` in the table logs"
     assert problem.remedy == "did you mean `action`? `trapline tables show logs` lists its columns"
     assert problem.line > 1
+
+
+def test_a_merge_that_names_a_column_which_is_not_there_leaves_the_last_good_version(tmp_path: Path) -> None:
+    ground = Playground(tmp_path)
+    ground.records(1)
+    ground.detection("one", query={"where": "event.action = 'bad'"})
+    with ground.controller() as controller:
+        deploy(ground, controller)
+        ground.detection("one", query={"where": "event.acton = 'bad'"})
+        ground.commit()
+        [outcome] = controller.reconcile().outcomes
+        assert outcome.action == "stalled"
+        assert "detections/one/detection.yml:" in outcome.message
+        assert "`event` has no field `acton` in the table logs" in outcome.message
+        assert "the last good version stays live" in outcome.message
+        ground.at(5)
+        assert controller.tick().matches == 1
+        ground.detection("one", query={"where": "event.action <> 'good'"})
+        deploy(ground, controller)
