@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from pydantic import Field
 
 from trapline_plugins.api import Delivered, Destination, DestinationConfig, Kind, Notification, Outcome, Retry
+from trapline_plugins.story import span
 from trapline_plugins.text import lines, one_line
 
 _LABEL_WIDTH = 11
@@ -33,7 +32,7 @@ class Console(Destination[ConsoleConfig]):
         facts = [
             ("alert", f"{n.kind.value}, {one_line(n.alert_id, 100)}"),
             ("detection", one_line(n.detection, 200)),
-            ("matches", f"{n.match_count}, {_span(n.first_match_at, n.last_match_at)}"),
+            ("matches", f"{n.match_count}, {span(n.first_match_at, n.last_match_at)}"),
             ("dedupe", one_line(n.dedupe, 200)),
             ("runbook", _indented(n.runbook or "")),
             ("replay", one_line(n.provenance.replay, _MAX_COMMAND)),
@@ -52,14 +51,6 @@ class Console(Destination[ConsoleConfig]):
         over = notification.kind is Kind.RESOLVED
         word, colour = ("resolved", _GREEN) if over else (notification.severity, _COLOURS[notification.severity])
         return f"\x1b[{colour}m{word.upper()}\x1b[0m" if self.config.color else word.upper()
-
-
-def _span(first: datetime, last: datetime) -> str:
-    return _time(first) if first == last else f"{_time(first)} to {_time(last)}"
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _indented(text: str) -> str:
