@@ -116,7 +116,7 @@ class _Pass:
             while delivery := self._claimed(name):
                 destination = self.destinations[name]
                 if Kind(delivery.kind) in destination.kinds:
-                    self.running[self.pool.submit(_attempt, destination, delivery)] = delivery
+                    self.running[self.pool.submit(attempt, destination, delivery)] = delivery
                     break
                 self._finish(delivery, Delivered())  # it does not want to hear of it
 
@@ -153,7 +153,7 @@ class _Pass:
         return sum(unconfigured.values())
 
 
-def _attempt(destination: Destination[Any], delivery: QueuedDelivery) -> Outcome:
+def attempt(destination: Destination[Any], delivery: QueuedDelivery) -> Outcome:
     """Looks a delivery up where it may have arrived already, and sends it where it has not. Never raises."""
     try:
         notification = delivery.notification

@@ -14,7 +14,7 @@ opening was refused. Nothing here speaks to the network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -23,6 +23,7 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
+from trapline.errors import TraplineError
 from trapline.state.schema import deliveries
 from trapline_plugins.api import Delivered, Notification, Outcome, Rejected, Unknown
 from trapline_plugins.text import notification_json, one_line, well_formed
@@ -186,6 +187,39 @@ def settle(
         )
     )
     return verdict.state
+
+
+def newest_deliveries(
+    connection: sa.Connection, *, state: State | None, destination: str | None, limit: int | None
+) -> list[Mapping[str, Any]]:
+    """The newest deliveries, in this state and to this destination where these are given, as rows of the table."""
+    query = sa.select(deliveries).order_by(deliveries.c.sequence.desc()).limit(limit)
+    if state is not None:
+        query = query.where(deliveries.c.state == state.value)
+    if destination is not None:
+        query = query.where(deliveries.c.destination == destination)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def find_delivery(connection: sa.Connection, prefix: str) -> Mapping[str, Any]:
+    """The one delivery whose id starts so, as a row of the table. Raises TraplineError where none or several do."""
+    query = sa.select(deliveries).where(deliveries.c.id.startswith(prefix, autoescape=True)).limit(2)
+    rows = connection.execute(query).mappings().all()
+    if len(rows) == 1:
+        return dict(rows[0])
+    problem = "several deliveries have an id that starts" if rows else "no delivery has an id that starts"
+    raise TraplineError(f"{problem} with {prefix!r}", remedy="see `trapline deliveries list`")
+
+
+def revive(connection: sa.Connection, ids: Collection[str], *, now: datetime) -> None:
+    """Has dead deliveries sent again, as if they were new.
+
+    Why they were given up no longer says whether they arrived: each is looked up first where its destination can tell.
+    """
+    again = {"state": State.UNKNOWN.value, "attempts": 0, "next_attempt_at": now, "settled_at": None}
+    dead = deliveries.c.state == State.DEAD.value
+    for id in ids:
+        connection.execute(deliveries.update().where(deliveries.c.id == id, dead).values(**again, reason="redriven"))
 
 
 def destinations_waiting(connection: sa.Connection) -> dict[str, int]:

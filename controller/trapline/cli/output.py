@@ -88,9 +88,12 @@ def severity_text(severity: str) -> Text:
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 alert`, `2 alerts`, `1,000 alerts`."""
-    plural = noun if number == 1 else noun + ("es" if noun.endswith(("ch", "s")) else "s")
-    return f"{number:,} {plural}"
+    """`1 alert`, `2 alerts`, `3 matches`, `1,000 deliveries`."""
+    if number == 1:
+        return f"1 {noun}"
+    if noun.endswith("y"):
+        return f"{number:,} {noun.removesuffix('y')}ies"
+    return f"{number:,} {noun}{'es' if noun.endswith(('ch', 's')) else 's'}"
 
 
 def moment(value: datetime | None) -> str:

@@ -1,0 +1,148 @@
+"""`trapline destinations` and `trapline deliveries`, as a user has them, with a real server at the other side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.playground import Playground, column, deploy
+from trapline.cli import cli
+from trapline.clock import system_clock
+from trapline.state.schema import deliveries
+from trapline_plugins.fake_server import Answer, FakeServer, Request, serving
+
+
+class OtherSide:
+    """Answers as it is told."""
+
+    def __init__(self) -> None:
+        self.status = 200
+
+    def answer(self, _: Request) -> Answer:
+        return Answer(self.status)
+
+
+@pytest.fixture
+def other() -> OtherSide:
+    return OtherSide()
+
+
+@pytest.fixture
+def server(other: OtherSide) -> Iterator[FakeServer]:
+    with serving(other.answer) as server:
+        yield server
+
+
+@pytest.fixture
+def ground(tmp_path: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Playground:
+    """A destination that works, and one whose secret is missing."""
+    monkeypatch.setenv("HOOK", server.url)
+    ground = Playground(tmp_path)
+    ground.settings(
+        destinations={
+            "hook": {"type": "webhook", "url": "${env:HOOK}"},
+            "lost": {"type": "webhook", "url": "${env:NOT_THERE}"},
+        },
+        default_destinations=["hook"],
+    )
+    ground.detection("one")
+    with ground.controller() as controller:
+        deploy(ground, controller)
+    return ground
+
+
+def run(ground: Playground, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, [*arguments, "--home", str(ground.home)], terminal_width=200)
+
+
+def found(ground: Playground) -> None:
+    """A match, and one pass of delivery."""
+    ground.records(1)
+    ground.at(5)
+    with ground.controller() as controller:
+        controller.tick()
+        controller.deliver()
+
+
+def test_they_are_listed_with_what_waits(ground: Playground, other: OtherSide) -> None:
+    other.status = 500
+    found(ground)
+    result = run(ground, "destinations", "list")
+    assert result.exit_code == 1
+    lines = [" ".join(line.split()) for line in result.output.splitlines()]
+    assert "hook webhook ok 1 0 0" in lines
+    assert "lost webhook cannot be used 0 0 0" in lines
+    assert "NOT_THERE" in result.output
+    said = json.loads(run(ground, "destinations", "list", "--json").stdout)
+    assert [one["usable"] for one in said["destinations"]] == [True, False]
+
+
+def test_a_check_sends_nothing(ground: Playground, server: FakeServer) -> None:
+    result = run(ground, "destinations", "check", "hook")
+    assert (result.exit_code, result.output.strip()) == (0, "hook: ok")
+    assert {request.method for request in server.requests} == {"HEAD"}
+    assert run(ground, "destinations", "check").exit_code == 1
+    assert "cannot be used" in str(run(ground, "destinations", "check", "lost").exception)
+    assert "did you mean `hook`?" in getattr(run(ground, "destinations", "check", "hok").exception, "remedy", "")
+
+
+def test_a_test_alert_is_marked_and_resolved(ground: Playground, server: FakeServer) -> None:
+    result = run(ground, "destinations", "test", "hook")
+    assert result.exit_code == 0
+    assert result.output.splitlines() == ["opened: delivered", "resolved: delivered"]
+    opened, resolved = (json.loads(request.body)["data"] for request in server.requests)
+    assert (opened["kind"], resolved["kind"]) == ("opened", "resolved")
+    assert opened["alert_id"] == resolved["alert_id"]
+    assert opened["title"].startswith("[TEST]")
+    assert opened["delivery_id"] != resolved["delivery_id"]
+    assert ground.rows(deliveries) == []
+
+
+def test_a_test_that_does_not_arrive_says_why(ground: Playground, server: FakeServer, other: OtherSide) -> None:
+    other.status = 403
+    result = run(ground, "destinations", "test", "hook", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == [
+        {"kind": "opened", "outcome": "rejected", "reason": "it answered 403 Forbidden"}
+    ]
+    assert len(server.requests) == 1
+
+
+def test_what_was_given_up_is_listed_and_sent_again(ground: Playground, server: FakeServer, other: OtherSide) -> None:
+    other.status = 403
+    found(ground)
+    [dead] = json.loads(run(ground, "deliveries", "list", "--state", "dead", "--json").stdout)
+    assert (dead["destination"], dead["reason"]) == ("hook", "it answered 403 Forbidden")
+    assert "it answered 403 Forbidden" in run(ground, "deliveries", "list").output
+    shown = run(ground, "deliveries", "show", dead["id"][:10])
+    assert "hook: opened, dead" in shown.output
+    assert '"detection": "one"' in shown.output
+
+    other.status = 200
+    result = run(ground, "deliveries", "redrive", "--dead", "--destination", "hook")
+    assert result.output.strip() == "1 delivery will be sent again"
+    ground.now = system_clock()
+    with ground.controller() as controller:
+        assert controller.deliver()[0].delivered == 1
+    ids = [request.headers["webhook-id"] for request in server.requests]
+    assert ids == [dead["id"]] * 2
+    assert column(ground.rows(deliveries), "state") == ["delivered"]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--dead", "x"), ("x", "--destination", "hook")])
+def test_redrive_wants_to_know_what(ground: Playground, arguments: tuple[str, ...]) -> None:
+    assert run(ground, "deliveries", "redrive", *arguments).exit_code == 2
+
+
+def test_what_was_not_given_up_is_not_sent_twice(ground: Playground, server: FakeServer) -> None:
+    found(ground)
+    [sent] = ground.rows(deliveries)
+    result = run(ground, "deliveries", "redrive", sent["id"])
+    assert "was not given up: it is delivered" in str(result.exception)
+    assert "no delivery has an id" in str(run(ground, "deliveries", "redrive", "nonesuch").exception)
+    assert run(ground, "deliveries", "redrive", "--dead").output.strip() == "0 deliveries will be sent again"
+    assert len(server.requests) == 1
