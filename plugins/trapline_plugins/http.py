@@ -15,6 +15,17 @@ _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.
 _NEVER_SENT = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 
 
+def web_address(text: str) -> str:
+    """The text, where it is an address to send to. Raises ValueError, for the use in settings, where it is not."""
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError("this is not an http:// or https:// address")
+    return text
+
+
 def outcome_of_status(response: httpx.Response, now: datetime) -> Outcome:
     """Reads the status code (and Retry-After) alone: no byte of the answer's text goes into a reason."""
     status = response.status_code
