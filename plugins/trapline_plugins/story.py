@@ -45,6 +45,8 @@ class Story:
     word: str
     """The severity in capitals, or RESOLVED: an alert that is over must not look like a new one."""
     title: str
+    subject: str
+    """Who or what it is about: the dedupe."""
     facts: tuple[Fact, ...]
     """What happened to whom: matches and their times, dedupe, detection, ATT&CK, tags."""
     evidence: tuple[Fact, ...]
@@ -69,6 +71,7 @@ def tell(notification: Notification) -> Story:
     return Story(
         word=(n.kind.value if n.kind is Kind.RESOLVED else n.severity).upper(),
         title=defang(one_line(n.title, _LONGEST_TITLE)) or "(no title)",
+        subject=defang(one_line(n.dedupe, _LONGEST_VALUE)),
         facts=_facts(n),
         evidence=_evidence(n),
         description=_text(n.description),

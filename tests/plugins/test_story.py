@@ -26,6 +26,7 @@ def texts(story: Story) -> list[str]:
     facts = (*story.facts, *story.evidence, *story.origin)
     return [
         story.headline,
+        story.subject,
         *story.description.split("\n"),
         *story.runbook.split("\n"),
         *story.false_positives,
@@ -38,6 +39,7 @@ def test_what_an_analyst_asks_first() -> None:
     assert story == Story(
         word="HIGH",
         title="Brute force from 203.0.113.9",
+        subject="203.0.113.9",
         facts=(
             Fact("Status", "opened"),
             Fact("Severity", "high"),
