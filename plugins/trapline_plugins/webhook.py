@@ -4,38 +4,29 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import httpx
 import standardwebhooks
 from pydantic import AfterValidator, Field, SecretStr
 
 from trapline_plugins.api import Destination, DestinationConfig, Notification, Outcome
-from trapline_plugins.http import outcome_of_error, outcome_of_status
-from trapline_plugins.text import cut, notification_json
+from trapline_plugins.http import outcome_of_error, outcome_of_status, web_address
+from trapline_plugins.payload import alert_json
 
 MAX_BYTES = 256 * 1024
 """The largest body that is sent; what is larger loses its records first, then its context, then long texts."""
 
-_LONGEST_TEXT = 2000
-_LONGEST_ITEM = 200
-_MOST_ITEMS = 20
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OURS = ("content-type", "content-length", "transfer-encoding", "host", "connection")
 
 
 def _web_address(value: SecretStr) -> SecretStr:
-    try:
-        url = httpx.URL(value.get_secret_value())
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError("this is not an http:// or https:// address")
+    web_address(value.get_secret_value())
     return value
 
 
@@ -87,14 +78,7 @@ class Webhook(Destination[WebhookConfig]):
     idempotent = True
 
     def render(self, notification: Notification) -> str:
-        data = notification_json(notification)
-        body = _body(data, truncated=False)
-        for shrink in (_without_records, _without_context, _with_short_texts):
-            if len(body.encode()) <= MAX_BYTES:
-                break
-            data = shrink(data)
-            body = _body(data, truncated=True)
-        return body
+        return alert_json(notification, MAX_BYTES)
 
     def send(self, notification: Notification, rendered: str, ref: str) -> Outcome:
         now = self.tools.now()
@@ -139,30 +123,3 @@ def _request(
         timeout=config.timeout,
         follow_redirects=False,
     )
-
-
-def _body(data: Mapping[str, Any], *, truncated: bool) -> str:
-    envelope = {"type": f"alert.{data['kind']}", "timestamp": data["at"], "truncated": truncated, "data": data}
-    return json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
-
-
-def _without_records(data: dict[str, Any]) -> dict[str, Any]:
-    return {**data, "records": []}
-
-
-def _without_context(data: dict[str, Any]) -> dict[str, Any]:
-    return {**data, "context": {}}
-
-
-def _with_short_texts(data: dict[str, Any]) -> dict[str, Any]:
-    return {name: _short(value) for name, value in data.items()}
-
-
-def _short(value: Any) -> Any:
-    if isinstance(value, str):
-        return cut(value, _LONGEST_TEXT)
-    if isinstance(value, list):
-        return [cut(str(item), _LONGEST_ITEM) for item in value[:_MOST_ITEMS]]
-    if isinstance(value, dict):
-        return {name: _short(item) for name, item in value.items()}
-    return value
