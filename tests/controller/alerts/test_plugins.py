@@ -62,7 +62,7 @@ def test_the_built_ins_come_through_the_entry_point() -> None:
     assert plugins.destinations["console"] is Console
     assert plugins.destinations["webhook"] is Webhook
     version = importlib.metadata.version("trapline-plugins")
-    assert plugins.listing[0] == PluginInfo("builtin", "trapline-plugins", version, ("console", "webhook"), True, "")
+    assert plugins.listing[0] == PluginInfo("builtin", "trapline-plugins", version, tuple(plugins.destinations), True, "")
 
 
 def test_a_stranger_is_loaded(install: Install) -> None:
