@@ -61,8 +61,8 @@ def test_the_built_ins_come_through_the_entry_point() -> None:
     plugins = load_plugins()
     assert plugins.destinations["console"] is Console
     assert plugins.destinations["webhook"] is Webhook
-    version = importlib.metadata.version("trapline-plugins")
-    assert plugins.listing[0] == PluginInfo("builtin", "trapline-plugins", version, tuple(plugins.destinations), True, "")
+    version, kinds = importlib.metadata.version("trapline-plugins"), tuple(plugins.destinations)
+    assert plugins.listing[0] == PluginInfo("builtin", "trapline-plugins", version, kinds, True, "")
 
 
 def test_a_stranger_is_loaded(install: Install) -> None:
