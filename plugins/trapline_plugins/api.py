@@ -164,8 +164,11 @@ class Destination(ABC, Generic[Config]):
     def send(self, notification: Notification, rendered: Rendered, ref: str) -> Outcome:
         """Sends once. `ref` is what an earlier delivery about the same alert gave, or empty."""
 
-    def find(self, notification: Notification) -> Delivered | None:
-        """Looks up whether a delivery with an unknown outcome arrived; None means it did not, or cannot be told."""
+    def find(self, notification: Notification) -> Delivered | Unknown | None:
+        """Looks up whether a delivery with an unknown outcome arrived; None means it did not, or cannot be told.
+
+        `Unknown` means that it cannot be told yet: it is looked up again later, and not sent before.
+        """
         return None
 
     def check(self) -> str | None:
