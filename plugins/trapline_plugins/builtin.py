@@ -7,10 +7,11 @@ from typing import Any
 from trapline_plugins.api import Destination, hookimpl
 from trapline_plugins.console import Console
 from trapline_plugins.file import File
+from trapline_plugins.mail import Email
 from trapline_plugins.pagerduty import PagerDuty
 from trapline_plugins.webhook import Webhook
 
 
 @hookimpl
 def register_destinations() -> list[type[Destination[Any]]]:
-    return [Console, File, PagerDuty, Webhook]
+    return [Console, Email, File, PagerDuty, Webhook]

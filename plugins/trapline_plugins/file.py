@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from trapline_plugins.api import Delivered, Destination, DestinationConfig, Notification, Outcome, Retry
+from trapline_plugins.api import Delivered, Destination, DestinationConfig, Notification, Outcome, Retry, Unknown
 from trapline_plugins.payload import alert_json
 
 MAX_BYTES = 256 * 1024
@@ -56,13 +56,15 @@ class File(Destination[FileConfig]):
             return Retry(f"the file cannot be written: {_say(error)}")
         return Delivered()
 
-    def find(self, notification: Notification) -> Delivered | None:
+    def find(self, notification: Notification) -> Delivered | Unknown | None:
         try:
             with self.config.path.open("rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - LOOK_BACK))
                 written = any(_is_about(line, notification.delivery_id) for line in file)
-        except OSError:
+        except FileNotFoundError:
             return None
+        except OSError as error:
+            return Unknown(f"the file cannot be read: {_say(error)}")
         return Delivered() if written else None
 
     def check(self) -> str | None:

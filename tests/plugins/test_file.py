@@ -14,7 +14,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from trapline_plugins.api import Delivered, Kind, Retry, Tools
+from trapline_plugins.api import Delivered, Kind, Retry, Tools, Unknown
 from trapline_plugins.contract import DestinationContract
 from trapline_plugins.file import MAX_BYTES, File, FileConfig
 from trapline_plugins.samples import NOTIFICATIONS, a_notification
@@ -155,12 +155,17 @@ def test_a_line_is_found_by_its_delivery(tmp_path: Path) -> None:
     send(path, delivery_id="two", kind=Kind.UPDATED, title='"delivery_id":"faked"')
     path.write_bytes(path.read_bytes() + b'[]\n"cut\nnot json: cut\n{"data": "cut"}\n')
 
-    def found(delivery_id: str) -> Delivered | None:
+    def found(delivery_id: str) -> object:
         return file(path).find(a_notification(delivery_id=delivery_id))
 
     assert found("one") == found("two") == Delivered()
     assert found("three") is found("faked") is found("cut") is None
     assert file(tmp_path / "missing").find(a_notification()) is None
+
+
+def test_what_cannot_be_looked_up_now_is_not_written_twice(tmp_path: Path) -> None:
+    """A folder in the file's place is what no right of root's can read."""
+    assert file(tmp_path).find(a_notification()) == Unknown("the file cannot be read: Is a directory")
 
 
 def test_check_says_what_is_wrong_and_makes_nothing(tmp_path: Path) -> None:
