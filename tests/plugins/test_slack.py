@@ -190,6 +190,15 @@ def test_what_never_arrived_is_not_found(slack: FakeSlack, tools: Tools) -> None
     assert soc.find(OPENED) is None
 
 
+def test_it_is_found_though_the_clocks_differ_and_the_alert_is_old(tools: Tools) -> None:
+    began = OPENED.first_match_at - timedelta(minutes=4)
+    with fake_slack(TOKEN, CHANNEL, began.timestamp) as slack:
+        soc, ref = destination(tools, slack.url), opened(slack, tools)
+        assert soc.find(OPENED) == Delivered(ref=ref)
+        send(slack, tools, UPDATED, ref)
+        assert soc.find(UPDATED) == Delivered(ref=ref)
+
+
 def test_it_is_found_on_a_later_page(slack: FakeSlack, tools: Tools) -> None:
     ref = opened(slack, tools)
     for number in range(7):

@@ -62,17 +62,22 @@ def _inline(text: Mapping[str, Any]) -> str:
     """The text as Slack would show it: formatting, mentions and links only where they would be ones there."""
     if text["type"] == "plain_text":
         return html.escape(text["text"])
-    return "".join(_piece(piece) for piece in re.split(r"(`[^`\n]+`|<[^<>\n]+>)", text["text"]))
+    # Slack reads what is in angle brackets before anything else, in code as well.
+    return "".join(_piece(piece) for piece in re.split(r"(<[^<>\n]+>)", text["text"]))
 
 
 def _piece(piece: str) -> str:
-    if piece.startswith("`") and len(piece) > 1:
-        return f"<code>{_literal(piece[1:-1])}</code>"
     if re.fullmatch("<https?://[^<>|]+>", piece):
         return f'<a href="{_literal(piece[1:-1])}">{_literal(piece[1:-1])}</a>'
-    if piece.startswith("<"):
+    if re.fullmatch(r"<[^<>\n]+>", piece):
         return f'<b class="mention">{_literal(piece)}</b>'
-    return re.sub(r"\*([^*\n]+)\*", r"<b>\1</b>", _literal(piece))
+    return "".join(_formatted(part) for part in re.split(r"(`[^`\n]+`)", piece))
+
+
+def _formatted(text: str) -> str:
+    if re.fullmatch("`[^`\n]+`", text):
+        return f"<code>{_literal(text[1:-1])}</code>"
+    return re.sub(r"\*([^*\n]+)\*", r"<b>\1</b>", _literal(text))
 
 
 def _literal(text: str) -> str:

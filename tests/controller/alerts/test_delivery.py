@@ -31,7 +31,12 @@ from trapline_plugins.api import (
     Unknown,
 )
 from trapline_plugins.fake_server import Answer, FakeServer, Request, serving
-from trapline_plugins.samples import a_notification
+from trapline_plugins.fakes.faults import Fault
+from trapline_plugins.fakes.pagerduty import fake_pagerduty
+from trapline_plugins.fakes.slack import fake_slack
+from trapline_plugins.pagerduty import PagerDuty, PagerDutyConfig
+from trapline_plugins.samples import NOW, a_notification
+from trapline_plugins.slack import Slack, SlackConfig
 from trapline_plugins.webhook import Webhook, WebhookConfig
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
@@ -277,6 +282,35 @@ def test_a_lookup_that_fails_keeps_it_unknown(put: Put, deliver: Deliver, databa
     assert deliver(hook=recorder).reasons == {"hook": "a bug in the plugin: RuntimeError: search is down"}
     assert state(database, "d1") == ("unknown", 2)
     assert recorder.sent == ["d1"]
+
+
+def test_each_alert_is_held_once_whatever_is_lost(put: Put, deliver: Deliver, database: Database, clock: Clock) -> None:
+    with (
+        fake_slack(clock=NOW.timestamp) as slack,
+        fake_pagerduty() as pagerduty,
+        httpx.Client(timeout=5, trust_env=False) as http,
+    ):
+        tools = Tools(http, clock, pytest.fail)
+        chat = SlackConfig.model_validate({"token": slack.token, "channel": slack.channel, "url": slack.url})
+        page = PagerDutyConfig.model_validate({"routing_key": pagerduty.routing_key, "url": pagerduty.url})
+        both = {"chat": Slack("chat", chat, tools), "page": PagerDuty("page", page, tools)}
+        for fake in (slack, pagerduty):
+            fake.faults.expect(*(Fault.LOST_ANSWER, Fault.BROKEN, Fault.RATE_LIMITED) * 3)
+        for kind in Kind:
+            for name in both:
+                put(f"{name}-{kind}", to=name, kind=kind)
+        for _ in range(20):
+            deliver(**both)
+            clock.advance(hours=1)
+
+    assert {state(database, f"{name}-{kind}")[0] for kind in Kind for name in both} == {"delivered"}
+    alert, *replies = slack.messages
+    assert alert.text == "✅ RESOLVED: Brute force from 203.0.113.9"
+    assert [(reply.thread_ts, reply.text.split(":")[0]) for reply in replies] == [
+        (alert.ts, "🔴 *Updated*"),
+        (alert.ts, "✅ *Resolved*"),
+    ]
+    assert [(alert.dedup_key, alert.status) for alert in pagerduty.alerts] == [("trapline:a", "resolved")]
 
 
 # Plugins that misbehave
