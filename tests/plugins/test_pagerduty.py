@@ -156,10 +156,20 @@ def test_a_wrong_key_needs_a_person(pagerduty: FakePagerDuty, tools: Tools) -> N
 
 
 def test_a_yes_of_somebody_else_is_no_page(tools: Tools) -> None:
-    oncall = a_notification()
     with serving(lambda _: Answer(200, b"<h1>Welcome to our Wi-Fi</h1>")) as server:
-        outcome = destination(tools, server.url).send(oncall, destination(tools, server.url).render(oncall), "")
+        oncall = destination(tools, server.url)
+        outcome = oncall.send(a_notification(), oncall.render(a_notification()), "")
     assert outcome == Rejected("it answered 200, not 202: `url` is not that of the Events API v2")
+
+
+def test_a_key_goes_nowhere_else(pagerduty: FakePagerDuty) -> None:
+    redirect = Answer(307, headers=(("Location", pagerduty.url),))
+    with serving(lambda _: redirect) as server, httpx.Client(follow_redirects=True, trust_env=False) as http:
+        oncall = destination(Tools(http, lambda: NOW, pytest.fail), server.url)
+        outcome = oncall.send(a_notification(), oncall.render(a_notification()), "")
+        assert oncall.check() is None
+    assert isinstance(outcome, Rejected)
+    assert pagerduty.alerts == []
 
 
 @pytest.mark.parametrize(

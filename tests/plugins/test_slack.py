@@ -81,6 +81,17 @@ def test_slack_takes_whatever_is_rendered(case: str, slack: FakeSlack, tools: To
     assert len(slack.messages) == 1
 
 
+@pytest.mark.parametrize("character", ["&", "`", "🔥", "<>"])
+def test_what_grows_on_its_way_stays_inside_the_limits(character: str, slack: FakeSlack, tools: Tools) -> None:
+    text = character * 5_000
+    everywhere = dict.fromkeys(("title", "dedupe", "description", "runbook"), "\n".join([text] * 50))
+    lists = dict.fromkeys(("false_positives", "attack", "tags"), (text,) * 50)
+    notification = a_notification(**everywhere, **lists, context={f"{number}{text}": text for number in range(50)})
+    assert isinstance(send(slack, tools, notification), Delivered)
+    evidence = [block for block in slack.messages[0].blocks if "…`  `" in str(block)]
+    assert len(evidence) > 1
+
+
 def test_what_an_analyst_reads(slack: FakeSlack, tools: Tools) -> None:
     send(slack, tools, a_notification(false_positives=("Penetration tests.",), attack=("ta0006:t1110",)))
 
