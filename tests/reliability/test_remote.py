@@ -93,8 +93,8 @@ def test_everything_runs_on_while_the_remote_hangs(ground: Playground, remote: R
         ground.detection("one", f"{MATCH_BAD}  # changed\n")
         revision = ground.commit()
         eventually(lambda: remote.hung)
-        ground.records(1)
-        ground.at(2)
+        ground.records(0.1)
+        ground.at(0.5)  # a clock that jumps by more than a minute is not followed at once
         eventually(lambda: len(ground.said) == 1)
         assert remote.hung == 1  # all that was while one look at the repository hung
         eventually(lambda: "did not answer within 6 s" in controller.memory.source().error)
