@@ -276,6 +276,10 @@ def test_nobody_is_mentioned_and_nothing_is_linked(slack: FakeSlack, tools: Tool
     assert "evil.example" not in page
     assert page.count("<a ") == 1  # the detection's own reference
     assert "&lt;!channel&gt;" in page
+    _, facts, evidence, *_ = slack.messages[0].blocks
+    for span in (*(field["text"].split("\n")[1] for field in facts["fields"]), *evidence["text"]["text"].split("  ")):
+        assert span.count("`") == 2, "a code span ends where a log says"
+        assert not set("<>") & set(span)
 
 
 def test_the_page_shows_what_slack_would_obey(slack: FakeSlack, tools: Tools) -> None:
