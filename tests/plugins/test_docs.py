@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from trapline_plugins import api, builtin, contract
+from trapline_plugins import api, builtin, contract, fakes
 from trapline_plugins.api import Destination, DestinationConfig, Tools
+from trapline_plugins.fakes.faults import Fault
 from trapline_plugins.samples import a_notification
 from trapline_plugins.webhook import Webhook, WebhookConfig
 
@@ -124,3 +125,15 @@ def test_settings_forbid_what_they_do_not_know() -> None:
     for destination in builtin.register_destinations():
         assert issubclass(destination.config_model, DestinationConfig)
         assert destination.config_model.model_config["extra"] == "forbid"
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_every_fault_is_documented(fault: Fault) -> None:
+    assert f"| `Fault.{fault.name}` |" in API
+
+
+def test_every_fake_is_documented() -> None:
+    modules = [module for module in Path(fakes.__path__[0]).glob("*.py") if "\ndef fake_" in module.read_text()]
+    assert sorted(re.findall(r"^\| `fakes\.(\w+)\.fake_\w+\(\)` \|", API, re.MULTILINE)) == sorted(
+        module.stem for module in modules
+    )
