@@ -9,10 +9,11 @@ from trapline_plugins.console import Console
 from trapline_plugins.file import File
 from trapline_plugins.mail import Email
 from trapline_plugins.pagerduty import PagerDuty
+from trapline_plugins.queues import Sns, Sqs
 from trapline_plugins.slack import Slack
 from trapline_plugins.webhook import Webhook
 
 
 @hookimpl
 def register_destinations() -> list[type[Destination[Any]]]:
-    return [Console, Email, File, PagerDuty, Slack, Webhook]
+    return [Console, Email, File, PagerDuty, Slack, Sns, Sqs, Webhook]
