@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -92,8 +92,8 @@ class Slack(Destination[SlackConfig]):
 
     def find(self, notification: Notification) -> Delivered | Unknown | None:
         """Looks through the channel since the alert began, and through the alert's thread."""
-        since = min(notification.first_match_at, notification.at) - _CLOCKS_DIFFER
-        for message in self._messages("conversations.history", oldest=f"{since.timestamp():.6f}"):
+        began = min(notification.first_match_at, notification.at)
+        for message in self._messages("conversations.history", since=began):
             if isinstance(message, Unknown):
                 return message
             known, ts = _metadata(message), str(message.get("ts", ""))
@@ -125,16 +125,17 @@ class Slack(Destination[SlackConfig]):
         return {"channel": self.config.channel, "ts": ts, **message, "parse": "none", "metadata": known}
 
     def _find_reply(self, notification: Notification, ts: str) -> Delivered | Unknown | None:
-        for message in self._messages("conversations.replies", ts=ts):
+        for message in self._messages("conversations.replies", since=notification.at, ts=ts):
             if isinstance(message, Unknown):
                 return message
             if _metadata(message).get("delivery_id") == notification.delivery_id:
                 return Delivered(ref=ts)
         return None
 
-    def _messages(self, method: str, **query: str) -> Iterator[Mapping[str, Any] | Unknown]:
+    def _messages(self, method: str, *, since: datetime, **query: str) -> Iterator[Mapping[str, Any] | Unknown]:
         """The messages of the channel or thread, some pages of them; `Unknown` where Slack does not tell now."""
         query |= {"channel": self.config.channel, "limit": str(_PAGE), "include_all_metadata": "true"}
+        query |= {"oldest": f"{(since - _CLOCKS_DIFFER).timestamp():.6f}"}
         for _ in range(_MAX_PAGES):
             answer = self._api.get(method, query)
             if answer.failure:

@@ -202,12 +202,23 @@ def test_what_never_arrived_is_not_found(slack: FakeSlack, tools: Tools) -> None
 
 
 def test_it_is_found_though_the_clocks_differ_and_the_alert_is_old(tools: Tools) -> None:
-    began = OPENED.first_match_at - timedelta(minutes=4)
-    with fake_slack(TOKEN, CHANNEL, began.timestamp) as slack:
+    times = iter([OPENED.first_match_at, UPDATED.at])
+    with fake_slack(TOKEN, CHANNEL, lambda: (next(times) - timedelta(minutes=4)).timestamp()) as slack:
         soc, ref = destination(tools, slack.url), opened(slack, tools)
         assert soc.find(OPENED) == Delivered(ref=ref)
         send(slack, tools, UPDATED, ref)
         assert soc.find(UPDATED) == Delivered(ref=ref)
+
+
+def test_in_a_long_thread_the_latest_replies_are_looked_through(tools: Tools) -> None:
+    times = iter(range(20))
+    with fake_slack(TOKEN, CHANNEL, lambda: (NOW - timedelta(minutes=14 - next(times))).timestamp()) as slack:
+        ref = opened(slack, tools)
+        for number in range(12):
+            send(slack, tools, a_notification(delivery_id=f"x{number}", kind=Kind.UPDATED), ref)
+        send(slack, tools, UPDATED, ref)
+        slack.page_size = 2
+        assert destination(tools, slack.url).find(UPDATED) == Delivered(ref=ref)
 
 
 def test_it_is_found_on_a_later_page(slack: FakeSlack, tools: Tools) -> None:
@@ -266,6 +277,11 @@ def test_an_endless_answer_is_not_read(tools: Tools) -> None:
 def test_a_limit_is_respected(slack: FakeSlack, tools: Tools) -> None:
     slack.faults.expect(Fault.RATE_LIMITED)
     assert send(slack, tools, OPENED) == Retry("it answered 429 Too Many Requests", after=timedelta(seconds=7))
+
+
+def test_a_token_that_is_refused_needs_a_person(slack: FakeSlack, tools: Tools) -> None:
+    slack.faults.expect(Fault.UNAUTHORISED)
+    assert send(slack, tools, OPENED) == Rejected("Slack said invalid_auth: `token` is not valid")
 
 
 def test_nobody_is_mentioned_and_nothing_is_linked(slack: FakeSlack, tools: Tools) -> None:

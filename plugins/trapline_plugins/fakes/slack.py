@@ -113,9 +113,12 @@ class FakeSlack:
 
     def _replies(self, arguments: dict[str, Any]) -> Answer:
         ts = arguments.get("ts", "")
-        if not self._message(ts):
+        parent = self._message(ts)
+        if not parent:
             return _no("thread_not_found")
-        return self._page([message for message in self.messages if ts in (message.ts, message.thread_ts)], arguments)
+        oldest = float(arguments.get("oldest", 0))
+        found = [message for message in self.messages if message.thread_ts == ts and float(message.ts) > oldest]
+        return self._page([parent, *found], arguments)
 
     def _page(self, found: list[FakeMessage], arguments: Mapping[str, Any]) -> Answer:
         start = int(arguments.get("cursor") or 0)
