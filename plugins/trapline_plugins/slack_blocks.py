@@ -11,7 +11,7 @@ from typing import Any
 
 from trapline_plugins.api import Kind, Notification
 from trapline_plugins.story import Fact, Story, span, tell
-from trapline_plugins.text import cut
+from trapline_plugins.text import CUT
 
 MAX_BLOCKS = 50
 MAX_HEADER = 150
@@ -32,7 +32,7 @@ def alert_message(notification: Notification) -> dict[str, Any]:
     story = tell(notification)
     headline = f"{_mark(notification)} {story.headline}"
     blocks = [
-        {"type": "header", "text": _plain(headline, MAX_HEADER)},
+        *_headline(headline),
         {"type": "section", "fields": [_fact(fact) for fact in story.facts[:MAX_FIELDS]]},
         *_evidence(story.evidence),
         *_labelled("Why", story.description),
@@ -57,11 +57,16 @@ def change_message(notification: Notification) -> dict[str, Any]:
 def escaped(text: str, limit: int) -> str:
     """The text without a meaning to Slack's parser, at most `limit` long."""
     shown = _escape(text)
-    return shown if _length(shown) <= limit else _escape(cut(text, limit // 5))  # no character grows beyond five
+    return shown if _length(shown) <= limit else _escape(_cut(text, limit // 5))  # no character grows beyond five
 
 
 def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _cut(text: str, limit: int) -> str:
+    units = text.encode("utf-16-le")
+    return text if len(units) <= 2 * limit else units[: 2 * (limit - 1)].decode("utf-16-le", "ignore") + CUT
 
 
 def _length(text: str) -> int:
@@ -73,8 +78,7 @@ def _mark(notification: Notification) -> str:
 
 
 def _plain(text: str, limit: int = MAX_SECTION) -> Block:
-    shown = text if _length(text) <= limit else cut(text, limit // 2)
-    return {"type": "plain_text", "text": shown, "emoji": False}
+    return {"type": "plain_text", "text": _cut(text, limit), "emoji": False}
 
 
 def _mrkdwn(text: str) -> Block:
@@ -84,6 +88,13 @@ def _mrkdwn(text: str) -> Block:
 def _code(text: str, limit: int) -> str:
     """A code span, which a backtick would end."""
     return f"`{escaped(text.replace('`', 'ˋ'), limit - 2)}`"
+
+
+def _headline(text: str) -> Iterator[Block]:
+    header = _plain(text, MAX_HEADER)
+    yield {"type": "header", "text": header}
+    if header["text"] != text:
+        yield {"type": "section", "text": _plain(text)}
 
 
 def _fact(fact: Fact) -> Block:

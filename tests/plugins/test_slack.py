@@ -128,6 +128,13 @@ def test_what_an_analyst_reads(slack: FakeSlack, tools: Tools) -> None:
     assert replay["text"]["text"] == "*Replay*\n`trapline alerts replay a1b2c3`"
 
 
+@pytest.mark.parametrize(("title", "length"), [("x" * 200, 149), ("🔥" * 200, 79)])
+def test_a_title_too_long_for_a_header_is_also_shown_whole(title: str, length: int, tools: Tools) -> None:
+    header, whole, *_ = destination(tools, "http://localhost/").render(a_notification(title=title))["alert"]["blocks"]
+    assert len(header["text"]["text"]) == length  # of characters; Slack's 150 may be meant in UTF-16 units
+    assert whole["text"] == {"type": "plain_text", "text": f"🔴 HIGH: {title}", "emoji": False}
+
+
 def test_an_alert_is_one_message_with_its_changes_below(slack: FakeSlack, tools: Tools) -> None:
     ref = opened(slack, tools)
     assert send(slack, tools, UPDATED, ref) == Delivered(ref=ref)
