@@ -21,7 +21,8 @@ _COLOURS = {
     "RESOLVED": "#2b8a3e",
 }
 
-Section = tuple[str, "tuple[Fact, ...] | tuple[str, ...] | str"]
+Content = tuple[Fact, ...] | tuple[str, ...] | str
+"""What stands below a heading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,9 @@ def write_letter(notification: Notification) -> Letter:
     return Letter(cut(f"[{story.word}] {changed}{story.title}", _MAX_SUBJECT), _text(story), _html(story))
 
 
-def _sections(story: Story) -> Iterator[Section]:
+def _sections(story: Story) -> Iterator[tuple[str, Content]]:
     """What an analyst asks, in that order; what there is nothing to say about is left out."""
-    sections: tuple[Section, ...] = (
+    sections: tuple[tuple[str, Content], ...] = (
         ("What happened", story.facts),
         ("Evidence", story.evidence),
         ("Why it fired", story.description),
@@ -61,7 +62,7 @@ def _text(story: Story) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _lines(content: tuple[Fact, ...] | tuple[str, ...] | str) -> Iterator[str]:
+def _lines(content: Content) -> Iterator[str]:
     if isinstance(content, str):
         yield from content.split("\n")
         return
@@ -80,7 +81,7 @@ def _html(story: Story) -> str:
     return "\n".join([*parts, "</body></html>\n"])
 
 
-def _block(heading: str, content: tuple[Fact, ...] | tuple[str, ...] | str) -> str:
+def _block(heading: str, content: Content) -> str:
     if isinstance(content, str):
         return "<p style='margin:0'>" + escape(content).replace("\n", "<br>\n") + "</p>"
     items = []

@@ -205,6 +205,12 @@ def test_a_topic_hands_on_what_it_is_sent(name: str, aws: str) -> None:
         assert message["Attributes"]["MessageDeduplicationId"] == "5e1f0c8e"
 
 
+def test_the_attributes_count_towards_the_limit() -> None:
+    body = sqs().render(a_notification(description=""))
+    nearly_full = a_notification(description="x" * (MAX_BYTES - len(body) - 1))
+    assert len(sqs().render(nearly_full).encode()) < MAX_BYTES - 1000
+
+
 def test_a_character_that_no_message_may_have_is_escaped() -> None:
     body = sqs().render(a_notification(title="a\uffffb\ufffe"))
     assert "a\\uffffb\\ufffe" in body
