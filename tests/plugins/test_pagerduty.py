@@ -104,6 +104,15 @@ def test_what_whoever_is_paged_reads(pagerduty: FakePagerDuty, tools: Tools) -> 
     }
 
 
+def test_nothing_from_a_log_can_be_clicked(tools: Tools) -> None:
+    url = "https://evil.example/x"
+    everywhere = dict.fromkeys(("title", "dedupe", "description", "runbook"), url)
+    notification = a_notification(**everywhere, false_positives=(url,), context={url: [url]}, references=())
+    rendered = json.dumps(destination(tools, "http://localhost/").render(notification))
+    assert "evil.example" not in rendered
+    assert "hxxps[:]//evil[.]example/x" in rendered
+
+
 def test_an_alert_is_one_alert_there_from_its_beginning_to_its_end(pagerduty: FakePagerDuty, tools: Tools) -> None:
     for kind in (Kind.OPENED, Kind.UPDATED, Kind.RESOLVED):
         send(pagerduty, tools, a_notification(kind=kind))
