@@ -56,8 +56,9 @@ class SlackConfig(DestinationConfig):
     url: Annotated[str, AfterValidator(web_address)] = Field(
         "https://slack.com/api/", description="Where Slack's Web API is."
     )
+    # Two calls make a delivery, and the router leaves it alone for a minute.
     timeout: float = Field(
-        10, gt=0, le=20, description="Seconds to wait for the connection, for sending, and for the answer, each."
+        10, gt=0, le=10, description="Seconds to wait for the connection, for sending, and for the answer, each."
     )
 
 

@@ -357,6 +357,7 @@ def test_the_fake_refuses_what_slack_refuses(message: dict[str, Any], error: str
         ({"token": "xoxb-1\n"}, "this is not a bot's token"),
         ({"channel": "#alerts"}, "this is not a channel's ID"),
         ({"url": "slack.com"}, "this is not an http:// or https:// address"),
+        ({"timeout": 11}, "less than or equal to 10"),
         ({"username": "x"}, "Extra inputs are not permitted"),
     ],
 )
