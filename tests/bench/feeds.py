@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import uuid
 from collections.abc import Iterator, Sequence
@@ -116,7 +117,7 @@ def found_by(findings: Sequence[Findings], *, first: int) -> Found:
     """What was found among the first records, as the baselines tell it; every match has to bring its record."""
     end = START + first * INTERVAL
     return {
-        (number, match.record["event"]["id"])
+        (number, json.loads(match.record)["event"]["id"])
         for number, one in enumerate(findings)
         for match in one.matches
         if match.event_at < end and match.record is not None

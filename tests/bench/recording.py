@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -122,4 +123,4 @@ def _match(batch: int, number: int, per_alert: int) -> Match:
         "source": {"ip": "192.0.2.1", "address": "192.0.2.1"},
         "user_agent": {"original": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"},
     }
-    return Match(match_id("bench", "events", f"id e{number}"), at, answer, stored)
+    return Match(match_id("bench", "events", f"id e{number}"), at, answer, json.dumps(stored))

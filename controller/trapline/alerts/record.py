@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,12 +30,16 @@ _CHUNK = 500  # SQLite's limit on bound parameters is in the thousands
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A record for which a detection said yes. `record` holds plain JSON values; None where a match names no record."""
+    """A record for which a detection said yes.
+
+    `record` is it as JSON: a scan may have thousands of matches, and holds them until its end. None where a match names
+    no record.
+    """
 
     id: str
     event_at: datetime
     answer: Answer
-    record: Mapping[str, Any] | None
+    record: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,31 +249,30 @@ def _unknown_matches(connection: sa.Connection, found: Sequence[Match]) -> list[
 def _insert_matches(
     connection: sa.Connection, origin: Origin, scan: ScanSummary, fresh: Sequence[Match], now: datetime
 ) -> None:
-    if not fresh:
-        return
-    rows = [
-        {
-            "id": match.id,
-            "identity": origin.identity,
-            "table_name": scan.table,
-            "scan_id": scan.query_id,
-            "revision": origin.revision,
-            "build_digest": origin.build_digest,
-            "event_at": match.event_at,
-            "found_at": now,
-            "dedupe": match.answer.dedupe,
-            "title": match.answer.title,
-            "severity": match.answer.severity.value,
-            "destinations": list(match.answer.destinations),
-            "description": match.answer.description,
-            "runbook": match.answer.runbook,
-            "context": dict(match.answer.context),
-            "record": match.record,
-            "alert_id": None,
-        }
-        for match in fresh
-    ]
-    connection.execute(matches.insert(), rows)
+    for start in range(0, len(fresh), _CHUNK):
+        rows = [
+            {
+                "id": match.id,
+                "identity": origin.identity,
+                "table_name": scan.table,
+                "scan_id": scan.query_id,
+                "revision": origin.revision,
+                "build_digest": origin.build_digest,
+                "event_at": match.event_at,
+                "found_at": now,
+                "dedupe": match.answer.dedupe,
+                "title": match.answer.title,
+                "severity": match.answer.severity.value,
+                "destinations": list(match.answer.destinations),
+                "description": match.answer.description,
+                "runbook": match.answer.runbook,
+                "context": dict(match.answer.context),
+                "record": None if match.record is None else json.loads(match.record),
+                "alert_id": None,
+            }
+            for match in fresh[start : start + _CHUNK]
+        ]
+        connection.execute(matches.insert(), rows)
 
 
 def _alert_row(connection: sa.Connection, alert_id: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections import defaultdict
@@ -139,7 +140,7 @@ def _records_again(
 
             def row_of(number: int, _: Mapping[str, Any], places: Sequence[int] = places) -> Row:
                 row = once[places[number]]
-                return Row(row["record_key"], row["event_at"], row["record"])
+                return Row(row["record_key"], row["event_at"], json.dumps(row["record"]))
 
             answers = collect(context.settings, deployment, table, window, batch, found, row_of)
             findings.add(*answers, complete=found.complete)

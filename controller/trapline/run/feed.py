@@ -229,10 +229,10 @@ class Feeder:
         time_, id = record.get(settings.time), _at(record, settings.id)
         at, plain = time_ if isinstance(time_, datetime) else None, jsonable(record)
         if id is not None:
-            return Row(f"id {id}", at, plain)
+            return Row(f"id {id}", at, json.dumps(plain))
         key = f"content {hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()}"
         twins[key] += 1
-        return Row(key if twins[key] == 1 else f"{key} {twins[key]}", at, plain)
+        return Row(key if twins[key] == 1 else f"{key} {twins[key]}", at, json.dumps(plain))
 
 
 def _source(planned: PlannedScan) -> str:

@@ -24,17 +24,19 @@ from trapline.workers.limits import limits_of
 from trapline.workers.poison import run_each
 from trapline.workers.wire import full_records
 
+_AT_ONCE = 256
+
 FUNCTIONS = 8
 """The functions of a script: a record may fail in each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record that a rule said something about: what makes it itself, its time, and the record as plain JSON."""
+    """One record that a rule said something about: what makes it itself, its time, and the record as JSON."""
 
     key: str
     at: datetime | None
-    record: dict[str, Any] | None
+    record: str | None
 
 
 def run_batch(
@@ -89,16 +91,18 @@ def collect(
     last_moment = window.end - timedelta(microseconds=1)
     answered = [match.row for match in reply.matches] + [failure.row for failure in reply.failures]
     numbers = sorted({row for row in answered if row is not None})
-    rows = {
-        number: row_of(number, record) for number, record in zip(numbers, full_records(batch, numbers), strict=True)
-    }
+    rows: dict[int, Row] = {}
+    for start in range(0, len(numbers), _AT_ONCE):  # as dicts they are many times as large
+        some = numbers[start : start + _AT_ONCE]
+        rows |= {number: row_of(number, record) for number, record in zip(some, full_records(batch, some), strict=True)}
     matches, failures = [], []
 
     def fail(number: int | None, function: str, error: str, *, file: str = "", line: int = 0, outcome: str) -> None:
         row = Row("", None, None) if number is None else rows[number]
         payload = None if number is None else pack(batch, number)
         at = row.at or last_moment
-        failures.append(Failure(function, error, file, line, at, row.record, outcome, row.key, payload))
+        record = None if row.record is None else json.loads(row.record)
+        failures.append(Failure(function, error, file, line, at, record, outcome, row.key, payload))
 
     for match in reply.matches:
         answer = complete(match, deployment.config, default_destinations=settings.default_destinations)

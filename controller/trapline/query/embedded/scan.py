@@ -14,7 +14,7 @@ import pyarrow as pa
 from trapline.detection.inference.predicate import paths
 from trapline.query import sql
 from trapline.query.batches import coalesced
-from trapline.query.connection import errors_explained, reader
+from trapline.query.connection import connect, errors_explained, reader
 from trapline.query.cover import rows_of
 from trapline.query.embedded.files import Source, changed
 from trapline.query.engine import Part, QueryError, ScanBatch, ScanRequest, Wanted
@@ -24,6 +24,9 @@ from trapline.query.where import to_duckdb
 
 AUDIT_BLOCK_BITS = 8
 """A block of the audit is 2 to the power of this many rows of a file."""
+
+_MANY = 2_000
+"""So many rows are worth to be fetched in less memory, and more slowly."""
 
 _POSITION = ("file_index", "file_row_number")
 
@@ -94,7 +97,7 @@ class DuckDBScan:
             f"JOIN (SELECT * FROM wanted WHERE file_index = {index}) AS w USING (file_row_number)"
             for index, file in files.items()
         ]
-        with self._verified(list(files.values())), self._connection.cursor() as cursor:
+        with self._verified(list(files.values())), self._fetching(wanted.num_rows) as cursor:
             # The types are those of all files together, also where these files have others or lack a column.
             cursor.register("shape", _empty(self.schema))
             cursor.register("wanted", wanted)
@@ -104,6 +107,17 @@ class DuckDBScan:
             raise changed(f"{wanted.num_rows - found.num_rows} rows are no longer there")
         with errors_explained():  # more than 2 GiB of one column do not fit
             return pa.concat_batches(found.sort_by(self._order).select(self.schema.names).to_batches())
+
+    @contextmanager
+    def _fetching(self, rows: int) -> Iterator[duckdb.DuckDBPyConnection]:
+        """What fetches so many rows: another database where they are many, which unpacks one row group at a time."""
+        if rows < _MANY:
+            with self._connection.cursor() as cursor:
+                yield cursor
+        else:
+            with connect(wide=True) as connection:
+                self._source.attach(connection)
+                yield connection
 
     def count(self) -> int:
         if not self._source.files:

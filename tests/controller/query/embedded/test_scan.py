@@ -298,3 +298,12 @@ def test_small_files_come_together_and_large_records_apart(tmp_path: Path, monke
     several = table.batches(Wanted())
     assert len(several) > 1
     assert sum(batch.records.num_rows for batch in several) == 20_200
+
+
+def test_many_rows_are_fetched_as_few_are(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    with table.scan(Wanted(READS)) as scan:
+        (batch,) = scan.batches()
+        assert batch.positions is not None
+        few = scan.whole(batch.positions)
+        monkeypatch.setattr("trapline.query.embedded.scan._MANY", 1)
+        assert scan.whole(batch.positions).equals(few)
