@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from unittest import mock
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.filesize import decimal
 
@@ -25,6 +26,7 @@ from trapline.clock import system_clock
 from trapline.query.athena.engine import AthenaEngine
 from trapline.query.engine import ScanRequest, Wanted
 from trapline.run.rules import known_of, wanted_by
+from trapline.run.sift import let_through
 from trapline.settings import AthenaSettings, TableSettings
 from trapline.state.schema import alerts
 
@@ -139,12 +141,17 @@ def _row(what: str, together: Tally, alone: Sequence[Tally]) -> tuple[str, Seque
 
 
 def _scanned(engine: AthenaEngine, request: ScanRequest, sources: Sequence[str]) -> Tally:
-    """One scan for these rules, and the records that match fetched whole, where that is known without running them."""
+    """One scan for these rules, and what matches fetched whole, as far as that is known without running them."""
+    known = [known_of(source.encode()) for source in sources]
+    exact = [rule for rule in known if rule.exact]  # of the others it is the rules that say what matches
     with engine.scan(request, _wanted(sources)) as scan:
-        exact = all(known_of(source.encode()).exact for source in sources)
+        places = []
         for batch in scan.batches():
-            if batch.positions is not None and exact:  # of the others it is the rules that say what matches
-                scan.whole(batch.positions)
+            let = [rows.numbers for rows in let_through(batch, exact, [None] * len(exact), scan.schema)]
+            if batch.positions is not None:
+                places.append(batch.positions.take(pa.chunked_array(let, pa.uint64()).unique()))
+        if sum(map(len, places)):
+            scan.whole(pa.concat_batches(places))
         return Tally(scan.queries, scan.bytes_scanned)
 
 

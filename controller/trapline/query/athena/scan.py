@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Set
 from itertools import count
 from threading import Event, Lock
 from typing import Any
@@ -14,14 +14,12 @@ from trapline.query.athena.catalog import AthenaTable
 from trapline.query.athena.errors import query_error
 from trapline.query.athena.locations import Location
 from trapline.query.athena.queries import Queries, Tally
-from trapline.query.athena.statement import LONGEST, Asking, Locate, Statement, literal
+from trapline.query.athena.statement import Asking, Locate, Statement
 from trapline.query.athena.store import Store
 from trapline.query.engine import QueryError, ScanBatch, ScanRequest, Wanted
 
 Place = tuple[str, Any]
 """Where a row lies: its file, and its id."""
-
-_MOST_NAMED = LONGEST - 50_000  # bytes of files and ids in one query, besides what it asks of them
 
 
 class AthenaScan:
@@ -84,21 +82,18 @@ class AthenaScan:
 
     def whole(self, positions: pa.RecordBatch) -> pa.RecordBatch:
         asked = _places(positions)
-        found: dict[Place, int] = {}
+        wanted, found = set(asked), dict[Place, int]()
         batches = [pa.RecordBatch.from_pylist([], schema=self.schema)]
         rows = 0
-        for places in _in_queries(dict.fromkeys(asked)):
-            statement = self._asking.whole(places)
-            for batch in map(statement.split, self._unloaded(statement)):
-                assert batch.positions is not None
-                batches.append(batch.records)
-                for number, place in enumerate(_places(batch.positions), start=rows):
-                    if place in found and not _alike(batches, found[place], number):
-                        self.ambiguous = True
-                        raise self._twins(place)
-                    found.setdefault(place, number)
-                rows += batch.records.num_rows
-        if missing := len(set(asked) - found.keys()):
+        for records, places in self._asked_for(wanted):
+            batches.append(records)
+            for number, place in enumerate(places, start=rows):
+                if place in found and not _alike(batches, found[place], number):
+                    self.ambiguous = True
+                    raise self._twins(place)
+                found.setdefault(place, number)
+            rows += records.num_rows
+        if missing := len(wanted - found.keys()):
             raise QueryError(
                 "changed",
                 f"the table {self._table.name} changed while it was read: {missing} rows are no longer there",
@@ -106,6 +101,18 @@ class AthenaScan:
             )
         numbers = pa.array([found[place] for place in asked], pa.int64())
         return pa.concat_batches(batches).take(numbers)
+
+    def _asked_for(self, wanted: Set[Place]) -> Iterator[tuple[pa.RecordBatch, list[Place]]]:
+        """The rows that lie at these places, whole, and where each lies."""
+        if not wanted:
+            return
+        statement = self._asking.whole(wanted)
+        for batch in map(statement.split, self._unloaded(statement)):
+            assert batch.positions is not None
+            places = _places(batch.positions)
+            kept = [number for number, place in enumerate(places) if place in wanted]
+            if kept:
+                yield batch.records.take(pa.array(kept, pa.int64())), [places[number] for number in kept]
 
     def cancel(self) -> None:
         self._stop.set()
@@ -149,22 +156,6 @@ class AthenaScan:
 
 def _places(positions: pa.RecordBatch) -> list[Place]:
     return list(zip(*(column.to_pylist() for column in positions.columns), strict=True))
-
-
-def _in_queries(places: Iterable[Place]) -> Iterator[list[Place]]:
-    """The places in as many queries as their texts need."""
-    some: list[Place] = []
-    files: set[str] = set()
-    size = 0
-    for file, id in places:
-        if size > _MOST_NAMED:
-            yield some
-            some, files, size = [], set(), 0
-        size += len(literal(id).encode()) + (0 if file in files else len(file.encode())) + 6
-        some.append((file, id))
-        files.add(file)
-    if some:
-        yield some
 
 
 def _alike(batches: list[pa.RecordBatch], one: int, other: int) -> bool:

@@ -7,7 +7,7 @@ asked for if it matters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
@@ -87,19 +87,23 @@ class Asking:
             statement = self._statement(wanted, ANY, locate)
         return _checked(statement, self._table)
 
-    def whole(self, places: Iterable[tuple[str, Any]]) -> Statement:
-        """The rows of these files with these ids, whole, each with its position."""
+    def whole(self, places: Collection[tuple[str, Any]]) -> Statement:
+        """The rows of these files with these ids, whole, each with its position. More may come.
+
+        One query, however many they are: another one would read the files once more, and that is what costs.
+        """
         assert self.id is not None
-        pairs = list(places)
-        files = ", ".join(sql.string(file) for file in sorted({file for file, _ in pairs}))
-        ids = ", ".join(dict.fromkeys(literal(id) for _, id in pairs if id is not None))
+        files = ", ".join(sql.string(file) for file in sorted({file for file, _ in places}))
+        ids = ", ".join(dict.fromkeys(literal(id) for _, id in places if id is not None))
         known = f"{self.id} IN ({ids})" if ids else ""
-        unknown = f"{self.id} IS NULL" if any(id is None for _, id in pairs) else ""
+        unknown = f"{self.id} IS NULL" if any(id is None for _, id in places) else ""
         asked = " OR ".join(filter(None, [known, unknown]))
         leaves = leaves_of(self._table.schema, self._table.columns)
         columns = [*leaves.columns, FILE, self.id]
-        condition = f"{self._within} AND {FILE} IN ({files}) AND ({asked})"
-        return Statement(self._select(columns, condition), leaves, located=True)
+        in_files = f"{self._within} AND {FILE} IN ({files})"
+        shorter = (self._select(columns, condition) for condition in (f"{in_files} AND ({asked})", in_files))
+        fitting = next((select for select in shorter if len(select.encode()) <= LONGEST), None)
+        return Statement(fitting or self._select(columns, self._within), leaves, located=True)
 
     def latest(self) -> str:
         """The newest time within the window, in seconds."""

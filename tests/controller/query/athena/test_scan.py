@@ -209,18 +209,21 @@ def test_many_files_come_as_few_batches_and_a_large_one_in_parts(
     assert max(sizes) < 50
 
 
-def test_whole_rows_come_in_the_order_asked_in_as_many_queries_as_their_text_needs(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("longest", [statement.LONGEST, 800, 300], ids=["by id", "by file", "by window"])
+def test_whole_rows_come_in_the_order_asked_in_one_query_however_long_it_would_be(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, longest: int
 ) -> None:
     lake.put("t", rows(), keys=("day",), partition="day")
-    monkeypatch.setattr("trapline.query.athena.scan._MOST_NAMED", 250)
     with lake.scan(Wanted(READS)) as scan:
         (batch,) = scan.batches()
         numbers = [3, 300, 3, 17, *range(50, 90)]
+        monkeypatch.setattr("trapline.query.athena.statement.LONGEST", longest)
         whole = scan.whole(batch.positions.take(numbers))
         assert whole["n"].to_pylist() == batch.records["n"].take(numbers).to_pylist()
         assert whole.schema == scan.schema
-        assert scan.queries > 3
+        assert scan.queries == 2
+        asked = lake.double.queries[-1].sql
+        assert ('$path" IN' in asked, "'e300'" in asked) == (longest > 300, longest > 800)
         assert scan.whole(batch.positions.slice(0, 0)).num_rows == 0
     assert lake.left() == []
 
