@@ -39,6 +39,11 @@ def matches_of(database: Database, alert_id: str) -> Sequence[Mapping[str, Any]]
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
+def without_content(delivery: Mapping[str, Any]) -> dict[str, Any]:
+    """A delivery as a listing has it: the notification repeats the alert that it is about."""
+    return {name: value for name, value in delivery.items() if name != "notification"}
+
+
 def deliveries_of(database: Database, alert_id: str) -> Sequence[Mapping[str, Any]]:
     """What was said about an alert, to whom, and what came of it, in order; rows of the table `deliveries`."""
     query = sa.select(deliveries).where(deliveries.c.alert_id == alert_id).order_by(deliveries.c.sequence)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from trapline.alerts.store import deliveries_of, find_alert, list_alerts, matches_of
+from trapline.alerts.store import deliveries_of, find_alert, list_alerts, matches_of, without_content
 from trapline.cli.options import existing_database, home_option, sandbox_options
 from trapline.cli.output import (
     as_json,
@@ -73,7 +73,7 @@ def show(home: Path, alert_id: str, as_json: bool) -> None:
     alert = find_alert(database, alert_id)
     matches, deliveries = matches_of(database, alert["id"]), deliveries_of(database, alert["id"])
     if as_json:
-        print_json({**alert, "matches": matches, "deliveries": [_without_content(row) for row in deliveries]})
+        print_json({**alert, "matches": matches, "deliveries": [without_content(row) for row in deliveries]})
     else:
         _print_alert(alert, matches, deliveries)
 
@@ -110,11 +110,6 @@ def replay(home: Path, sandbox: str | None, base_image: str | None, alert_id: st
             f"{len(result.found)} of the {counted(len(result.found) + len(result.missing), 'match')} it found then",
         )
     sys.exit(1 if result.missing else 0)
-
-
-def _without_content(delivery: Mapping[str, Any]) -> dict[str, Any]:
-    """A delivery as a listing has it: the notification repeats the alert it stands beside."""
-    return {name: value for name, value in delivery.items() if name != "notification"}
 
 
 def _print_alert(

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from trapline.alerts.outbox import State, find_delivery, newest_deliveries, revive
+from trapline.alerts.store import without_content
 from trapline.cli.options import existing_database, home_option
 from trapline.cli.output import as_json, counted, moment, print_json, print_table, say, short
 from trapline.clock import system_clock
@@ -35,7 +36,7 @@ def list_(home: Path, state: str | None, destination: str | None, limit: int, as
     with existing_database(home).reading() as connection:
         rows = newest_deliveries(connection, state=wanted, destination=destination, limit=limit)
     if as_json:
-        print_json([_without_content(row) for row in rows])
+        print_json([without_content(row) for row in rows])
         return
     print_table(
         ("DELIVERY", "DESTINATION", "KIND", "ALERT", "STATE", "ATTEMPTS", "QUEUED (UTC)", "NEXT OR SETTLED", "REASON"),
@@ -119,7 +120,3 @@ def redrive(home: Path, delivery_ids: Sequence[str], dead: bool, destination: st
 
 def _state(rows: Sequence[Mapping[str, Any]], id: str) -> str:
     return next(str(row["state"]) for row in rows if row["id"] == id)
-
-
-def _without_content(delivery: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in delivery.items() if name != "notification"}
