@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from os import getpid
 from pathlib import Path
@@ -21,9 +21,17 @@ class Family:
     keepers: Sequence[int] = ()
 
 
-def families(backend: str, label: str) -> list[Family]:
-    """The workers of a backend that this process has running; those of Docker are known by their label."""
-    return _containers(label) if backend == "docker" else _processes()
+def families(backend: str, label: str, beside: Collection[int] = ()) -> list[Family]:
+    """The workers of a backend that this process has running; those of Docker are known by their label.
+
+    The others are its children; `beside` are those that it had before it started a worker.
+    """
+    return _containers(label) if backend == "docker" else _processes(beside)
+
+
+def children() -> Collection[int]:
+    """The processes that this one has running."""
+    return _children(getpid())
 
 
 def memory(pid: int, kind: str) -> int:
@@ -36,9 +44,9 @@ def peak(pid: int | str = "self") -> int:
     return int(_field(Path(f"/proc/{pid}/status"), "VmHWM")) * 1024
 
 
-def _processes() -> list[Family]:
+def _processes(beside: Collection[int]) -> list[Family]:
     """The children of this process. What bubblewrap starts is a child of its child, and the worker a child of that."""
-    lines = [_line(child) for child in _children(getpid())]
+    lines = [_line(child) for child in _children(getpid()) if child not in beside]
     return [Family(line[-1], line[:-1]) for line in lines]
 
 

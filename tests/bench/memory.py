@@ -11,7 +11,7 @@ from time import sleep
 
 import pyarrow as pa
 
-from tests.bench.kernel import families, memory, peak
+from tests.bench.kernel import children, families, memory, peak
 from tests.bench.lake import Lake
 from tests.bench.measure import Sizes, Skipped
 from tests.bench.sandboxes import Sandbox, interpreter, read, sandboxes
@@ -54,10 +54,11 @@ def _of_python() -> Sequence[int | None]:
 
 def _of_one(sandbox: Sandbox, large: pa.RecordBatch) -> Sequence[int]:
     """After a small batch; the most that it ever was, which a large one took; and when that one is over."""
+    before = children()
     with closing(sandbox.start()) as worker:
         worker.run(large.slice(0, _FEW))
         sleep(_REST)
-        [family] = families(sandbox.name, sandbox.label)
+        [family] = families(sandbox.name, sandbox.label, before)
         small = memory(family.worker, "Rss")
         worker.run(large)
         most = peak(family.worker)
@@ -67,13 +68,14 @@ def _of_one(sandbox: Sandbox, large: pa.RecordBatch) -> Sequence[int]:
 
 def _of_many(sandbox: Sandbox, large: pa.RecordBatch, count: int) -> Sequence[int]:
     """All of them, each of them, and what is beside each of them for its sake."""
+    before = children()
     with ExitStack() as ends:
         for _ in range(count):
             worker = sandbox.start()
             ends.callback(worker.close)
             worker.run(large.slice(0, _FEW))
         sleep(_REST)
-        there = families(sandbox.name, sandbox.label)
+        there = families(sandbox.name, sandbox.label, before)
         assert len(there) == count, f"{len(there)} workers, where {count} were started"
         workers = sum(memory(family.worker, "Pss") for family in there)
         keepers = sum(memory(keeper, "Pss") for family in there for keeper in family.keepers)

@@ -34,6 +34,7 @@ MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (
     add_what_is_missing,
     add_what_is_missing,
     add_what_is_missing,
+    add_what_is_missing,
 )
 
 

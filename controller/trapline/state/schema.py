@@ -187,6 +187,7 @@ matches = Table(
     Column("context", sa.JSON, nullable=False),
     Column("record", sa.JSON, nullable=True),
     Column("alert_id", sa.String, nullable=True, index=True),  # None while below the threshold
+    Column("suppressed_by", sa.String, nullable=True),  # the suppression that kept it out of every alert
     Index("matches_by_key", "identity", "dedupe", "event_at"),
 )
 
@@ -211,7 +212,15 @@ alerts = Table(
     Column("opened_at", UTCDateTime, nullable=False),
     Column("updated_at", UTCDateTime, nullable=False),
     Column("provenance", sa.JSON, nullable=False),
+    Column("told", sa.JSON, nullable=True),  # the destinations that heard of it; None: all (an earlier Trapline's row)
+    Column("told_at", UTCDateTime, nullable=True),  # when they last did
+    Column("storm_id", sa.String, nullable=True, index=True),  # the alert that tells of this one among many
+    Column("resolved_at", UTCDateTime, nullable=True),
+    Column("resolved_by", sa.String, nullable=False, default=""),
+    Column("resolution", sa.Text, nullable=False, default=""),
     Index("alerts_by_key", "identity", "dedupe", "first_match_at"),
+    Index("alerts_told", "identity", "told_at"),
+    Index("alerts_open", "identity", "status", "window_end"),
 )
 
 # The outbox. A row is written with the state change it tells of, in one transaction, and settled by delivery.
