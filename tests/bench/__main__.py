@@ -9,7 +9,20 @@ from typing import Any
 import click
 from rich.console import Console
 
-from tests.bench import bills, cold, growth, loading, memory, pushes, reconcile, recording, sandbox, speed, where
+from tests.bench import (
+    alerts_delivery,
+    alerts_record,
+    bills,
+    cold,
+    growth,
+    loading,
+    memory,
+    pushes,
+    reconcile,
+    sandbox,
+    speed,
+    where,
+)
 from tests.bench.measure import Figures, Result, Sizes, Skipped, table
 
 BENCHMARKS: dict[str, Callable[..., Result | Sizes | Figures | list[Result | Sizes]]] = {
@@ -22,7 +35,9 @@ BENCHMARKS: dict[str, Callable[..., Result | Sizes | Figures | list[Result | Siz
     "lake-overhead": bills.measure_overhead,
     "lake-arrival": bills.measure_arrival,
     "reconcile": reconcile.measure,
-    "recording": recording.measure,
+    "alerts-record": alerts_record.measure,
+    "alerts-latency": alerts_delivery.measure_latency,
+    "alerts-dead-destination": alerts_delivery.measure_dead,
     "push": pushes.measure_code,
     "requirement": pushes.measure_requirement,
     "where": where.measure,
