@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from trapline.alerts.delivery import DeliveryReport, Router
-from trapline.alerts.destinations import build_destinations, make_tools
+from trapline.alerts.destinations import ConfiguredDestinations, make_tools
 from trapline.alerts.plugins import load_plugins
 from trapline.clock import Clock, SteadyClock, system_clock
 from trapline.deploy.ledger import Ledger
@@ -91,7 +91,7 @@ class Controller:
         self._lake: Lake | None = None
         self._reconciler: Reconciler | None = None
         self._written: DeployResult | None = None
-        self._router: tuple[Settings, Router, list[Problem]] | None = None
+        self._router: tuple[Settings, ConfiguredDestinations, Router] | None = None
 
     def __enter__(self) -> Controller:
         return self
@@ -240,12 +240,14 @@ class Controller:
             return replay_failures(self._context(self.settings() or Settings()), live, stopping=self.halt.is_set)
 
     def deliver(self) -> tuple[DeliveryReport, list[Problem]]:
-        """Sends what is due; the problems are those of destinations that cannot be used as they are configured."""
+        """Sends what is due; the problems are those of destinations that cannot be used now as they are configured."""
         settings = self.settings() or Settings()
         if self._router is None or self._router[0] is not settings:
-            destinations, problems = build_destinations(settings, self._plugins, env=os.environ, tools=self.tools)
-            self._router = (settings, Router(self.database, destinations, now=self._now), problems)
-        return self._router[1].deliver(), self._router[2]
+            configured = ConfiguredDestinations(settings, self._plugins, env=os.environ, tools=self.tools)
+            self._router = (settings, configured, Router(self.database, configured.usable, now=self._now))
+        _, configured, router = self._router
+        problems = configured.refresh()
+        return router.deliver(), problems
 
     def remove_builds(self) -> None:
         """Removes every build of this home, for a home that ends with the process."""

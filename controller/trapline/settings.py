@@ -22,7 +22,7 @@ from pydantic import (
 from trapline.config.document import Document, UnreadableConfig, present, read_document
 from trapline.config.files import File
 from trapline.config.limits import MOST_MATCHES, Cpus, LimitSettings, Matches, Memory, Output, Pids, shown_limit
-from trapline.config.secrets import is_reference, references
+from trapline.config.secrets import FORMS, is_reference, references
 from trapline.config.secrets import resolve_secrets as resolve_secrets
 from trapline.config.units import Duration, Moment, Period, Size
 from trapline.config.words import did_you_mean, explain, unknown_keys
@@ -391,7 +391,7 @@ def _secrets(settings: Settings, document: Document, env: Mapping[str, str] | No
         for keys, reference in references(options):
             if not is_reference(reference):
                 message = f"${{{reference}}} is no reference to a secret"
-                remedy = "write ${env:NAME} or ${file:PATH}"
+                remedy = f"write {FORMS}"
                 yield settings.problem((*place, *keys), message, remedy, "invalid-reference")
             elif env is not None and (variable := reference.removeprefix("env:")) != reference and variable not in env:
                 message = f"{variable} is not set in this environment, so that {consequence} from here"

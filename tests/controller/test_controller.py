@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.playground import NOON, Playground
+from trapline.config import aws_secrets
+from trapline.config.aws_secrets import PATIENCE_SECONDS, AwsSecrets
 from trapline.controller import Controller
 from trapline.deploy.reconcile import How
 from trapline.errors import TraplineError
@@ -17,6 +19,7 @@ from trapline.source.access import Access
 from trapline.source.tree import SourceError
 from trapline.source.verify import Trust
 from trapline.workers.interface import BackendUnavailable
+from trapline_plugins.fake_server import Answer, serving
 
 
 @pytest.fixture
@@ -140,3 +143,37 @@ def test_no_commit_takes_the_walls_away(ground: Playground) -> None:
         with pytest.raises(BackendUnavailable, match=r"runs on docker, and trapline\.yml asks for process"):
             controller.reconcile()
         assert controller.settings() is None  # what it says is not in force
+
+
+def test_what_waits_for_a_secret_is_delivered_once_aws_answers(
+    ground: Playground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [Answer(None)]
+    seconds = [0.0]
+    secrets = AwsSecrets(now=lambda: seconds[0])
+    monkeypatch.setattr(aws_secrets, "shared", lambda: secrets)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret")
+    with serving(lambda _: answers[0]) as aws, serving(lambda _: Answer(200)) as soc:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", aws.url)
+        headers = {"authorization": "Bearer ${secretsmanager:prod/soc?region=eu-west-1#token}"}
+        ground.settings(
+            destinations={"soc": {"type": "webhook", "url": soc.url, "headers": headers}}, default_destinations=["soc"]
+        )
+        ground.commit()
+        ground.records(1)
+        ground.at(10)
+        with ground.controller() as controller:
+            controller.reconcile()
+            controller.tick()
+            report, [problem] = controller.deliver()
+            assert (report.delivered, report.retrying, report.dead) == (0, 1, 0)
+            assert "and AWS does not answer" in problem.message
+            assert problem.line
+            answers[0] = Answer(200, b'{"SecretString": "{\\"token\\": \\"from-aws\\"}"}')
+            assert len(controller.deliver()[1]) == 1  # it is asked again after a while
+            seconds[0] += PATIENCE_SECONDS
+            report, problems = controller.deliver()
+            assert (report.delivered, problems) == (1, [])
+    [request] = soc.requests
+    assert request.headers["authorization"] == "Bearer from-aws"

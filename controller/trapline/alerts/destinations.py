@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import httpx
@@ -40,20 +41,50 @@ def make_tools(now: Callable[[], datetime], write: Callable[[str], None]) -> Too
 
 
 def build_destinations(
-    settings: Settings, plugins: Plugins, *, env: Mapping[str, str], tools: Tools
-) -> tuple[dict[str, Destination[Any]], list[Problem]]:
+    settings: Settings, plugins: Plugins, *, env: Mapping[str, str], tools: Tools, ask_aws: bool = True
+) -> tuple[Mapping[str, Destination[Any]], list[Problem]]:
     """The destinations that can be used, by name, and what is wrong with the others."""
-    built: dict[str, Destination[Any]] = {}
-    problems: list[Problem] = []
-    for name, configured in settings.destinations.items():
-        try:
-            built[name] = _build(name, configured, plugins, env, tools)
-        except _Unusable as error:
-            problems += [
-                settings.problem(("destinations", name, *found.path), found.message, found.remedy, found.code)
-                for found in error.findings
-            ]
-    return built, problems
+    configured = ConfiguredDestinations(settings, plugins, env=env, tools=tools, ask_aws=ask_aws)
+    return configured.usable, configured.refresh()
+
+
+class ConfiguredDestinations:
+    """The destinations of the settings, each made when its secrets can be read, and anew when one of them changes."""
+
+    def __init__(
+        self, settings: Settings, plugins: Plugins, *, env: Mapping[str, str], tools: Tools, ask_aws: bool = True
+    ) -> None:
+        self._settings = settings
+        self._plugins = plugins
+        self._env = env
+        self._tools = tools
+        self._ask_aws = ask_aws
+        self._usable: dict[str, Destination[Any]] = {}
+        self._made_of: dict[str, dict[str, Any]] = {}
+        self._wrong: dict[str, list[Problem]] = {}
+        self.usable: Mapping[str, Destination[Any]] = MappingProxyType(self._usable)
+        """Those that can be used, by name. It follows every `refresh`."""
+
+    def refresh(self) -> list[Problem]:
+        """Reads the secrets again, and says what is wrong with the destinations that cannot be used."""
+        for name, configured in self._settings.destinations.items():
+            try:
+                self._refresh(name, configured)
+            except _Unusable as error:
+                self._usable.pop(name, None)
+                self._wrong[name] = [
+                    self._settings.problem(("destinations", name, *found.path), found.message, found.remedy, found.code)
+                    for found in error.findings
+                ]
+        return [problem for name in self._settings.destinations for problem in self._wrong.get(name, ())]
+
+    def _refresh(self, name: str, configured: DestinationSettings) -> None:
+        before = self._made_of.pop(name, None)
+        options = _with_secrets(name, configured.options, self._env, self._ask_aws)
+        self._made_of[name] = options
+        if options != before:
+            self._usable[name] = _build(name, configured.type, options, self._plugins, self._tools)
+            self._wrong.pop(name, None)
 
 
 class _Finding(NamedTuple):
@@ -73,13 +104,10 @@ class _Unusable(Exception):
         self.findings = findings
 
 
-def _build(
-    name: str, configured: DestinationSettings, plugins: Plugins, env: Mapping[str, str], tools: Tools
-) -> Destination[Any]:
-    destination = plugins.destinations.get(configured.type)
+def _build(name: str, kind: str, options: Mapping[str, Any], plugins: Plugins, tools: Tools) -> Destination[Any]:
+    destination = plugins.destinations.get(kind)
     if destination is None:
-        raise _unknown_type(name, configured.type, plugins)
-    options = _with_secrets(name, configured.options, env)
+        raise _unknown_type(name, kind, plugins)
     try:
         return destination(name, destination.config_model.model_validate(options), tools)
     except ValidationError as error:
@@ -87,16 +115,16 @@ def _build(
         raise _Unusable(*(_finding(name, destination, detail, options) for detail in details)) from None
     except (Exception, SystemExit) as error:
         message = f"destination '{name}' cannot be made: a bug in the plugin: {describe_exception(error)}"
-        remedy = f"tell the author of the plugin that brings '{configured.type}': `trapline plugins list`"
+        remedy = f"tell the author of the plugin that brings '{kind}': `trapline plugins list`"
         raise _Unusable(_Finding(("type",), hide_secrets(message, options), remedy, "destination-broken")) from None
 
 
-def _with_secrets(name: str, options: Mapping[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
+def _with_secrets(name: str, options: Mapping[str, Any], env: Mapping[str, str], ask_aws: bool) -> dict[str, Any]:
     resolved: dict[str, Any] = {}
     findings: list[_Finding] = []
     for key, value in options.items():
         try:
-            resolved |= resolve_secrets({key: value}, env, destination=name)
+            resolved |= resolve_secrets({key: value}, env, destination=name, ask_aws=ask_aws)
         except SecretError as error:
             findings.append(_Finding((key,), error.message, error.remedy, "secret-missing"))
     if findings:

@@ -88,7 +88,7 @@ def _check_alone(files: Mapping[str, File]) -> tuple[list[Problem], list[str]]:
 def _destination_problems(settings: Settings) -> list[Problem]:
     tools = make_tools(system_clock, lambda _: None)
     with tools.http:
-        problems = build_destinations(settings, load_plugins(), env=os.environ, tools=tools)[1]
+        problems = build_destinations(settings, load_plugins(), env=os.environ, tools=tools, ask_aws=False)[1]
     # Whether the secrets are there is a question to the machine that delivers; loading has warned of it.
     return [problem for problem in problems if problem.code != "secret-missing"]
 

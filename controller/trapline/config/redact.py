@@ -1,25 +1,50 @@
-"""Keeping secrets out of what is shown and kept: reasons, problems, logs."""
+"""Keeping secrets out of what is shown and kept: reasons, problems, logs, tracebacks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from trapline.config.secrets import Secret
+from trapline.config.secrets import Secret, resolved_so_far
 
 HIDDEN = "**********"
 _LONG_ENOUGH = 6  # a shorter part of a secret, such as the word Basic, is hidden only with the whole
 
 
 def hide_secrets(text: str, settings: BaseModel | Mapping[str, Any]) -> str:
-    """The text without any of the secrets in the settings, whoever put them there."""
-    secrets = set(_secrets_in(settings))
-    words = {word for secret in secrets for word in secret.split() if len(word) >= _LONG_ENOUGH}
-    for secret in sorted(filter(None, secrets | words), key=len, reverse=True):
+    """The text without any of the secrets in the settings, whoever put them there, nor any that was read before."""
+    return hide_known_secrets(_hidden(text, _secrets_in(settings)))
+
+
+def hide_known_secrets(text: str) -> str:
+    """The text without any secret that this process has read; one of a few letters could be part of any word."""
+    return _hidden(text, (secret for secret in resolved_so_far() if len(secret) >= _LONG_ENOUGH))
+
+
+def _hidden(text: str, secrets: Iterable[str]) -> str:
+    wholes = set(filter(None, secrets))
+    parts = {part for secret in wholes for part in _parts(secret) if len(part) >= _LONG_ENOUGH}
+    for secret in sorted(wholes | parts, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return text
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """What of a secret, or in which other spelling, may stand alone: words, an address without its host, escapes."""
+    yield from secret.split()
+    yield json.dumps(secret)[1:-1]
+    yield repr(secret)[1:-1]
+    yield quote(secret, safe="")
+    try:
+        address = urlsplit(secret)
+        yield from (address.path, address.query, address.fragment, address.username or "", address.password or "")
+        yield quote(address.path, safe="/%:@!$&'()*+,;=~-._")
+    except ValueError:  # no address
+        return
 
 
 def _secrets_in(value: Any) -> Iterator[str]:

@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pytest
 
 from trapline import __version__
-from trapline.alerts.destinations import build_destinations, make_tools
+from trapline.alerts.destinations import ConfiguredDestinations, build_destinations, make_tools
 from trapline.alerts.plugins import PluginInfo, load_plugins
 from trapline.config.redact import hide_secrets
 from trapline.config.secrets import Secret
@@ -31,7 +32,7 @@ def tools() -> Iterator[Tools]:
 
 def build(
     tools: Tools, text: str, env: Mapping[str, str] | None = None, **more: type[Destination[Any]]
-) -> tuple[dict[str, Destination[Any]], list[Problem]]:
+) -> tuple[Mapping[str, Destination[Any]], list[Problem]]:
     settings, _ = parse(dedent(text).lstrip().encode())
     plugins = load_plugins()
     plugins = replace(plugins, destinations={**plugins.destinations, **more})
@@ -106,6 +107,65 @@ def test_what_is_wrong_leaves_out_that_one_alone(tools: Tools) -> None:
         ),
     ]
     assert all(p.path == "trapline.yml" and p.severity == "error" for p in problems)
+
+
+def test_a_destination_follows_its_secrets(tools: Tools, tmp_path: Path) -> None:
+    text = f"""
+        destinations:
+          terminal:
+            type: console
+          hook:
+            type: webhook
+            url: https://hook.example/${{file:{tmp_path / "token"}}}
+    """
+    settings, _ = parse(dedent(text).lstrip().encode())
+    configured = ConfiguredDestinations(settings, load_plugins(), env={}, tools=tools)
+    [problem] = configured.refresh()
+    assert (problem.line, problem.code) == (6, "secret-missing")
+    terminal = configured.usable["terminal"]
+
+    def address() -> str:
+        hook = configured.usable["hook"]
+        assert isinstance(hook, Webhook)
+        return hook.config.url.get_secret_value()
+
+    for token in ("first", "second"):
+        (tmp_path / "token").write_text(token)
+        assert configured.refresh() == []
+        assert address() == f"https://hook.example/{token}"
+    kept = configured.usable["hook"]
+    assert configured.refresh() == []
+    assert configured.usable["hook"] is kept
+    (tmp_path / "token").unlink()
+    assert configured.refresh() == [problem]
+    assert configured.usable == {"terminal": terminal}
+    (tmp_path / "token").write_text("second")
+    assert configured.refresh() == []
+    assert address() == "https://hook.example/second"
+
+
+def test_what_is_wrong_stays_said_until_a_secret_changes(tools: Tools) -> None:
+    class Counting(Chatty):
+        made = 0
+
+        def __init__(self, name: str, config: Any, tools: Tools) -> None:
+            type(self).made += 1
+            raise RuntimeError(config)
+
+    settings, _ = parse(b"destinations:\n  a:\n    type: counting\n  b:\n    type: webhook\n")
+    plugins = replace(load_plugins(), destinations={**load_plugins().destinations, "counting": Counting})
+    configured = ConfiguredDestinations(settings, plugins, env={}, tools=tools)
+    first = configured.refresh()
+    assert [problem.line for problem in first] == [3, 4]
+    assert configured.refresh() == first
+    assert Counting.made == 1
+
+
+def test_validating_asks_no_aws(tools: Tools) -> None:
+    settings, _ = parse(b"destinations:\n  a:\n    type: webhook\n    url: ${ssm:/a}\n")
+    _, [problem] = build_destinations(settings, load_plugins(), env={}, tools=tools, ask_aws=False)
+    assert (problem.code, problem.line) == ("secret-missing", 4)
+    assert problem.message.endswith("and AWS is not asked")
 
 
 class Chatty(Destination[DestinationConfig]):
