@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from trapline_plugins.api import Delivered, Destination, DestinationConfig, Notification, Outcome, Retry, Unknown
-from trapline_plugins.payload import alert_json
+from trapline_plugins.payload import PAYLOAD_SETTING, Payload, alert_json
 
 MAX_BYTES = 256 * 1024
 """The longest line, without its end."""
@@ -35,6 +35,7 @@ class FileConfig(DestinationConfig):
     path: Annotated[Path, AfterValidator(_absolute)] = Field(
         description="The file, by its absolute path. It is made where it is missing; its folder is not."
     )
+    payload: Payload = Field("trapline", description=PAYLOAD_SETTING)
 
 
 class File(Destination[FileConfig]):
@@ -44,7 +45,7 @@ class File(Destination[FileConfig]):
     config_model = FileConfig
 
     def render(self, notification: Notification) -> str:
-        return alert_json(notification, MAX_BYTES)
+        return alert_json(notification, MAX_BYTES, self.config.payload)
 
     def send(self, notification: Notification, rendered: str, ref: str) -> Outcome:
         try:

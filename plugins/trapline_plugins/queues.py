@@ -23,7 +23,7 @@ from trapline_plugins.api import (
     Retry,
     Unknown,
 )
-from trapline_plugins.payload import alert_json
+from trapline_plugins.payload import PAYLOAD_SETTING, Payload, alert_json
 from trapline_plugins.text import cut, one_line
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class SqsConfig(DestinationConfig):
     queue_url: Annotated[str, AfterValidator(_queue_url)] = Field(
         description="The queue's URL. The region is the one it names, or the environment's where it names none."
     )
+    payload: Payload = Field("trapline", description=PAYLOAD_SETTING)
     timeout: float = Field(10, gt=0, le=20, description="Seconds to wait for the connection, and for the answer.")
 
 
@@ -71,6 +72,7 @@ class SnsConfig(DestinationConfig):
     topic_arn: Annotated[str, AfterValidator(_topic_arn)] = Field(
         description="The topic's ARN. The region is the one it names."
     )
+    payload: Payload = Field("trapline", description=PAYLOAD_SETTING)
     timeout: float = Field(10, gt=0, le=20, description="Seconds to wait for the connection, and for the answer.")
 
 
@@ -81,7 +83,7 @@ class Sqs(Destination[SqsConfig]):
     config_model = SqsConfig
 
     def render(self, notification: Notification) -> str:
-        return _body(notification)
+        return _body(notification, self.config.payload)
 
     def send(self, notification: Notification, rendered: str, ref: str) -> Outcome:
         url = self.config.queue_url
@@ -105,7 +107,7 @@ class Sns(Destination[SnsConfig]):
     config_model = SnsConfig
 
     def render(self, notification: Notification) -> str:
-        return _body(notification)
+        return _body(notification, self.config.payload)
 
     def send(self, notification: Notification, rendered: str, ref: str) -> Outcome:
         arn = self.config.topic_arn
@@ -121,8 +123,8 @@ class Sns(Destination[SnsConfig]):
         return _client("sns", self.config.topic_arn.split(":")[3], self.config.timeout)
 
 
-def _body(notification: Notification) -> str:
-    return alert_json(notification, _MAX_BODY).translate(_ESCAPED)
+def _body(notification: Notification, payload: Payload) -> str:
+    return alert_json(notification, _MAX_BODY, payload).translate(_ESCAPED)
 
 
 def _more(notification: Notification, *, fifo: bool) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from trapline_plugins.api import Destination, DestinationConfig, Notification, Outcome
 from trapline_plugins.http import outcome_of_error, outcome_of_status, web_address
-from trapline_plugins.payload import alert_json
+from trapline_plugins.payload import PAYLOAD_SETTING, Payload, alert_json
 
 MAX_BYTES = 256 * 1024
 """The largest body that is sent; what is larger loses its records first, then its context, then long texts."""
@@ -65,6 +65,7 @@ class WebhookConfig(DestinationConfig):
     headers: Annotated[Mapping[str, SecretStr], AfterValidator(_headers)] = Field(
         {}, description="More headers, such as Authorization."
     )
+    payload: Payload = Field("trapline", description=PAYLOAD_SETTING)
     timeout: float = Field(
         10, gt=0, le=20, description="Seconds to wait for the connection, for sending, and for the answer, each."
     )
@@ -78,7 +79,7 @@ class Webhook(Destination[WebhookConfig]):
     idempotent = True
 
     def render(self, notification: Notification) -> str:
-        return alert_json(notification, MAX_BYTES)
+        return alert_json(notification, MAX_BYTES, self.config.payload)
 
     def send(self, notification: Notification, rendered: str, ref: str) -> Outcome:
         now = self.tools.now()

@@ -150,6 +150,7 @@ def test_a_large_notification_loses_its_examples_first(tools: Tools) -> None:
         ({"headers": {"a b": "x"}}, "a header's name has a character that HTTP does not allow"),
         ({"timeout": 0}, "greater than 0"),
         ({"timeout": 60}, "less than or equal to 20"),
+        ({"payload": "xml"}, "'trapline' or 'ocsf'"),
         ({"verify": False}, "Extra inputs are not permitted"),
     ],
 )
@@ -171,3 +172,9 @@ def test_retry_after_as_a_date() -> None:
 @pytest.mark.parametrize("value", ["soon", "-5", "²", "9" * 400, ""])
 def test_a_senseless_retry_after_is_ignored(value: str, tools: Tools) -> None:
     assert retry_after(httpx.Response(429, headers={"Retry-After": value.encode()}), NOW) is None
+
+
+def test_the_body_may_be_an_ocsf_finding(tools: Tools) -> None:
+    with serving(lambda _: Answer(200)) as server:
+        assert send(server, tools, payload="ocsf") == Delivered()
+    assert json.loads(server.requests[0].body)["class_uid"] == 2004
