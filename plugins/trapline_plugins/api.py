@@ -130,6 +130,14 @@ class Tools:
     """Writes text to the controller's terminal, whole, under one lock."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How much a destination takes: at most `count` notifications within any `period`."""
+
+    count: int
+    period: timedelta
+
+
 class DestinationConfig(BaseModel):
     """The base of every destination's settings. Secrets are `SecretStr`."""
 
@@ -150,6 +158,10 @@ class Destination(ABC, Generic[Config]):
     """The notifications this destination wants; others are not delivered to it."""
     idempotent: ClassVar[bool] = False
     """Whether the other side drops a second delivery with the same id by itself."""
+    rate: ClassVar[Rate | None] = None
+    """How much the other side takes by its documentation; `rate:` in trapline.yml goes before it."""
+    at_once: ClassVar[int] = 4
+    """How many threads may call an instance at once, each about another alert; 1 where it is not made for several."""
 
     def __init__(self, name: str, config: Config, tools: Tools) -> None:
         self.name = name

@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from trapline.errors import TraplineError
+from trapline.state.database import announce
 from trapline.state.schema import deliveries
 from trapline_plugins.api import Delivered, Notification, Outcome, Rejected, Unknown
 from trapline_plugins.text import notification_json, one_line, well_formed
@@ -118,6 +119,7 @@ def enqueue(connection: sa.Connection, notification: Notification, destination: 
             created_at=now,
         )
     )
+    announce(connection)
 
 
 def due(

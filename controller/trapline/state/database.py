@@ -36,6 +36,7 @@ MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (
     add_what_is_missing,
     add_what_is_missing,
 )
+_ANNOUNCED = "trapline announced"
 
 
 class StateError(TraplineError):
@@ -47,6 +48,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._listeners: list[Callable[[], None]] = []
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _configure_sqlite)
@@ -68,7 +70,16 @@ class Database:
     def transaction(self) -> Iterator[sa.Connection]:
         """All or nothing. Writers wait for each other; keep network and workers out of it."""
         with self._explained(), self._engine.begin() as connection:
+            connection.info.pop(_ANNOUNCED, None)  # left by one that was rolled back
             yield connection
+            announced = connection.info.pop(_ANNOUNCED, False)
+        if announced:
+            for listener in self._listeners:
+                listener()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Has `listener`, which must be quick, called after every commit of ours in which something was announced."""
+        self._listeners.append(listener)
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -124,6 +135,11 @@ class Database:
             return 0
         value = connection.execute(sa.select(meta.c.value).where(meta.c.key == "schema")).scalar()
         return int(value or 0)
+
+
+def announce(connection: sa.Connection) -> None:
+    """Has those who listen woken once the caller's transaction is committed: there is something to be delivered."""
+    connection.info[_ANNOUNCED] = True
 
 
 def upsert(connection: sa.Connection, table: sa.Table, key: dict[str, Any], values: dict[str, Any]) -> None:

@@ -223,6 +223,8 @@ alerts = Table(
     Index("alerts_open", "identity", "status", "window_end"),
 )
 
+_unsettled: dict[str, Any] = dict.fromkeys(("sqlite_where", "postgresql_where"), sa.text("settled_at IS NULL"))
+
 # The outbox. A row is written with the state change it tells of, in one transaction, and settled by delivery.
 deliveries = Table(
     "deliveries",
@@ -240,7 +242,25 @@ deliveries = Table(
     Column("settled_at", UTCDateTime, nullable=True),
     Column("ref", sa.String, nullable=False, default=""),
     Column("reason", sa.Text, nullable=False, default=""),
+    Column("strikes", sa.Integer, nullable=True),  # failures that were its own, not its destination's; None: none
     Index("deliveries_due", "state", "destination", "next_attempt_at"),
+    Index("deliveries_told", "alert_id", "destination", "sequence"),
+    # What is settled is most of the table, and in neither of these.
+    Index("deliveries_queue", "destination", "next_attempt_at", "sequence", **_unsettled),
+    Index("deliveries_order", "destination", "alert_id", "sequence", **_unsettled),
+)
+
+# The destinations that failed the last time they were spoken to; one that works has no row.
+circuits = Table(
+    "circuits",
+    metadata,
+    Column("destination", sa.String, primary_key=True),
+    Column("failures", sa.Integer, nullable=False),  # in a row, those of one delivery alone counted once
+    Column("failing_since", UTCDateTime, nullable=False),
+    Column("failed_at", UTCDateTime, nullable=False),
+    Column("held_until", UTCDateTime, nullable=True),  # nothing is sent before
+    Column("delivery_id", sa.String, nullable=False),  # the last that failed
+    Column("reason", sa.Text, nullable=False),
 )
 
 # What a rule failed on, set aside until a replay settles it: with the reason, and the record where it was one.
