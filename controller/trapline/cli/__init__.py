@@ -12,7 +12,9 @@ import sys
 import click
 
 from trapline import __version__
+from trapline.cli import diagnostics
 from trapline.cli.output import errors, say
+from trapline.config.redact import hide_known_secrets
 from trapline.errors import TraplineError
 
 # Each is a module of this package with the command of the same name in it.
@@ -61,11 +63,12 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line; what a person can act on is said without a traceback."""
+    diagnostics.set_up()
     try:
         cli()
     except TraplineError as error:
         errors.print("error: ", style="bold red", end="")
-        say(error.message, to=errors)
+        say(hide_known_secrets(error.message), to=errors)
         if error.remedy:
             say(f"  {error.remedy}", to=errors)
         sys.exit(1)

@@ -14,6 +14,8 @@ from typing import Any
 
 import click
 
+from trapline.cli.diagnostics import WITH_TIMES
+from trapline.cli.diagnostics import set_up as set_up_diagnostics
 from trapline.cli.options import controller_options, make_folder
 from trapline.cli.output import (
     as_json,
@@ -30,7 +32,6 @@ from trapline.controller import Controller
 from trapline.deploy.reconcile import How
 from trapline.errors import has_errors
 from trapline.options import Options
-from trapline_plugins.text import visible
 
 
 @click.command()
@@ -80,10 +81,7 @@ def controller(
 def _loop(options: Options, listen: str, hook_secret: bytes, on_deploy: str | None) -> None:
     from trapline.service import Service, Serving  # with an HTTP server, which `--once` does not need
 
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Line("%(asctime)s %(levelname)s %(message)s"))
-    # Others, such as the HTTP client, would write addresses with secrets in them into the log.
-    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    set_up_diagnostics(WITH_TIMES)
     logging.getLogger("trapline").setLevel(logging.INFO)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -91,13 +89,6 @@ def _loop(options: Options, listen: str, hook_secret: bytes, on_deploy: str | No
     controller = Controller(options, remember=True, write=click.echo)
     controller.reconciler()  # what cannot be run at all is said before anything starts
     Service(controller, Serving(listen, hook_secret, on_deploy)).run(stop)
-
-
-class _Line(logging.Formatter):
-    """Log lines in which nothing that a rule or a record says can speak to the terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(visible(line) for line in super().format(record).split("\n"))
 
 
 def _once(options: Options, *, confirm_prune: bool, as_json: bool) -> int:
