@@ -1,4 +1,4 @@
-"""The plugin API, version 1, on one page.
+"""The plugin API on one page; its version is that of the distribution `trapline-plugins`.
 
 A plugin is a distribution with an entry point in the group `trapline`, whose module has hook implementations:
 
@@ -27,7 +27,6 @@ import httpx
 import pluggy
 from pydantic import BaseModel, ConfigDict
 
-API_VERSION = 1
 ENTRY_POINT_GROUP = "trapline"
 
 hookspec = pluggy.HookspecMarker("trapline")
@@ -86,6 +85,8 @@ class Notification:
     context: Mapping[str, Any] = field(default_factory=dict)
     records: tuple[Mapping[str, Any], ...] = ()
     """Example records of the alert, plain JSON values, at most a few."""
+    resolution: str | None = None
+    """Who or what resolved the alert, and why; None while it is open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pluggy
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from trapline.config.words import did_you_mean
@@ -23,6 +24,8 @@ from trapline_plugins import api
 from trapline_plugins.api import ENTRY_POINT_GROUP, Destination, DestinationConfig, Kind
 
 BUILTIN_DISTRIBUTION = "trapline-plugins"
+_OURS = (BUILTIN_DISTRIBUTION, "trapline")
+_CALLED = ("__init__", "render", "send", "find", "check")
 _KIND = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
@@ -114,6 +117,7 @@ def _load(plugin: _Found, owners: Mapping[str, PluginInfo]) -> tuple[PluginInfo,
     if plugin.entry_point is None:
         return plugin.info, {}
     try:
+        _check_versions(plugin.entry_point.dist)
         classes = _by_kind(_register(plugin.entry_point))
         for kind in classes.keys() & owners.keys():
             raise _Unfit(f"it brings the kind '{kind}', which {owners[kind]} brought before it")
@@ -124,6 +128,17 @@ def _load(plugin: _Found, owners: Mapping[str, PluginInfo]) -> tuple[PluginInfo,
     except BaseException as error:  # importing a module can raise whatever its author likes, SystemExit included
         return replace(plugin.info, ok=False, reason=describe_exception(error)), {}
     return replace(plugin.info, kinds=tuple(classes)), classes
+
+
+def _check_versions(distribution: Distribution | None) -> None:
+    """Nothing of a plugin is imported that says itself that it was written for another version of us."""
+    for requirement in map(Requirement, (distribution.requires if distribution else None) or ()):
+        name = canonicalize_name(requirement.name)
+        meant = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if name in _OURS and meant:
+            installed = importlib.metadata.version(name)
+            if not requirement.specifier.contains(installed, prereleases=True):
+                raise _Unfit(f"it asks for {name}{requirement.specifier}, and {installed} is installed")
 
 
 def _register(entry_point: EntryPoint) -> list[Any]:
@@ -173,7 +188,23 @@ def _checked(candidate: Any) -> type[Destination[Any]]:
         raise _Unfit(f"{destination.__name__}.config_model is no subclass of DestinationConfig")
     if not isinstance(destination.kinds, frozenset) or not destination.kinds <= frozenset(Kind):
         raise _Unfit(f"{destination.__name__}.kinds is not a frozenset of Kind")
+    for method in _CALLED:
+        _check_arguments(destination, method)
     return destination
+
+
+def _check_arguments(destination: type[Destination[Any]], method: str) -> None:
+    """Whether a method takes what the router calls it with; one that was written for another API does not."""
+    function = getattr(destination, method)
+    asked = list(inspect.signature(getattr(Destination, method)).parameters)
+    if inspect.isfunction(function):
+        try:
+            inspect.signature(function).bind(*asked)
+        except TypeError:
+            arguments = ", ".join(asked[1:])
+            raise _Unfit(
+                f"{destination.__name__}.{method} cannot be called with ({arguments}): was it written for another API?"
+            ) from None
 
 
 def _name(value: object) -> str:

@@ -142,6 +142,14 @@ def test_nobody_takes_a_kind_from_the_built_ins(install: Install) -> None:
             "Carrier.kinds is not a frozenset of Kind",
         ),
         (GOOD.format(kind="x").replace("[Carrier]", "[Carrier, Carrier]"), "it brings the kind 'x' twice"),
+        (
+            GOOD.format(kind="x").replace("def send(self, notification, rendered, ref)", "def send(self, alert)"),
+            "Carrier.send cannot be called with (notification, rendered, ref): was it written for another API?",
+        ),
+        (
+            GOOD.format(kind="x").replace("def render", "def __init__(self, config): ...\n        def render"),
+            "Carrier.__init__ cannot be called with (name, config, tools): was it written for another API?",
+        ),
     ],
 )
 def test_a_broken_plugin_is_quarantined_alone(source: str, reason: str, install: Install) -> None:
