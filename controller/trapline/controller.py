@@ -15,6 +15,8 @@ from typing import Any
 from trapline.alerts.delivery import DeliveryReport, Router
 from trapline.alerts.destinations import ConfiguredDestinations, make_tools
 from trapline.alerts.plugins import load_plugins
+from trapline.alerts.record import Policy
+from trapline.alerts.suppress import tell_expired
 from trapline.clock import Clock, SteadyClock, system_clock
 from trapline.deploy.ledger import Ledger
 from trapline.deploy.memory import Memory
@@ -41,6 +43,8 @@ from trapline.source.remote import redact
 from trapline.source.tree import SourceError
 from trapline.state.database import Database
 from trapline.state.logs import Logs
+from trapline.suppressions import Suppressions
+from trapline.suppressions import parse as parse_suppressions
 from trapline.workers.choose import STRENGTH, choose, why_not_stronger
 from trapline.workers.interface import Backend, BackendUnavailable, BuildDigest
 from trapline.workers.pool import Pool
@@ -88,6 +92,7 @@ class Controller:
         self._backend: tuple[tuple[str, str | None, str | None], Backend, Pool] | None = None
         self._former: list[Backend] = []
         self._parsed: tuple[bytes, Settings] | None = None
+        self._suppressions = (b"", Suppressions())
         self._lake: Lake | None = None
         self._reconciler: Reconciler | None = None
         self._written: DeployResult | None = None
@@ -144,6 +149,8 @@ class Controller:
         if self._backend:
             self.memory.keep_backend(self._backend[1].name)
         self._write_status_file(report.revision)
+        operations = report.settings.operations
+        tell_expired(self.database, self.suppressions(), destinations=operations, now=self._now())
         return report
 
     def _is_unverified(self, code: str) -> bool:
@@ -265,6 +272,13 @@ class Controller:
             self._parsed = (kept[1], parse(kept[1], env=os.environ)[0])
         return self._parsed[1]
 
+    def suppressions(self) -> Suppressions:
+        """What the last usable suppressions.yml says."""
+        text = self.memory.suppressions()
+        if self._suppressions[0] != text:
+            self._suppressions = (text, parse_suppressions(text)[0])
+        return self._suppressions[1]
+
     def lake(self, settings: Settings) -> Lake:
         """The tables of the settings, for as long as these hold."""
         with self._choosing:
@@ -333,6 +347,7 @@ class Controller:
             ledger=self.ledger,
             overrides=self.overrides,
             logs=self.logs,
+            policy=Policy(self.suppressions(), settings.alerts.storm),
             engine=self.lake(settings),
             pool=self._chosen(settings)[1],
             settings=settings,

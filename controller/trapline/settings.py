@@ -34,7 +34,7 @@ _DESTINATION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _DAY = "%Y-%m-%d"
 _PARTS_OF_TIME = {"%Y", "%m", "%d", "%H"}
 _S3_PREFIX = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#]*)?")
-_SECTIONS = ("schedule", "sandbox", "inference", "error_budget", "prune")
+_SECTIONS = ("schedule", "sandbox", "inference", "error_budget", "alerts", "prune")
 
 
 class SettingsError(TraplineError):
@@ -242,6 +242,17 @@ class ErrorBudgetSettings(_Part):
     windows: int = Field(default=3, ge=1, strict=True, description="Windows in a row that it may fail on as a whole.")
 
 
+class AlertsSettings(_Part):
+    """The `alerts` section."""
+
+    storm: int = Field(
+        default=30,
+        ge=1,
+        strict=True,
+        description="Notifications of one detection to one destination in a minute; more are told in one.",
+    )
+
+
 class PruneSettings(_Part):
     """The `prune` section: above either cap, removing detections waits for a person."""
 
@@ -283,6 +294,7 @@ class Settings(_Part):
     error_budget: ErrorBudgetSettings = Field(
         default=ErrorBudgetSettings(), description="How often a detection may fail before it is quarantined."
     )
+    alerts: AlertsSettings = Field(default=AlertsSettings(), description="How alerts are told.")
     prune: PruneSettings = Field(default=PruneSettings(), description="How many detections one revision may remove.")
     on_deploy: OnDeploySettings | None = Field(default=None, description="A webhook that is told of deployments.")
 

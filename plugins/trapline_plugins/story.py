@@ -108,6 +108,7 @@ def _facts(n: Notification) -> tuple[Fact, ...]:
         ("Detection", n.detection),
         ("ATT&CK", ", ".join(_items(n.attack)).upper()),
         ("Tags", ", ".join(_items(n.tags))),
+        ("Resolved", n.resolution or ""),
     )
 
 

@@ -14,8 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.bench.measure import Result, Way, timed
+from trapline.alerts.match import Match, match_id
 from trapline.alerts.origin import Origin, ScanSummary
-from trapline.alerts.record import Match, match_id, record
+from trapline.alerts.record import record
 from trapline.detection.model import DetectionConfig, Severity
 from trapline.state.database import Database
 from trapline.window import Window

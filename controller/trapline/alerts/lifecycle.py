@@ -1,8 +1,8 @@
 """Which matches make an alert: pure arithmetic on event times, so that a backfill says the same as the live run.
 
 An alert opens when a (detection, dedupe) pair has `threshold` matches inside one deduplication window, which then
-counts from the first of them; later matches inside that window join it. Matches below the threshold stay pending and
-count towards it in later ticks, whatever batch they came in.
+counts from the first of them; later matches inside that window join it, whether it is still open or not. Matches below
+the threshold stay pending and count towards it in later ticks, whatever batch they came in.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ class Moment:
 
 @dataclass(slots=True)
 class Span:
-    """An alert's deduplication window `[start, start + window)` and the matches that joined it this time."""
+    """An alert's deduplication window `[start, end)`, cut short where somebody resolved it, and what joined it now."""
 
     start: datetime
+    end: datetime
     alert_id: str | None = None  # None: opened just now
     joined: list[Moment] = field(default_factory=list)
 
@@ -34,29 +35,30 @@ def assign(
     new: Iterable[Moment],
     *,
     pending: Iterable[Moment],
-    open_spans: Iterable[Span],
+    known: Iterable[Span],
     threshold: int,
     window: timedelta,
 ) -> list[Span]:
     """Gives each new match to an alert, or leaves it pending; returns the spans that something joined, oldest first.
 
-    `pending` are earlier matches without an alert, `open_spans` the alerts of the same pair; both at least one window
-    around the new matches.
+    `pending` are earlier matches without an alert, `known` the alerts of the same pair; both at least one window around
+    the new matches.
     """
     waiting = sorted(pending)
-    spans = list(open_spans)
+    spans = list(known)
     for moment in sorted(new):
         # Of two windows over one moment (late data can make such) the younger takes it.
-        home = max((s for s in spans if s.start <= moment.at < s.start + window), key=lambda s: s.start, default=None)
+        home = max((s for s in spans if s.start <= moment.at < s.end), key=lambda s: s.start, default=None)
         if home:
             home.joined.append(moment)
             continue
         insort(waiting, moment)
         start = _first_full_window(waiting, moment, threshold, window)
         if start is not None:
-            inside = [m for m in waiting if start <= m.at < start + window]
-            waiting = [m for m in waiting if not start <= m.at < start + window]
-            spans.append(Span(start, joined=inside))
+            end = start + window
+            inside = [m for m in waiting if start <= m.at < end]
+            waiting = [m for m in waiting if not start <= m.at < end]
+            spans.append(Span(start, end, joined=inside))
     return sorted((s for s in spans if s.joined), key=lambda s: s.start)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from trapline.detection.model import DetectionConfig
+from trapline.fingerprint import fingerprint
 from trapline_plugins.api import Kind, Notification, Provenance
 
 _provenance = TypeAdapter(Provenance)
@@ -24,6 +25,12 @@ def provenance_to_json(provenance: Provenance) -> dict[str, Any]:
 def provenance_from_json(value: Mapping[str, Any]) -> Provenance:
     """The provenance that a JSON column holds."""
     return _provenance.validate_python(value)
+
+
+def delivery_id_of(alert: Mapping[str, Any], destination: str, kind: Kind, *more: str) -> str:
+    """The id of a delivery: what is said of an alert in the state that it has now, to one destination."""
+    parts = (alert["id"], destination, kind.value, str(alert["match_count"]), *more)
+    return fingerprint(*(part.encode() for part in parts))[:32]
 
 
 def notification_of(
@@ -53,6 +60,7 @@ def notification_of(
         runbook=alert["runbook"],
         context=alert["context"],
         records=records,
+        resolution=_resolution(alert),
     )
     if config is None:
         return said
@@ -63,3 +71,9 @@ def notification_of(
         attack=config.reports.attack,
         tags=config.tags,
     )
+
+
+def _resolution(alert: Mapping[str, Any]) -> str | None:
+    if alert["status"] != "resolved":
+        return None
+    return ": ".join(filter(None, (alert["resolved_by"], alert["resolution"]))) or None

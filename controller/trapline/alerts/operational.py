@@ -15,10 +15,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from trapline.alerts.notify import notification_of, provenance_to_json
+from trapline.alerts.notify import delivery_id_of, notification_of, provenance_to_json
 from trapline.alerts.outbox import enqueue
+from trapline.alerts.resolve import resolve
 from trapline.detection.model import OWN_IDENTITY, Severity
-from trapline.fingerprint import fingerprint
 from trapline.state.schema import alerts
 from trapline_plugins.api import Kind, Provenance
 from trapline_plugins.text import cut, one_line, plain, well_formed
@@ -104,10 +104,9 @@ def settle_alarm(connection: sa.Connection, *, kind: str, subject: str, now: dat
     known = _open_alarm(connection, kind, subject)
     if known is None:
         return None
-    alert = _change(connection, known, {"status": "resolved", "updated_at": now})
-    _tell(connection, alert, dict.fromkeys(alert["destinations"], Kind.RESOLVED), now)
-    log.info("resolved: %s", alert["title"])
-    return str(alert["id"])
+    resolve(connection, known, by=OWN_IDENTITY, reason="it is over", now=now)
+    log.info("resolved: %s", known["title"])
+    return str(known["id"])
 
 
 def open_alarms(connection: sa.Connection, *, kind: str) -> list[str]:
@@ -157,8 +156,7 @@ def _change(connection: sa.Connection, alert: Mapping[str, Any], changes: Mappin
 
 def _tell(connection: sa.Connection, alert: Mapping[str, Any], kinds: Mapping[str, Kind], now: datetime) -> None:
     for destination, kind in kinds.items():
-        parts = (alert["id"], destination, kind.value, str(alert["match_count"]))
-        delivery_id = fingerprint(*(part.encode() for part in parts))[:32]
+        delivery_id = delivery_id_of(alert, destination, kind)
         said = notification_of(alert, None, kind=kind, delivery_id=delivery_id, records=(), now=now)
         enqueue(connection, said, destination, now=now)
 

@@ -103,7 +103,14 @@ def decode(payload: Mapping[str, Any]) -> Notification:
     return _notifications.validate_python(payload)
 
 
-def enqueue(connection: sa.Connection, notification: Notification, destination: str, *, now: datetime) -> None:
+def enqueue(
+    connection: sa.Connection,
+    notification: Notification,
+    destination: str,
+    *,
+    now: datetime,
+    not_before: datetime | None = None,
+) -> None:
     """Writes a delivery, in the caller's transaction: the one that changes the alert."""
     last = sa.select(sa.func.coalesce(sa.func.max(deliveries.c.sequence), 0)).scalar_subquery()
     connection.execute(
@@ -115,7 +122,7 @@ def enqueue(connection: sa.Connection, notification: Notification, destination: 
             kind=notification.kind.value,
             notification=encode(notification),
             state=State.PENDING.value,
-            next_attempt_at=now,
+            next_attempt_at=not_before or now,
             created_at=now,
         )
     )

@@ -12,20 +12,33 @@ from trapline.state.database import Database
 from trapline.state.schema import alerts, deliveries, matches
 
 
-def list_alerts(database: Database, *, detection: str | None = None, limit: int = 100) -> Sequence[Mapping[str, Any]]:
-    """The newest alerts, as rows of the table `alerts`."""
+def list_alerts(
+    database: Database,
+    *,
+    detection: str | None = None,
+    status: str | None = None,
+    storm: str | None = None,
+    limit: int = 100,
+) -> Sequence[Mapping[str, Any]]:
+    """The newest alerts, as rows of the table `alerts`; of one detection, status or storm where these are given."""
     query = sa.select(alerts).order_by(alerts.c.last_match_at.desc(), alerts.c.id).limit(limit)
-    if detection:
-        query = query.where(alerts.c.detection == detection)
+    for column, wanted in ((alerts.c.detection, detection), (alerts.c.status, status), (alerts.c.storm_id, storm)):
+        if wanted is not None:
+            query = query.where(column == wanted)
     with database.reading() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def find_alert(database: Database, prefix: str) -> Mapping[str, Any]:
     """The one alert whose id starts so. Raises TraplineError where none or several do."""
-    query = sa.select(alerts).where(alerts.c.id.startswith(prefix, autoescape=True)).limit(2)
     with database.reading() as connection:
-        rows = connection.execute(query).mappings().all()
+        return alert_of(connection, prefix)
+
+
+def alert_of(connection: sa.Connection, prefix: str) -> Mapping[str, Any]:
+    """The same, in the caller's transaction."""
+    query = sa.select(alerts).where(alerts.c.id.startswith(prefix, autoescape=True)).limit(2)
+    rows = connection.execute(query).mappings().all()
     if len(rows) == 1:
         return dict(rows[0])
     problem = "several alerts have an id that starts" if rows else "no alert has an id that starts"

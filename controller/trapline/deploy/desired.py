@@ -13,6 +13,9 @@ from trapline.requirements.lock import LOCK_FILE, REQUIREMENTS_FILE, Requirement
 from trapline.requirements.lock import check as check_requirements
 from trapline.settings import FILE_NAME, Settings, SettingsError, parse
 from trapline.settings import load as load_settings
+from trapline.suppressions import Suppressions, SuppressionsError
+from trapline.suppressions import load as load_suppressions
+from trapline.suppressions import parse as parse_suppressions
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Desired:
     """The identities of those among the detections that are here in the version they are pinned to."""
     in_git: Mapping[str, Detection] = field(default_factory=dict)
     """What git has of these, as far as it can be deployed."""
+    suppressions: Suppressions = field(default_factory=Suppressions)
+    suppressions_text: bytes = b""
 
     @property
     def identities(self) -> frozenset[str]:
@@ -55,11 +60,12 @@ def read_desired(
     fallback: bytes | None,
     env: Mapping[str, str],
     skipped: Sequence[str] = (),
+    suppressed: bytes = b"",
 ) -> Desired:
     """Sorts a commit's files; `skipped` says what of the commit is not among them.
 
-    `fallback` is the last good trapline.yml, used where the commit's cannot be. Raises SettingsError where neither is
-    usable. Pure: nothing but `files` and `env` is read.
+    `fallback` is the last good trapline.yml, used where the commit's cannot be, and `suppressed` the last good
+    suppressions.yml. Raises SettingsError where no trapline.yml is usable. Pure: nothing but `files` and `env` is read.
     """
     settings, text, problems = _read_settings(files, fallback, env)
     problems += _not_read(skipped, files)
@@ -80,7 +86,20 @@ def read_desired(
             held.append(Held(detection.identity, detection.path, tuple(found)))
         else:
             ready.append(detection)
-    return Desired(revision, settings, text, tuple(ready), tuple(held), loaded.broken_identities, tuple(problems))
+    names = {one.name for one in ready} | {one.identity for one in ready} | loaded.broken_identities
+    suppressions, suppressions_text, found = _read_suppressions(files, suppressed)
+    problems += [*found, *suppressions.unknown(names | {held.identity for held in held if held.identity})]
+    return Desired(
+        revision,
+        settings,
+        text,
+        tuple(ready),
+        tuple(held),
+        loaded.broken_identities,
+        tuple(problems),
+        suppressions=suppressions,
+        suppressions_text=suppressions_text,
+    )
 
 
 def with_pins(desired: Desired, pinned: Mapping[str, Detection]) -> Desired:
@@ -124,6 +143,14 @@ def _not_read(skipped: Sequence[str], files: Mapping[str, File]) -> Iterator[Pro
         if path not in files:  # the detection that such a file belongs to says so itself
             remedy = "detections are plain files in the repository itself"
             yield Problem(path, 0, "warning", "not-read", reason, remedy)
+
+
+def _read_suppressions(files: Mapping[str, File], last: bytes) -> tuple[Suppressions, bytes, list[Problem]]:
+    """What the commit says; what was said before, and the errors, where that cannot be used."""
+    try:
+        return load_suppressions(files)
+    except SuppressionsError as error:
+        return parse_suppressions(last)[0], last, list(error.problems)
 
 
 def _read_settings(

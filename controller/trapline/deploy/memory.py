@@ -40,6 +40,14 @@ class Memory:
         if self.settings() != (revision, text):
             self._keep("settings", {"revision": revision, "text": text.decode()})
 
+    def suppressions(self) -> bytes:
+        """The text of the last usable suppressions.yml; empty where there is none."""
+        return str(self._value("suppressions") or "").encode()
+
+    def keep_suppressions(self, text: bytes) -> None:
+        if self.suppressions() != text:
+            self._keep("suppressions", text.decode())
+
     def source(self) -> Source:
         """The state of the repository as it was last seen; all empty where nobody ever looked."""
         value = self._value("source") or {}

@@ -77,6 +77,7 @@ class Reconciler:
         survey = self.survey_of(tree)
         desired = survey.desired
         self.house.memory.keep_settings(tree.revision, desired.settings_text)  # only now they are known to work
+        self.house.memory.keep_suppressions(desired.suppressions_text)
         changes = survey.plan(confirm_prune=how.confirm_prune)
         if how.only is not None:
             changes = [one for one in changes if one.identity == how.only and one.action is not Action.RETIRE]

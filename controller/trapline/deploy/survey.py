@@ -119,7 +119,14 @@ class Surveyor:
         last = self.house.memory.settings()
         fallback = last[1] if last else None
         if self._read is None or self._read[0] != tree or fallback not in (self._read[1], self._read[2].settings_text):
-            desired = read_desired(tree.revision, tree.files, skipped=tree.skipped, fallback=fallback, env=os.environ)
+            desired = read_desired(
+                tree.revision,
+                tree.files,
+                skipped=tree.skipped,
+                fallback=fallback,
+                suppressed=self.house.memory.suppressions(),
+                env=os.environ,
+            )
             self._read = (tree, fallback, desired)
             platform, versions = self._versions
             paths = {detection.path for detection in desired.detections}

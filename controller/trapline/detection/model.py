@@ -116,6 +116,9 @@ class AlertSettings(_Part):
         description="Minutes for which later matches join the open alert.",
     )
     destinations: tuple[str, ...] = Field(default=(), description="Destination names that alerts are delivered to.")
+    auto_resolve: bool = Field(
+        default=False, strict=True, description="Whether an alert is resolved when its deduplication window is over."
+    )
 
     @property
     def window(self) -> timedelta:

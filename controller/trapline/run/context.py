@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from trapline.alerts.record import DEFAULT_POLICY, Policy
 from trapline.deploy.ledger import Ledger
 from trapline.deploy.overrides import Overrides
 from trapline.query.engine import Engine
@@ -18,7 +19,8 @@ from trapline.workers.pool import Pool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The lake, the workers, the state, the settings that hold now, what is known of the rules, and the clock `now`."""
+    """The lake, the workers, the state, the settings that hold now, what is known of the rules, the clock `now`, and
+    what holds for all alerts."""
 
     database: Database
     ledger: Ledger
@@ -29,3 +31,4 @@ class Context:
     settings: Settings
     rules: Rules
     now: Callable[[], datetime]
+    policy: Policy = DEFAULT_POLICY

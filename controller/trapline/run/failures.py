@@ -109,6 +109,7 @@ def _replayed(
         findings.failures,
         now=context.now(),
         replayed=[row["id"] for row in rows],
+        policy=context.policy,
     )
     report.settled += done.settled
     report.matches += done.new_matches

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from trapline.alerts.failures import Failure, FailureKey, cost_of
-from trapline.alerts.record import Match
+from trapline.alerts.match import Match
 from trapline.deploy.ledger import Deployment
 from trapline.errors import TraplineError
 from trapline.run.rules import NOTHING, Known

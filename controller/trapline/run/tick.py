@@ -216,6 +216,7 @@ class Ticker:
             found.matches,
             found.failures,
             now=self._context.now(),
+            policy=self._context.policy,
         )
         report.matches += recorded.new_matches
         report.opened += recorded.opened

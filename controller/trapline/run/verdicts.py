@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from trapline.alerts.failures import Failure
-from trapline.alerts.record import Match, match_id
+from trapline.alerts.match import Match, match_id
 from trapline.deploy.ledger import Deployment
 from trapline.detection.model import Mode
 from trapline.run.context import Context

@@ -46,5 +46,14 @@ def move_checkpoint(connection: sa.Connection, identity: str, table: str, window
         connection.execute(checkpoints.update().where(*_of(pair)).values(position=window.end))
 
 
+def seen_until(connection: sa.Connection, identity: str, tables: Collection[str]) -> datetime | None:
+    """Up to where a detection has seen all of these tables; None where it has not begun with one of them."""
+    query = sa.select(checkpoints.c.position).where(
+        checkpoints.c.identity == identity, checkpoints.c.table_name.in_(tables)
+    )
+    positions = connection.execute(query).scalars().all()
+    return min(positions) if len(positions) == len(tables) else None
+
+
 def _of(pair: Pair) -> tuple[sa.ColumnElement[bool], ...]:
     return checkpoints.c.identity == pair[0], checkpoints.c.table_name == pair[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (
     add_what_is_missing,
     add_what_is_missing,
 )
+
+_CHUNK = 500
 _ANNOUNCED = "trapline announced"
 
 
@@ -135,6 +137,12 @@ class Database:
             return 0
         value = connection.execute(sa.select(meta.c.value).where(meta.c.key == "schema")).scalar()
         return int(value or 0)
+
+
+def chunks(ids: Iterable[str]) -> Iterator[Sequence[str]]:
+    """The ids in lists that fit into one statement: SQLite's limit on bound parameters is in the thousands."""
+    all_of_them = list(ids)
+    return (all_of_them[start : start + _CHUNK] for start in range(0, len(all_of_them), _CHUNK))
 
 
 def announce(connection: sa.Connection) -> None:

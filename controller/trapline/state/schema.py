@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +32,19 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
             return None
         seconds, microseconds = divmod(int(value), 1_000_000)
         return datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds)
+
+
+class JsonText(sa.types.TypeDecorator[Any]):
+    """A mapping as JSON. What is JSON already, a text, is kept as it is: a scan's matches need not be read for that."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Mapping[str, Any] | str | None, dialect: sa.Dialect) -> str | None:
+        return value if value is None or isinstance(value, str) else json.dumps(value)
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+        return None if value is None else json.loads(value)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -185,7 +200,7 @@ matches = Table(
     Column("description", sa.Text, nullable=True),
     Column("runbook", sa.Text, nullable=True),
     Column("context", sa.JSON, nullable=False),
-    Column("record", sa.JSON, nullable=True),
+    Column("record", JsonText, nullable=True),
     Column("alert_id", sa.String, nullable=True, index=True),  # None while below the threshold
     Column("suppressed_by", sa.String, nullable=True),  # the suppression that kept it out of every alert
     Index("matches_by_key", "identity", "dedupe", "event_at"),

@@ -22,7 +22,7 @@ def joined(spans: list[Span]) -> list[list[str]]:
 
 
 def alone(new: list[Moment], threshold: int = 1) -> list[Span]:
-    return assign(new, pending=[], open_spans=[], threshold=threshold, window=WINDOW)
+    return assign(new, pending=[], known=[], threshold=threshold, window=WINDOW)
 
 
 def test_a_single_match_opens_an_alert_at_threshold_one() -> None:
@@ -41,8 +41,8 @@ def test_below_the_threshold_nothing_opens() -> None:
 
 def test_three_and_three_matches_in_two_batches_open_one_alert_at_threshold_five() -> None:
     first, second = moments(0, 1, 2), moments(3, 4, 5)
-    assert assign(first, pending=[], open_spans=[], threshold=5, window=WINDOW) == []
-    [span] = assign(second, pending=first, open_spans=[], threshold=5, window=WINDOW)
+    assert assign(first, pending=[], known=[], threshold=5, window=WINDOW) == []
+    [span] = assign(second, pending=first, known=[], threshold=5, window=WINDOW)
     assert joined([span]) == [["m0", "m1", "m2", "m3", "m4", "m5"]]
     assert span.start == START
 
@@ -58,16 +58,16 @@ def test_a_window_is_found_by_sliding_not_by_a_grid() -> None:
 
 
 def test_later_matches_join_the_alert_that_is_open() -> None:
-    [span] = assign(moments(14), pending=[], open_spans=[Span(START, "a1")], threshold=5, window=WINDOW)
+    [span] = assign(moments(14), pending=[], known=[Span(START, START + WINDOW, "a1")], threshold=5, window=WINDOW)
     assert (span.alert_id, joined([span])) == ("a1", [["m14"]])
 
 
 def test_a_match_after_the_window_starts_counting_anew() -> None:
-    assert assign(moments(15), pending=[], open_spans=[Span(START, "a1")], threshold=2, window=WINDOW) == []
+    assert assign(moments(15), pending=[], known=[Span(START, START + WINDOW, "a1")], threshold=2, window=WINDOW) == []
 
 
 def test_late_data_completes_a_window_that_was_one_short() -> None:
-    [span] = assign(moments(1), pending=moments(0, 2), open_spans=[], threshold=3, window=WINDOW)
+    [span] = assign(moments(1), pending=moments(0, 2), known=[], threshold=3, window=WINDOW)
     assert joined([span]) == [["m0", "m1", "m2"]]
 
 
@@ -87,7 +87,7 @@ def test_how_matches_are_split_into_ticks_changes_nothing(
         spans = assign(
             tick,
             pending=pending,
-            open_spans=[Span(at, "known") for at in known],
+            known=[Span(at, at + WINDOW, "known") for at in known],
             threshold=threshold,
             window=WINDOW,
         )

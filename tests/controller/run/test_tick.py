@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.playground import MATCH_BAD, NOON, Playground, column, deploy
-from trapline.alerts import record as recording
+from trapline.alerts import tell
 from trapline.controller import Controller
 from trapline.state.schema import alerts, checkpoints, deliveries, failures, matches, scans
 
@@ -167,7 +167,7 @@ def test_a_crash_while_recording_leaves_nothing_half_done(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(recording, "enqueue", crash)
+        patched.setattr(tell, "enqueue", crash)
         with pytest.raises(KeyboardInterrupt):
             controller.tick()
     for table in (matches, alerts, deliveries, scans):
