@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -9,13 +10,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.playground import Playground
+from tests.reliability.forks import Answer
 from trapline.clock import Clock, system_clock
 from trapline.controller import Controller
 from trapline.deploy.reconcile import Report
@@ -25,6 +27,9 @@ from trapline.service import Service
 SEED = "TRAPLINE_TEST_SEED"
 KEYED = 'def detect(record):\n    return True\ndef dedupe(record):\n    return record["key"]\n'
 TRAPLINE = (sys.executable, "-m", "trapline")
+
+Drive = Callable[..., Answer]
+_ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -38,6 +43,33 @@ def chance() -> random.Random:
     seed = os.environ.get(SEED) or str(random.SystemRandom().randrange(10**9))
     print(f"{SEED}={seed}")
     return random.Random(seed)
+
+
+@pytest.fixture
+def driving() -> Iterator[Callable[..., Drive]]:
+    """Starts a driver by its module's name, with its arguments and environment, and gives what passes it one order."""
+    with ExitStack() as ends:
+
+        def start(module: str, *arguments: object, **env: str) -> Drive:
+            driver = subprocess.Popen(
+                [sys.executable, "-m", f"tests.reliability.{module}", *map(str, arguments)],
+                cwd=_ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=environment(**env),
+            )
+            ends.enter_context(ending(driver))
+            assert driver.stdin and driver.stdout
+            orders, answers = driver.stdin, driver.stdout
+
+            def drive(**order: Any) -> Answer:
+                print(json.dumps(order), file=orders, flush=True)
+                return Answer(**json.loads(answers.readline()))
+
+            return drive
+
+        yield start
 
 
 def said(reconcile: Callable[[], Report]) -> list[str]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -18,42 +15,13 @@ from typing import Any
 import pytest
 
 from tests.playground import MATCH_BAD, Playground
-from tests.reliability.conftest import ending, environment
-from tests.reliability.driver import STEPS, Answer
+from tests.reliability.conftest import Drive
+from tests.reliability.driver import STEPS
 from tests.reliability.witness import DockerWitness, ProcessWitness, Witness
 from trapline.deploy.plan import Version
 from trapline.state.schema import events
 
 CASE = {"name": "a bad one", "records": [{"event": {"action": "bad"}}], "match": True}
-
-Reconcile = Callable[..., Answer]
-
-
-@pytest.fixture
-def reconciling(ground: Playground, tmp_path: Path) -> Iterator[Callable[..., Reconcile]]:
-    """Starts a driver for the ground's home, and gives what passes it one order."""
-    with ExitStack() as ends:
-
-        def start(sandbox: str, base_image: str = "", **env: str) -> Reconcile:
-            arguments = [str(ground.home), str(ground.repository), sandbox, base_image]
-            driver = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("driver.py")), *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env=environment(**env),
-            )
-            ends.enter_context(ending(driver))
-            assert driver.stdin and driver.stdout
-            orders, answers = driver.stdin, driver.stdout
-
-            def reconcile(**order: Any) -> Answer:
-                print(json.dumps(order), file=orders, flush=True)
-                return Answer(**json.loads(answers.readline()))
-
-            return reconcile
-
-        yield start
 
 
 @dataclass
@@ -165,7 +133,7 @@ def leftovers(home: Path) -> list[Path]:
     return [path for folder, pattern in places.items() for path in folder.glob(pattern)]
 
 
-def killed_at_random(reconcile: Reconcile, pack: Pack, witness: Witness, chance: Random, *, kills: int) -> set[str]:
+def killed_at_random(reconcile: Drive, pack: Pack, witness: Witness, chance: Random, *, kills: int) -> set[str]:
     """Kills so many attempts, and proves after each that nothing is half-made, and after each other that it converged.
 
     Returns the steps that the kills hit.
@@ -200,10 +168,10 @@ def builds(ground: Playground) -> dict[str, int]:
 
 
 def test_killed_anywhere_it_converges_at_the_next_start(
-    ground: Playground, reconciling: Callable[..., Reconcile], chance: Random, tmp_path: Path
+    ground: Playground, driving: Callable[..., Drive], chance: Random, tmp_path: Path
 ) -> None:
     (tmp_path / "tmp").mkdir()
-    reconcile = reconciling("process", TMPDIR=str(tmp_path / "tmp"))
+    reconcile = driving("driver", ground.home, ground.repository, "process", "", TMPDIR=str(tmp_path / "tmp"))
     witness = ProcessWitness(ground)
     hit = killed_at_random(reconcile, Pack(ground, chance, size=20), witness, chance, kills=100)
     assert len(hit & {"fetch", "read", "build", "smoke", "promote", "collect"}) >= 4
@@ -231,12 +199,12 @@ def engine(ground: Playground, docker_base_image: str) -> Iterator[DockerWitness
 @pytest.mark.docker
 def test_killed_anywhere_with_docker_no_half_made_image_is_taken_and_nothing_is_left(
     ground: Playground,
-    reconciling: Callable[..., Reconcile],
+    driving: Callable[..., Drive],
     chance: Random,
     docker_base_image: str,
     engine: DockerWitness,
 ) -> None:
-    reconcile = reconciling("docker", docker_base_image)
+    reconcile = driving("driver", ground.home, ground.repository, "docker", docker_base_image)
     killed_at_random(reconcile, Pack(ground, chance, size=4), engine, chance, kills=10)
     assert not reconcile().error
     assert engine.containers("running", "paused", "restarting") == []
