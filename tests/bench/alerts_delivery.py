@@ -20,8 +20,9 @@ import yaml
 from tests.bench.alerts_receiver import Receiver, receiving
 from tests.bench.ground import SETTINGS, Ground, ground, until
 from tests.bench.measure import Figures
+from trapline.alerts.match import Match, match_id
 from trapline.alerts.origin import Origin, ScanSummary
-from trapline.alerts.record import Match, match_id, record
+from trapline.alerts.record import record
 from trapline.clock import system_clock
 from trapline.config.files import File
 from trapline.controller import Controller
