@@ -173,7 +173,8 @@ def _outcome(call: Callable[[], Mapping[str, Any]]) -> Outcome:
         return _refused(error)
     except HTTPClientError as error:
         return Unknown(f"sent, and no answer came: {error}")
-    except ResponseParserError:  # its words quote the answer, which may quote the request
+    except (ResponseParserError, AttributeError, TypeError, ValueError):
+        # The last three are how botocore reads JSON that is no object. Their words may quote the request.
         return Unknown("sent, and the answer was not one of AWS")
     except BotoCoreError as error:  # no connection, no credentials, no region: nothing has left
         return Retry(f"not sent: {error}")

@@ -1,15 +1,21 @@
 """The contract kit itself: it fails a destination that breaks the contract."""
 
+import logging
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import Field
 
-from trapline_plugins.api import Delivered, Destination, DestinationConfig, Notification, Outcome, Tools
-from trapline_plugins.contract import HttpDestinationContract
+from trapline_plugins.api import Delivered, Destination, DestinationConfig, Kind, Notification, Outcome, Tools, Unknown
+from trapline_plugins.contract import HttpDestinationContract, OtherSide
+from trapline_plugins.fake_server import Answer, serving
+from trapline_plugins.fakes.faults import Faults
 
 
 class LeakyConfig(DestinationConfig):
@@ -39,11 +45,48 @@ class Careless(Destination[LeakyConfig]):
 class Contract(HttpDestinationContract):
     secrets = ("s3cret",)
 
-    def make(self, tools: Tools, url: str) -> Careless:
+    def make(self, tools: Tools, url: str) -> Destination[Any]:
         return Careless("careless", LeakyConfig(url=url), tools)
 
     def assert_within_limits(self, rendered: Any) -> None:
         assert len(rendered) < 100
+
+
+class Forgetful(Careless):
+    """Forwards its token, waits for ever, logs, raises at odd answers, and finds whatever it is asked for."""
+
+    idempotent = True
+    sent = 0
+
+    def render(self, notification: Notification) -> str:
+        return notification.title
+
+    def send(self, notification: Notification, rendered: str, ref: str) -> Outcome:
+        type(self).sent += 1
+        logging.getLogger("forgetful").info("with %s", self.config.token)
+        message = f"message {self.sent}"
+        try:
+            response = self.tools.http.post(self.config.url, content=message, timeout=None, follow_redirects=True)
+        except httpx.HTTPError as error:
+            return Unknown(type(error).__name__)
+        return Delivered(str(response.json())) if response.content else Delivered("s3cret")
+
+    def find(self, notification: Notification) -> Delivered | Unknown | None:
+        return Delivered()
+
+    def check(self) -> str | None:
+        return f"{self.config.token} is refused"
+
+
+class ForgetfulContract(Contract):
+    def make(self, tools: Tools, url: str) -> Destination[Any]:
+        return Forgetful("forgetful", LeakyConfig(url=url), tools)
+
+    @contextmanager
+    def other_side(self) -> Iterator[OtherSide]:
+        faults = Faults(unauthorised=Answer(401))
+        with serving(faults.around(lambda _: Answer(200))) as server:
+            yield OtherSide(server.url, faults, lambda: len(server.requests))
 
 
 def test_an_impure_render_is_found() -> None:
@@ -70,6 +113,52 @@ def test_its_own_retries_are_found(test: str) -> None:
 def test_a_check_with_side_effects_is_found() -> None:
     with pytest.raises(AssertionError):
         Contract().test_check_changes_nothing()
+
+
+@pytest.mark.parametrize(
+    ("test", "arguments", "said"),
+    [
+        ("test_a_redirect_is_not_followed", (), "it retried by itself"),
+        ("test_what_follows_is_delivered_with_the_ref_of_the_first", (Kind.RESOLVED,), "a secret is shown"),
+        ("test_a_repeat_can_be_told", (), "takes a repeat for another one"),
+        ("test_check_says_what_is_wrong_and_never_raises", (500,), "a secret is shown"),
+        ("test_it_waits_for_nothing_for_ever", (), "no time limit"),
+        ("test_what_arrived_is_found_and_what_did_not_is_not", (), r"Retry is right here, and not Delivered\("),
+    ],
+)
+def test_what_else_it_finds(test: str, arguments: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(AssertionError, match=said):
+        getattr(ForgetfulContract(), test)(*arguments)
+
+
+def test_an_answer_that_raises_is_found() -> None:
+    with pytest.raises(ValueError, match="Expecting"):
+        ForgetfulContract().test_no_answer_is_a_surprise(200, b"{")
+
+
+def test_a_logged_secret_is_found(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(AssertionError, match="a secret is shown"):
+        ForgetfulContract().test_nothing_of_its_own_logs_a_secret(caplog)
+
+
+def test_a_repeat_that_nobody_can_tell_is_found() -> None:
+    class Blind(ForgetfulContract):
+        def make(self, tools: Tools, url: str) -> Destination[Any]:
+            made = super().make(tools, url)
+            type(made).idempotent = False
+            return made
+
+    with pytest.raises(AssertionError, match="send the delivery's id along"):
+        Blind().test_a_repeat_can_be_told()
+    Forgetful.idempotent = True
+
+
+def test_who_looks_must_show_that_it_finds() -> None:
+    class Unshown(ForgetfulContract):
+        other_side = HttpDestinationContract.other_side  # type: ignore[assignment]
+
+    with pytest.raises(pytest.fail.Exception, match="override `other_side`"):
+        Unshown().test_what_arrived_is_found_and_what_did_not_is_not()
 
 
 def test_sleeping_is_found() -> None:

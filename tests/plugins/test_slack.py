@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from trapline_plugins.api import Delivered, Kind, Notification, Outcome, Rejected, Retry, Tools, Unknown
-from trapline_plugins.contract import HttpDestinationContract
+from trapline_plugins.contract import HttpDestinationContract, OtherSide
 from trapline_plugins.fake_server import Answer, Request, serving
 from trapline_plugins.fakes.faults import Fault
 from trapline_plugins.fakes.slack import FakeSlack, fake_slack
@@ -73,6 +74,11 @@ class TestSlackContract(HttpDestinationContract):
         for message in rendered.values():
             assert wrong_with(message) == ""
             assert len(json.dumps(message, ensure_ascii=False)) < 40_000
+
+    @contextmanager
+    def other_side(self) -> Iterator[OtherSide]:
+        with fake_slack(TOKEN, CHANNEL, NOW.timestamp) as fake:
+            yield OtherSide(fake.url, fake.faults, lambda: len(fake.messages))
 
 
 @pytest.mark.parametrize("case", NOTIFICATIONS)
