@@ -39,8 +39,8 @@ class FakeServer:
 
 
 @contextmanager
-def serving(answer: Callable[[Request], Answer]) -> Iterator[FakeServer]:
-    """Runs a server that asks `answer` about every request, each in a thread of its own."""
+def serving(answer: Callable[[Request], Answer], port: int = 0) -> Iterator[FakeServer]:
+    """Runs a server that asks `answer` about every request, each in a thread of its own; on any free port for 0."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -77,7 +77,7 @@ def serving(answer: Callable[[Request], Answer]) -> Iterator[FakeServer]:
         def handle_error(self, request: object, client_address: object) -> None:
             """Nothing: a client that gave up is part of some tests."""
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", port), Handler)
     fake = FakeServer(f"http://127.0.0.1:{server.server_address[1]}/")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()

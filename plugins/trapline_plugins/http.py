@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import httpx
 
 from trapline_plugins.api import Delivered, Outcome, Rejected, Retry, Unknown
+
+MAX_ANSWER = 8 * 1024 * 1024
+"""The longest answer that is read; a hostile one could be endless."""
 
 # Nothing of the request can have reached the other side's application.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -58,6 +63,20 @@ def retry_after(response: httpx.Response, now: datetime) -> timedelta | None:
         return max(at.replace(tzinfo=at.tzinfo or UTC) - now, timedelta(0))
     except (ValueError, OverflowError):
         return None
+
+
+def read_object(response: httpx.Response) -> dict[str, Any] | None:
+    """The JSON object that a streamed answer is; None where it is something else. Raises ValueError where too long."""
+    content = b""
+    for chunk in response.iter_bytes():
+        content += chunk
+        if len(content) > MAX_ANSWER:
+            raise ValueError("its answer is too long")
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
 
 
 def _say(error: Exception) -> str:

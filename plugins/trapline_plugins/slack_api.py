@@ -11,9 +11,7 @@ from typing import Any
 import httpx
 
 from trapline_plugins.api import Delivered, Rejected, Retry, Tools, Unknown
-from trapline_plugins.http import outcome_of_error, outcome_of_status
-
-MAX_ANSWER = 8 * 1024 * 1024
+from trapline_plugins.http import outcome_of_error, outcome_of_status, read_object
 
 # Some of what was asked for may have been done before these were said.
 _MAYBE_DONE = ("internal_error", "fatal_error")
@@ -77,16 +75,11 @@ class SlackApi:
 
 
 def _read(response: httpx.Response) -> Answer:
-    content = b""
-    for chunk in response.iter_bytes():
-        content += chunk
-        if len(content) > MAX_ANSWER:
-            return Answer({}, failure=Unknown("its answer is too long"))
     try:
-        body = json.loads(content)
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict) or "ok" not in body:
+        body = read_object(response)
+    except ValueError as error:
+        return Answer({}, failure=Unknown(str(error)))
+    if body is None or "ok" not in body:
         return Answer({}, failure=Rejected("its answer is none of Slack's: `url` is not that of Slack's Web API"))
     return Answer(body) if body["ok"] is True else _refused(str(body.get("error", "")))
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from trapline_plugins.api import Kind, Notification
-from trapline_plugins.story import Fact, Story, span, tell
-from trapline_plugins.text import CUT
+from trapline_plugins.story import Fact, Story, change, tell
+from trapline_plugins.text import cut_utf16, utf16_length
 
 MAX_BLOCKS = 50
 MAX_HEADER = 150
@@ -48,29 +48,20 @@ def change_message(notification: Notification) -> dict[str, Any]:
     """The reply in the alert's thread that says what changed. It has nothing in it that a log may have brought."""
     n = notification
     what = "Resolved" if n.kind is Kind.RESOLVED else "Updated"
-    count = "1 match" if n.match_count == 1 else f"{n.match_count} matches"
-    seen = span(n.first_match_at, n.last_match_at)
-    text = f"{_mark(n)} *{what}*: {count}, {seen}, severity {n.severity}"
+    text = f"{_mark(n)} *{what}*: {change(n)}"
     return {"text": text, "blocks": [{"type": "section", "text": _mrkdwn(text)}]}
 
 
 def escaped(text: str, limit: int) -> str:
     """The text without a meaning to Slack's parser, at most `limit` long."""
     shown = _escape(text)
-    return shown if _length(shown) <= limit else _escape(_cut(text, limit // 5))  # no character grows beyond five
+    return (
+        shown if utf16_length(shown) <= limit else _escape(cut_utf16(text, limit // 5))
+    )  # no character grows beyond five
 
 
 def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _cut(text: str, limit: int) -> str:
-    units = text.encode("utf-16-le")
-    return text if len(units) <= 2 * limit else units[: 2 * (limit - 1)].decode("utf-16-le", "ignore") + CUT
-
-
-def _length(text: str) -> int:
-    return len(text.encode("utf-16-le")) // 2
 
 
 def _mark(notification: Notification) -> str:
@@ -78,7 +69,7 @@ def _mark(notification: Notification) -> str:
 
 
 def _plain(text: str, limit: int = MAX_SECTION) -> Block:
-    return {"type": "plain_text", "text": _cut(text, limit), "emoji": False}
+    return {"type": "plain_text", "text": cut_utf16(text, limit), "emoji": False}
 
 
 def _mrkdwn(text: str) -> Block:
@@ -106,7 +97,7 @@ def _evidence(facts: Sequence[Fact]) -> Iterator[Block]:
     lines = ["*Evidence*"] if facts else []
     for fact in facts:
         line = f"{_code(fact.label, _LONGEST_LINE // 2)}  {_code(fact.text, _LONGEST_LINE // 2)}"
-        if _length("\n".join([*lines, line])) > MAX_SECTION:
+        if utf16_length("\n".join([*lines, line])) > MAX_SECTION:
             yield {"type": "section", "text": _mrkdwn("\n".join(lines))}
             lines = []
         lines.append(line)

@@ -88,6 +88,13 @@ def defang(text: str) -> str:
     return _WWW.sub("www[.]", _SCRIPT.sub(r"\1[:]", text))
 
 
+def change(notification: Notification) -> str:
+    """What an update or the end of an alert says, such as `9 matches, ..., severity high`: nothing a log brought."""
+    n = notification
+    matches = "1 match" if n.match_count == 1 else f"{n.match_count} matches"
+    return f"{matches}, {span(n.first_match_at, n.last_match_at)}, severity {n.severity}"
+
+
 def span(first: datetime, last: datetime) -> str:
     """A span of time in UTC, as one moment where it is one."""
     return moment(first) if first == last else f"{moment(first)} to {moment(last)}"
@@ -101,6 +108,7 @@ def moment(at: datetime) -> str:
 def _facts(n: Notification) -> tuple[Fact, ...]:
     return _said(
         ("Status", n.kind.value),
+        ("Resolved", n.resolution or ""),
         ("Severity", n.severity),
         ("Matches", str(n.match_count)),
         ("Seen", span(n.first_match_at, n.last_match_at)),
@@ -108,7 +116,6 @@ def _facts(n: Notification) -> tuple[Fact, ...]:
         ("Detection", n.detection),
         ("ATT&CK", ", ".join(_items(n.attack)).upper()),
         ("Tags", ", ".join(_items(n.tags))),
-        ("Resolved", n.resolution or ""),
     )
 
 

@@ -34,6 +34,17 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + CUT
 
 
+def cut_utf16(text: str, limit: int) -> str:
+    """The same in UTF-16 units, in which Slack and Jira may count: a character beyond the first 65,536 is two."""
+    units = text.encode("utf-16-le")
+    return text if len(units) <= 2 * limit else units[: 2 * (limit - 1)].decode("utf-16-le", "ignore") + CUT
+
+
+def utf16_length(text: str) -> int:
+    """The length of well-formed text in UTF-16 units."""
+    return len(text.encode("utf-16-le")) // 2
+
+
 def one_line(text: str, limit: int = 1000) -> str:
     """The text on one line that a terminal shows as it is: no escapes, control characters or reordering."""
     # Cut early: a hostile text may be megabytes long, and its escapes need not be looked at all.

@@ -11,11 +11,11 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any, Literal
 
 from trapline_plugins.fake_server import Answer, Request, serving
 from trapline_plugins.fakes.faults import Faults
+from trapline_plugins.fakes.pages import answer_page, literal
 
 MAX_BYTES = 512 * 1024
 _SEVERITIES = ("critical", "error", "warning", "info")
@@ -44,7 +44,7 @@ class FakePagerDuty:
     def take(self, request: Request) -> Answer:
         """Answers one request as the Events API does."""
         if request.method in ("GET", "HEAD") and request.path == "/":
-            return Answer(200, self.page().encode(), (("Content-Type", "text/html; charset=utf-8"),))
+            return self.page()
         if (request.method, request.path) != ("POST", "/v2/enqueue"):
             return Answer(404)
         if len(request.body) > MAX_BYTES:
@@ -60,10 +60,10 @@ class FakePagerDuty:
         self._apply(event, key)
         return _answer(202, {"status": "success", "message": "Event processed", "dedup_key": key})
 
-    def page(self) -> str:
-        """What it holds, as HTML that a person can look at."""
+    def page(self) -> Answer:
+        """What it holds, as a web page that a person can look at."""
         shown = "".join(_shown(alert) for alert in self.alerts)
-        return f"<!doctype html><meta charset=utf-8><title>PagerDuty, a fake</title>{_STYLE}<h1>Alerts</h1>{shown}"
+        return answer_page("PagerDuty, a fake", _STYLE, f"<h1>Alerts</h1>{shown}")
 
     def _apply(self, event: dict[str, Any], key: str) -> None:
         is_open = [alert for alert in self.alerts if alert.dedup_key == key and alert.status == "triggered"]
@@ -119,11 +119,11 @@ def _answer(status: int, body: Mapping[str, Any]) -> Answer:
     return Answer(status, json.dumps(body).encode(), (("Content-Type", "application/json"),))
 
 
-_STYLE = """<style>
+_STYLE = """
 body { font: 14px sans-serif; margin: 2em; max-width: 60em }
 article { border: 1px solid #ccc; padding: 0 1em 1em; margin-bottom: 1em }
 td { vertical-align: top; padding: 2px 12px 2px 0; white-space: pre-wrap; overflow-wrap: anywhere }
-</style>"""
+"""
 
 
 def _shown(alert: FakeAlert) -> str:
@@ -131,18 +131,18 @@ def _shown(alert: FakeAlert) -> str:
     payload = event["payload"]
     line = f"{alert.status}, {payload['severity']}, {payload['source']}, {len(alert.triggers)} triggers"
     links = "".join(
-        f'<p><a href="{escape(link["href"])}">{escape(link["text"])}</a>' for link in event.get("links", [])
+        f'<p><a href="{literal(link["href"])}">{literal(link["text"])}</a>' for link in event.get("links", [])
     )
     return (
-        f"<article><h2>{escape(payload['summary'])}</h2><p>{escape(line)}"
+        f"<article><h2>{literal(payload['summary'])}</h2><p>{literal(line)}"
         f"{_table(payload.get('custom_details', {}))}{links}</article>"
     )
 
 
 def _table(value: Any) -> str:
     if isinstance(value, dict):
-        rows = "".join(f"<tr><td><b>{escape(str(key))}</b><td>{_table(item)}" for key, item in value.items())
+        rows = "".join(f"<tr><td><b>{literal(str(key))}</b><td>{_table(item)}" for key, item in value.items())
         return f"<table>{rows}</table>"
     if isinstance(value, list):
         return "<br>".join(_table(item) for item in value)
-    return escape(str(value))
+    return literal(str(value))

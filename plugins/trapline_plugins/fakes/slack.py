@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from trapline_plugins.fake_server import Answer, Request, serving
 from trapline_plugins.fakes.faults import Faults
+from trapline_plugins.fakes.pages import run_by_hand
 from trapline_plugins.fakes.slack_page import page
 from trapline_plugins.fakes.slack_rules import wrong_with
 
@@ -62,8 +63,7 @@ class FakeSlack:
         """Answers one request as the Web API does: with 200, whatever it has to say."""
         address = urlsplit(request.path)
         if request.method == "GET" and address.path == "/":
-            html = page(self.messages).encode()
-            return Answer(200, html, (("Content-Type", "text/html; charset=utf-8"),))
+            return page(self.messages)
         if request.headers.get("authorization") != f"Bearer {self.token}":
             return _no("invalid_auth")
         try:
@@ -145,10 +145,11 @@ def fake_slack(
     token: str = "xoxb-fake",  # noqa: S107 -- a fake's token is no secret
     channel: str = "C0123456789",
     clock: Callable[[], float] = time.time,
+    port: int = 0,
 ) -> Iterator[FakeSlack]:
     """Runs a Slack with one channel, which a bot with this token is in, until the block ends."""
     fake = FakeSlack(token, channel, clock)
-    with serving(fake.faults.around(fake.take)) as server:
+    with serving(fake.faults.around(fake.take), port) as server:
         fake.url = f"{server.url}api/"
         yield fake
 
@@ -160,3 +161,12 @@ def _yes(**more: Any) -> Answer:
 def _no(error: str) -> Answer:
     body = json.dumps({"ok": False, "error": error}).encode()
     return Answer(200, body, (("Content-Type", "application/json"),))
+
+
+def _setting(slack: FakeSlack) -> str:
+    lines = ("type: slack", f"url: {slack.url}", f"token: {slack.token}", f"channel: {slack.channel}")
+    return "\n".join(f"    {line}" for line in lines)
+
+
+if __name__ == "__main__":
+    run_by_hand(fake_slack, _setting, what="Slack")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from trapline_plugins.text import utf16_length
+
 _TEXT_LIMITS = {"header": 150, "section": 3000, "field": 2000, "element": 3000}
 
 
@@ -13,7 +15,7 @@ def wrong_with(message: Mapping[str, Any]) -> str:
     text, blocks = message.get("text", ""), message.get("blocks", [])
     if not text and not blocks:
         return "no_text"
-    if _length(text) > 40_000:
+    if utf16_length(text) > 40_000:
         return "msg_too_long"
     if not isinstance(blocks, list) or len(blocks) > 50 or any(_wrong_block(block) for block in blocks):
         return "invalid_blocks"
@@ -40,8 +42,4 @@ def _too_long(texts: Sequence[Mapping[str, Any]], where: str) -> bool:
 
 def _lengths(texts: Sequence[Mapping[str, Any]]) -> Iterator[int]:
     for text in texts:
-        yield _length(text.get("text", "")) if text.get("type") in ("plain_text", "mrkdwn") else 0
-
-
-def _length(text: str) -> int:
-    return len(text.encode("utf-16-le")) // 2
+        yield utf16_length(text.get("text", "")) if text.get("type") in ("plain_text", "mrkdwn") else 0

@@ -1,0 +1,299 @@
+"""The `jira` destination: an issue in Jira Cloud for each alert, with comments on its changes, closed in its end."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+import httpx
+from pydantic import AfterValidator, Field, SecretStr
+
+from trapline_plugins.adf import alert_document, change_document, delivery_marker, has_text
+from trapline_plugins.api import (
+    Delivered,
+    Destination,
+    DestinationConfig,
+    Kind,
+    Notification,
+    Outcome,
+    Rejected,
+    Tools,
+    Unknown,
+)
+from trapline_plugins.http import web_address
+from trapline_plugins.jira_api import JiraApi, JiraError
+from trapline_plugins.story import tell
+from trapline_plugins.text import cut_utf16
+
+MAX_SUMMARY = 255
+MAX_LABEL = 255
+
+SEARCH_LAG = timedelta(minutes=2)
+"""Jira's search learns of a new issue within seconds, and at times minutes: so long nothing is taken for missing."""
+
+_LOOKED_FOR_SELDOM = timedelta(hours=1)
+_PAGE = 100
+_MAX_PAGES = 5
+_PERMISSIONS = {
+    "BROWSE_PROJECTS": "browse projects",
+    "CREATE_ISSUES": "create issues",
+    "ADD_COMMENTS": "add comments",
+    "TRANSITION_ISSUES": "transition issues",
+}
+
+
+def _site(value: str) -> str:
+    url = httpx.URL(web_address(value))
+    if url.scheme != "https" and url.host not in ("127.0.0.1", "localhost"):
+        raise ValueError("a token must not be sent unencrypted: this is not an https:// address")
+    if url.userinfo or url.query or url.fragment:
+        raise ValueError("this is not a site's address alone, such as https://example.atlassian.net")
+    return value
+
+
+def _project_key(value: str) -> str:
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]{1,254}", value):
+        raise ValueError("this is not a project's key, such as SEC")
+    return value
+
+
+def _labels(value: tuple[str, ...]) -> tuple[str, ...]:
+    for label in value:
+        if not 0 < len(label) <= MAX_LABEL or re.search(r"\s", label):
+            raise ValueError(f"{label!r} is no label: one has no blanks, and at most {MAX_LABEL} characters")
+    return value
+
+
+Severity = Literal["info", "notice", "low", "medium", "high", "critical"]
+
+
+class JiraConfig(DestinationConfig):
+    """The settings of a `jira` destination."""
+
+    url: Annotated[str, AfterValidator(_site)] = Field(
+        description="The site, such as `https://example.atlassian.net`. It must be https."
+    )
+    email: str = Field(min_length=1, description="The e-mail address of the user whom the token belongs to.")
+    token: SecretStr = Field(description="The user's API token.")
+    project: Annotated[str, AfterValidator(_project_key)] = Field(
+        description="The key of the project to create issues in, such as SEC."
+    )
+    issue_type: str = Field("Task", min_length=1, description="The name of the type of issue to create.")
+    labels: Annotated[tuple[str, ...], AfterValidator(_labels)] = Field(
+        (), description="More labels for every issue, without blanks."
+    )
+    priorities: Mapping[Severity, Annotated[str, Field(min_length=1)]] = Field(
+        {}, description="The name of Jira's priority for each severity. Without it Jira takes the project's default."
+    )
+    resolve_transition: str | None = Field(
+        "Done", description="The transition, or the status it leads to, that closes an issue whose alert is over."
+    )
+    reopen_transition: str | None = Field(
+        None, description="The one that opens a closed issue again whose alert goes on. Without it, it stays closed."
+    )
+    # Three requests make a delivery, and the router leaves it alone for a minute.
+    timeout: float = Field(
+        6, gt=0, le=6, description="Seconds to wait for the connection, for sending, and for the answer, each."
+    )
+
+
+class Jira(Destination[JiraConfig]):
+    """One issue for each alert. `ref` is its key: later deliveries comment on it.
+
+    Jira creates twice what is sent twice. So every issue has its delivery's id as a label, and every comment has it as
+    its last line; `find` looks for them where an answer was lost.
+    """
+
+    kind = "jira"
+    config_model = JiraConfig
+
+    def __init__(self, name: str, config: JiraConfig, tools: Tools) -> None:
+        super().__init__(name, config, tools)
+        token = config.token.get_secret_value()
+        self._api = JiraApi(tools, url=config.url, email=config.email, token=token, timeout=config.timeout)
+        self._first_missed: dict[str, datetime] = {}
+
+    def render(self, notification: Notification) -> dict[str, Any]:
+        fields: dict[str, Any] = {
+            "project": {"key": self.config.project},
+            "issuetype": {"name": self.config.issue_type},
+            "summary": cut_utf16(tell(notification).headline, MAX_SUMMARY),
+            "description": alert_document(notification),
+            "labels": ["trapline", _alert_label(notification), _delivery_label(notification), *self.config.labels],
+        }
+        if priority := self.config.priorities.get(notification.severity):
+            fields["priority"] = {"name": priority}
+        return fields
+
+    def send(self, notification: Notification, rendered: dict[str, Any], ref: str) -> Outcome:
+        try:
+            if not ref or notification.kind is Kind.OPENED:
+                return self._create(notification, rendered)
+            return self._tell(notification, rendered, ref)
+        except JiraError as error:
+            return error.outcome
+
+    def find(self, notification: Notification) -> Delivered | Unknown | None:
+        """Looks for an issue with the delivery's label, and for its comment on the issues of the alert."""
+        try:
+            found = self._find(notification)
+        except JiraError as error:
+            if isinstance(error.outcome, Rejected):  # which sending would be, too
+                return None
+            return Unknown(f"whether it arrived cannot be looked up: {error.outcome.reason}")
+        if not isinstance(found, Unknown):
+            self._first_missed.pop(notification.delivery_id, None)
+        return found
+
+    def check(self) -> str | None:
+        """Asks who the user is, for the project and its issue types, and what the user may do there."""
+        key = self.config.project
+        try:
+            self._api.get("myself")
+            project = self._api.get(f"project/{key}", {"expand": "issueTypes"})
+            asked = {"projectKey": key, "permissions": ",".join(_PERMISSIONS)}
+            permissions = _dict(self._api.get("mypermissions", asked).get("permissions"))
+        except JiraError as error:
+            return error.outcome.reason
+        types = [str(kind.get("name")) for kind in _dicts(project.get("issueTypes"))]
+        if self.config.issue_type not in types:
+            return f"the project {key} has no issue type {self.config.issue_type!r}, but: {', '.join(types)}"
+        missing = [
+            what for name, what in _PERMISSIONS.items() if not _dict(permissions.get(name)).get("havePermission")
+        ]
+        return f"the user may not {', '.join(missing)} in the project {key}" if missing else None
+
+    def _create(self, notification: Notification, fields: Mapping[str, Any]) -> Outcome:
+        key = str(self._api.post("issue", {"fields": fields}).get("key", ""))
+        if not key:
+            return Unknown("its answer does not name the issue")
+        if notification.kind is Kind.RESOLVED:
+            self._close_as_well_as_may_be(notification, key)
+        return Delivered(ref=key)
+
+    def _close_as_well_as_may_be(self, notification: Notification, key: str) -> None:
+        """An issue that is made only now for an alert that is over says so; that is what counts."""
+        try:
+            self._move(notification, key)
+        except JiraError:
+            return
+
+    def _tell(self, notification: Notification, fields: Mapping[str, Any], key: str) -> Outcome:
+        """Moves the issue, which may be repeated without harm, and then comments, which is what counts."""
+        try:
+            note = self._move(notification, key)
+            self._api.post(f"{_issue(key)}/comment", {"body": change_document(notification, note)})
+        except JiraError as error:
+            if error.status == 404:  # somebody deleted it, or moved it out of sight
+                return self._create(notification, fields)
+            raise
+        return Delivered(ref=key)
+
+    def _move(self, notification: Notification, key: str) -> str:
+        """Closes the issue, or opens it again; says what a person has to know of it."""
+        closing = notification.kind is Kind.RESOLVED
+        wanted = self.config.resolve_transition if closing else self.config.reopen_transition
+        if wanted is None:
+            return ""
+        issue = self._api.get(_issue(key), {"fields": "status", "expand": "transitions"})
+        if _is_closed(issue) == closing:
+            return ""
+        transition = _transition(issue, wanted)
+        if transition is None:
+            return f"Trapline cannot move this issue: it offers no transition {wanted!r}. Please do it by hand."
+        try:
+            self._api.post(f"{_issue(key)}/transitions", {"transition": {"id": transition}})
+        except JiraError as error:
+            if error.status not in (400, 409):
+                raise
+            return f"Trapline cannot move this issue: Jira said {error.words or error.status}. Please do it by hand."
+        return ""
+
+    def _find(self, notification: Notification) -> Delivered | Unknown | None:
+        query = f'labels = "{_alert_label(notification)}" ORDER BY created DESC'
+        answer = self._api.get("search/jql", {"jql": query, "fields": "labels", "maxResults": "20"})
+        issues = {
+            str(issue.get("key")): _dict(issue.get("fields")).get("labels") or []
+            for issue in _dicts(answer.get("issues"))
+        }
+        for key, labels in issues.items():
+            if _delivery_label(notification) in labels:
+                return Delivered(ref=key)
+        commented = None if notification.kind is Kind.OPENED else self._find_comment(notification, list(issues))
+        return commented or self._missing(notification)
+
+    def _find_comment(self, notification: Notification, keys: list[str]) -> Delivered | None:
+        marker = delivery_marker(notification)
+        for key in keys:
+            for page in range(_MAX_PAGES):
+                query = {"orderBy": "-created", "startAt": str(page * _PAGE), "maxResults": str(_PAGE)}
+                comments = self._comments(key, query)
+                if any(has_text(comment.get("body"), marker) for comment in comments):
+                    return Delivered(ref=key)
+                if len(comments) < _PAGE:
+                    break
+        return None
+
+    def _comments(self, key: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
+        try:
+            return _dicts(self._api.get(f"{_issue(key)}/comment", query).get("comments"))
+        except JiraError as error:
+            if error.status == 404:  # deleted, and the search does not know it yet
+                return []
+            raise
+
+    def _missing(self, notification: Notification) -> Unknown | None:
+        """What is not there may be unknown to Jira's search as yet. It was sent before it was first looked for."""
+        now = self.tools.now()
+        since = self._first_missed.setdefault(notification.delivery_id, now)
+        # What is older is looked for at long intervals, and perhaps by a new process each time.
+        if now - since >= SEARCH_LAG or now - notification.at >= _LOOKED_FOR_SELDOM:
+            return None
+        return Unknown("Jira's search does not know it, or not yet")
+
+
+def _alert_label(notification: Notification) -> str:
+    return f"trapline-alert-{_plain_id(notification.alert_id)}"
+
+
+def _delivery_label(notification: Notification) -> str:
+    return f"trapline-delivery-{_plain_id(notification.delivery_id)}"
+
+
+def _plain_id(id: str) -> str:
+    """The id, where it can be a part of a label and stand in a query as it is."""
+    if re.fullmatch(r"[A-Za-z0-9._-]{1,200}", id):
+        return id
+    return hashlib.sha256(id.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _issue(key: str) -> str:
+    return f"issue/{quote(key, safe='')}"
+
+
+def _is_closed(issue: Mapping[str, Any]) -> bool:
+    status = _dict(_dict(issue.get("fields")).get("status"))
+    return _dict(status.get("statusCategory")).get("key") == "done"
+
+
+def _transition(issue: Mapping[str, Any], wanted: str) -> str | None:
+    """The id of the transition of this name, or else of one to the status of this name."""
+    offered = _dicts(issue.get("transitions"))
+    by_name = {str(transition.get("name")).casefold(): transition for transition in reversed(offered)}
+    by_status = {
+        str(_dict(transition.get("to")).get("name")).casefold(): transition for transition in reversed(offered)
+    }
+    found = by_name.get(wanted.casefold()) or by_status.get(wanted.casefold())
+    return str(found.get("id")) if found else None
+
+
+def _dict(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _dicts(value: Any) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
