@@ -12,8 +12,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from trapline.alerts.delivery import DeliveryReport, Router
-from trapline.alerts.destinations import ConfiguredDestinations, make_tools
+from trapline.alerts.delivery import DeliveryReport
+from trapline.alerts.destinations import make_tools
+from trapline.alerts.dispatch import Dispatch
 from trapline.alerts.plugins import load_plugins
 from trapline.alerts.record import Policy
 from trapline.alerts.suppress import tell_expired
@@ -57,9 +58,9 @@ STATUS_FILE = "deploy.json"
 class Controller:
     """One controller of one home. `reconcile`, `tick` and `deliver` are one step each.
 
-    `beat` is called with a step's name whenever it gets on with something. While `halt` is set, the steps under way end
-    early; what they did not get to is done the next time. With `remember` the home keeps how it is run for later
-    commands.
+    `beat` is called with a step's name whenever it gets on with something, `hurry` when there is more for it.
+    While `halt` is set, the steps under way end early; what they did not get to is done the next time. With `remember`
+    the home keeps how it is run for later commands.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Controller:
         self.tools = make_tools(now, write)
         self._remember = remember
         self.beat: Callable[[str], None] = lambda _: None
+        self.hurry: Callable[[str], None] = lambda _: None
         self._now = now
         self._steady = SteadyClock(now)
         self._put_off = PutOff()
@@ -96,7 +98,14 @@ class Controller:
         self._lake: Lake | None = None
         self._reconciler: Reconciler | None = None
         self._written: DeployResult | None = None
-        self._router: tuple[Settings, ConfiguredDestinations, Router] | None = None
+        self._dispatch = Dispatch(
+            self.database,
+            self._plugins,
+            env=os.environ,
+            tools=self.tools,
+            now=now,
+            on_news=lambda: self.hurry("deliver"),
+        )
 
     def __enter__(self) -> Controller:
         return self
@@ -246,15 +255,18 @@ class Controller:
                 )
             return replay_failures(self._context(self.settings() or Settings()), live, stopping=self.halt.is_set)
 
-    def deliver(self) -> tuple[DeliveryReport, list[Problem]]:
-        """Sends what is due; the problems are those of destinations that cannot be used now as they are configured."""
+    def deliver(self, *, wait: bool = True) -> tuple[DeliveryReport, list[Problem]]:
+        """Sends what is due; the problems are those of destinations that cannot be used now as they are configured.
+
+        Without `wait` what is due is started, and what has come to an end is settled: for who comes again each time
+        that `hurry` is called with `deliver`, and calls `finish_deliveries` in the end.
+        """
         settings = self.settings() or Settings()
-        if self._router is None or self._router[0] is not settings:
-            configured = ConfiguredDestinations(settings, self._plugins, env=os.environ, tools=self.tools)
-            self._router = (settings, configured, Router(self.database, configured.usable, now=self._now))
-        _, configured, router = self._router
-        problems = configured.refresh()
-        return router.deliver(), problems
+        return self._dispatch.deliver(settings) if wait else self._dispatch.turn(settings)
+
+    def finish_deliveries(self, *, within: float) -> None:
+        """Waits at most so many seconds for what is being sent, and writes down what came of it."""
+        self._dispatch.finish(within)
 
     def remove_builds(self) -> None:
         """Removes every build of this home, for a home that ends with the process."""

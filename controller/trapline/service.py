@@ -71,6 +71,7 @@ class Service:
         self._said: dict[str, Mapping[str, str]] = {}
         self._tellers: tuple[Settings, list[Teller], list[Problem]] | None = None
         controller.beat = self._pulse.beat
+        controller.hurry = self._hurry
 
     def run(self, stop: threading.Event) -> None:
         """Leads whenever no other controller does, until `stop`."""
@@ -165,6 +166,8 @@ class Service:
             loop.join(None if deadline is None else max(deadline - monotonic(), 0))
             if loop.is_alive():
                 log.warning("%s is still at work and is left; it will be done again", loop.name)
+        left = GRACE_SECONDS if deadline is None else max(deadline - monotonic(), 0)
+        guarded("deliver", lambda: self._controller.finish_deliveries(within=left))
         self._loops = []
         self._pulse.forget()
 
@@ -222,7 +225,7 @@ class Service:
             log.info("%d matches, %d alerts opened, %d updated", report.matches, report.opened, report.updated)
 
     def _deliver(self) -> None:
-        report, problems = self._controller.deliver()
+        report, problems = self._controller.deliver(wait=False)
         reasons = {**report.reasons, **{str(problem): str(problem) for problem in problems}}
         self._news("deliver", reasons)
 

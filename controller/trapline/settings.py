@@ -24,7 +24,7 @@ from trapline.config.files import File
 from trapline.config.limits import MOST_MATCHES, Cpus, LimitSettings, Matches, Memory, Output, Pids, shown_limit
 from trapline.config.secrets import FORMS, is_reference, references
 from trapline.config.secrets import resolve_secrets as resolve_secrets
-from trapline.config.units import Duration, Moment, Period, Size
+from trapline.config.units import Duration, Limit, Moment, Period, Size
 from trapline.config.words import did_you_mean, explain, unknown_keys
 from trapline.errors import Problem, TraplineError, has_errors
 
@@ -163,10 +163,13 @@ class DestinationSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     type: str = Field(min_length=1, description="The kind of destination, from a plugin.")
+    rate: Limit | None = Field(
+        default=None, description="The most that is sent to it, such as `60/m`; by default what its kind takes."
+    )
 
     @property
     def options(self) -> dict[str, Any]:
-        """Everything but the type, secrets as references; `resolve_secrets` reads these."""
+        """What is for the plugin, secrets as references; `resolve_secrets` reads these."""
         return dict(self.__pydantic_extra__ or {})
 
 

@@ -1,50 +1,47 @@
 """Delivery: takes what is due from the outbox to the destinations, all at once, each in its own order.
 
-One thread per destination does nothing but talk to it; the pass itself, in the caller's thread, does all the writing.
-So a slow destination holds up nobody else, and the network is never inside a transaction. Every delivery is
+One thread, the caller's, looks into the outbox and does all the writing, a turn at a time; threads of their own send, a
+few for each destination. So a slow destination holds up nobody else, and the network is never inside a transaction.
+Every delivery is
 
     claimed (written down as unknown) -> sent -> settled
 
-and whoever is killed in between leaves a delivery that is looked up, and at worst sent again: at least once.
+and whoever is killed in between leaves a delivery that is looked up, and at worst sent again: at least once. A turn
+settles and claims in one transaction, however many have come to an end.
 """
 
 from __future__ import annotations
 
 import random as _random
+import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from trapline.alerts.outbox import (
-    QueuedDelivery,
-    State,
-    claim,
-    clean_reason,
-    destinations_waiting,
-    due,
-    explain_waiting,
-    settle,
-)
-from trapline.alerts.plugins import describe_exception
-from trapline.config.redact import hide_secrets
+import sqlalchemy as sa
+
+from trapline.alerts.circuit import Circuit, after, load_circuits, room, save_circuits
+from trapline.alerts.outbox import CLAIM, QueuedDelivery, claim, clean_reason, due, settle, skip
+from trapline.alerts.rate import Meter
+from trapline.alerts.senders import Senders
+from trapline.alerts.verdict import State
+from trapline.alerts.watch import Watch, missing_reason, others, tell_of_dead
 from trapline.state.database import Database
-from trapline_plugins.api import Delivered, Destination, Kind, Notification, Outcome, Rejected, Retry, Unknown
+from trapline_plugins.api import Delivered, Destination, Kind, Rate
 
 PASS = timedelta(minutes=1)
 """After this long a pass starts nothing more: what is left is for the next one."""
 
-FAILURES_IN_A_ROW = 3
-"""After so many a destination is left alone for the rest of the pass: it is likely to be down for all of them."""
-
-_LOOK_AGAIN_SECONDS = 0.5  # while a slow destination works, for what has become due for the others
+_LOOK_AGAIN_SECONDS = 0.5  # while others work, for what becomes due with time, or by another process
+_MOST_SKIPS = 500  # in one transaction
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:
-    """What a pass did. `retrying` wait for another attempt; `reasons` has the last trouble of each destination."""
+    """What was done. `retrying` wait for another attempt; `reasons` has the trouble of each destination."""
 
     delivered: int = 0
     retrying: int = 0
@@ -53,7 +50,12 @@ class DeliveryReport:
 
 
 class Router:
-    """Delivers what the outbox holds to the destinations it is for."""
+    """Delivers what the outbox holds to the destinations it is for.
+
+    `on_news` is called, by any thread, when there is something for `turn` to do: a delivery has come to an end, or this
+    process has committed one. What another process commits is seen by the next turn. `rates` go before what the
+    destinations' classes declare; `operations` are told of those that fail.
+    """
 
     def __init__(
         self,
@@ -62,132 +64,193 @@ class Router:
         *,
         now: Callable[[], datetime],
         random: Callable[[], float] = _random.random,
+        sleep: Callable[[float], None] = time.sleep,
+        operations: Sequence[str] = (),
+        rates: Mapping[str, Rate] | None = None,
+        on_news: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
-        self._destinations = destinations
         self._now = now
         self._random = random
+        self._sleep = sleep
+        self._on_news = on_news
+        self._news = threading.Event()
+        self._senders = Senders(self._wake)
+        self._watch = Watch(database, now=now)
+        self._meters: dict[str, Meter] = {}
+        self._circuits: dict[str, Circuit] = {}  # as of the last turn
+        self.use(destinations, operations=operations, rates=rates or {})
+        database.listen(self._wake)
+
+    def use(
+        self, destinations: Mapping[str, Destination[Any]], *, operations: Sequence[str], rates: Mapping[str, Rate]
+    ) -> None:
+        """Delivers to these from now on. What is under way to others is finished."""
+        self._destinations = destinations
+        self._operations = operations
+        self._rates = rates
 
     def deliver(self) -> DeliveryReport:
-        """One pass over what is due, until nothing more is due. Never raises for what a destination does wrong."""
-        with ThreadPoolExecutor(max(1, len(self._destinations)), "delivery") as pool:
-            return _Pass(self._database, self._destinations, self._now, self._random, pool).run()
+        """One pass over what is due, until nothing more is. Never raises for what a destination does wrong."""
+        end, tally = self._now() + PASS, _Tally()
+        while True:
+            self._news.clear()
+            more = self._now() < end
+            self._turn(tally, start=more)
+            if self._senders and self._now() < end + CLAIM:
+                self._news.wait(_LOOK_AGAIN_SECONDS)
+            elif not (more and (self._news.is_set() or self._waited_for_a_meter(end))):
+                return self._report(tally)
+
+    def turn(self) -> DeliveryReport:
+        """Settles what has come to an end and starts what is due, without waiting for any of it."""
+        tally = _Tally()
+        self._turn(tally)
+        return self._report(tally)
+
+    def finish(self, seconds: float) -> None:
+        """Waits at most so long for what is under way, and settles it. Starts nothing."""
+        deadline = time.monotonic() + seconds
+        while self._senders and (left := deadline - time.monotonic()) > 0:
+            self._news.wait(left)
+            self._news.clear()
+            self._turn(_Tally(), start=False)
+
+    def _turn(self, tally: _Tally, *, start: bool = True) -> None:
+        self._watch.look(self._destinations.keys(), self._operations)
+        now = self._now()
+        if not self._senders.ended(now) and not (start and self._anything_due(now)):
+            return
+        fresh = _Tally()
+        with self._database.transaction() as connection:
+            self._circuits = load_circuits(connection)
+            self._settle(connection, fresh, now)
+            claimed = self._claim(connection, fresh, now) if start else []
+        self._senders.forget()
+        tally.add(fresh)
+        for delivery in claimed:
+            if meter := self._meter(delivery.destination):
+                meter.count(now)
+            self._senders.start(self._destinations[delivery.destination], delivery, now=now)
+
+    def _settle(self, connection: sa.Connection, tally: _Tally, now: datetime) -> None:
+        """Writes down what has come to an end, and what that says of the destinations."""
+        changed: dict[str, Circuit | None] = {}
+        for delivery, outcome in self._senders.ended(now):
+            name = delivery.destination
+            before = self._circuits.pop(name, None)
+            state = settle(connection, delivery, outcome, now=now, random=self._random, strike=before is None)
+            next_ = after(before, outcome, destination=name, delivery_id=delivery.id, now=now, random=self._random)
+            if next_:
+                self._circuits[name] = next_
+            if next_ != before:
+                changed[name] = next_
+            if state:
+                tally.states[delivery.id] = state
+            if state is State.DEAD and not isinstance(outcome, Delivered):
+                tally.dead[name] = clean_reason(outcome.reason)
+        save_circuits(connection, changed)
+        failing = {name for name, circuit in self._circuits.items() if circuit.is_open}
+        for name, reason in tally.dead.items():
+            to = others(name, self._destinations.keys(), self._operations, failing=failing)
+            tell_of_dead(connection, name, reason, to, now)
+
+    def _anything_due(self, now: datetime) -> bool:
+        with self._database.reading() as connection:  # most of the time there is nothing: wait for no writer
+            self._circuits = load_circuits(connection)
+            return any(self._due(connection, name, now, 1) for name in self._rooms(now))
+
+    def _claim(self, connection: sa.Connection, tally: _Tally, now: datetime) -> list[QueuedDelivery]:
+        claimed: list[QueuedDelivery] = []
+        for name, free in self._rooms(now).items():
+            heads = self._wanted(connection, name, tally, now, free)
+            claimed += [delivery for delivery in heads if claim(connection, delivery, now=now)]
+        return claimed
+
+    def _wanted(
+        self, connection: sa.Connection, name: str, tally: _Tally, now: datetime, limit: int
+    ) -> list[QueuedDelivery]:
+        """What may be sent now; what the destination does not want to hear of is settled."""
+        kinds = self._destinations[name].kinds
+        for _ in range(_MOST_SKIPS):
+            heads = self._due(connection, name, now, limit)
+            unwanted = [delivery for delivery in heads if Kind(delivery.kind) not in kinds]
+            if not unwanted:
+                return heads
+            for delivery in unwanted:
+                skip(connection, delivery, now=now)
+                tally.states[delivery.id] = State.DELIVERED
+        self._wake()
+        return []
+
+    def _due(self, connection: sa.Connection, name: str, now: datetime, limit: int) -> list[QueuedDelivery]:
+        return due(connection, name, now=now, limit=limit, under_way=self._senders.held_by(name))
+
+    def _rooms(self, now: datetime) -> dict[str, int]:
+        """How many deliveries may be started now, for each destination that takes any."""
+        busy = self._senders.busy()
+        rooms = {}
+        for name, destination in self._destinations.items():
+            free = room(self._circuits.get(name), destination.at_once, now) - busy.get(name, 0)
+            if meter := self._meter(name):
+                free = min(free, meter.left(now))
+            if free > 0:
+                rooms[name] = free
+        return rooms
+
+    def _meter(self, name: str) -> Meter | None:
+        rate = self._rates.get(name) or self._destinations[name].rate
+        if rate is None:
+            return None
+        meter = self._meters.get(name)
+        if meter is None or meter.rate != rate:
+            meter = self._meters[name] = Meter(rate)
+        return meter
+
+    def _waited_for_a_meter(self, end: datetime) -> bool:
+        """Waits where nothing but a rate limit keeps something from being sent, and not in vain."""
+        now = self._now()
+        with self._database.reading() as connection:
+            waits = [
+                meter.free_at(now) - now
+                for name, destination in self._destinations.items()
+                if (meter := self._meter(name))
+                and room(self._circuits.get(name), destination.at_once, now)
+                and self._due(connection, name, now, 1)
+            ]
+        if not waits or now + min(waits) >= end:
+            return False
+        self._sleep(min(waits).total_seconds())
+        return self._now() > now  # not so by a clock that stands still
+
+    def _report(self, tally: _Tally) -> DeliveryReport:
+        failing = {name: one.reason for name, one in self._circuits.items() if name in self._destinations}
+        missing = self._watch.missing
+        return tally.report(
+            {**failing, **tally.dead, **{name: missing_reason(name) for name in missing}}, sum(missing.values())
+        )
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._on_news()
 
 
 @dataclass(slots=True)
-class _Pass:
-    """One pass: at most one delivery of each destination is under way at a time."""
+class _Tally:
+    """The last state of each delivery that came to an end, and why those that are dead are."""
 
-    database: Database
-    destinations: Mapping[str, Destination[Any]]
-    now: Callable[[], datetime]
-    random: Callable[[], float]
-    pool: ThreadPoolExecutor
-    running: dict[Future[Outcome], QueuedDelivery] = field(default_factory=dict)
-    failures: Counter[str] = field(default_factory=Counter)
     states: dict[str, State] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
+    dead: dict[str, str] = field(default_factory=dict)
 
-    def run(self) -> DeliveryReport:
-        waiting = self._explain_unconfigured()
-        end = self.now() + PASS
-        while True:
-            if self.now() < end:
-                self._start(self._idle())
-            if not self.running:
-                break
-            done, _ = wait(self.running, timeout=_LOOK_AGAIN_SECONDS, return_when=FIRST_COMPLETED)
-            for future in done:
-                self._finish(self.running.pop(future), future.result())
+    def add(self, other: _Tally) -> None:
+        self.states |= other.states
+        self.dead |= other.dead
+
+    def report(self, reasons: Mapping[str, str], missing: int) -> DeliveryReport:
         states = Counter(self.states.values())
         return DeliveryReport(
             delivered=states[State.DELIVERED],
-            retrying=states[State.PENDING] + states[State.UNKNOWN] + waiting,
+            retrying=states[State.PENDING] + states[State.UNKNOWN] + missing,
             dead=states[State.DEAD],
-            reasons=self.reasons,
+            reasons=reasons,
         )
-
-    def _idle(self) -> Iterable[str]:
-        busy = {delivery.destination for delivery in self.running.values()}
-        return [name for name in self.destinations if name not in busy and self.failures[name] < FAILURES_IN_A_ROW]
-
-    def _start(self, names: Iterable[str]) -> None:
-        for name in names:
-            while delivery := self._claimed(name):
-                destination = self.destinations[name]
-                if Kind(delivery.kind) in destination.kinds:
-                    self.running[self.pool.submit(attempt, destination, delivery)] = delivery
-                    break
-                self._finish(delivery, Delivered())  # it does not want to hear of it
-
-    def _claimed(self, name: str) -> QueuedDelivery | None:
-        now = self.now()
-        with self.database.reading() as connection:  # most of the time there is nothing: wait for no writer
-            heads = due(connection, now=now, limit=1, destination=name)
-        if not heads:
-            return None
-        with self.database.transaction() as connection:
-            return heads[0] if claim(connection, heads[0], now=now) else None
-
-    def _finish(self, delivery: QueuedDelivery, outcome: Outcome) -> None:
-        with self.database.transaction() as connection:
-            state = settle(connection, delivery.id, outcome, now=self.now(), random=self.random)
-        self.states[delivery.id] = state
-        if isinstance(outcome, Delivered):
-            self.failures[delivery.destination] = 0
-            return
-        self.reasons[delivery.destination] = clean_reason(outcome.reason)
-        asked_to_wait = isinstance(outcome, Retry) and outcome.after is not None
-        if not isinstance(outcome, Rejected):
-            self.failures[delivery.destination] += FAILURES_IN_A_ROW if asked_to_wait else 1
-
-    def _explain_unconfigured(self) -> int:
-        """Says beside the deliveries of a destination that is not there (any more) why they wait."""
-        with self.database.reading() as connection:
-            waiting = destinations_waiting(connection)
-        unconfigured = {name: count for name, count in waiting.items() if name not in self.destinations}
-        for name in unconfigured:
-            self.reasons[name] = f"no destination '{name}' is configured, or not well: see `trapline validate`"
-            with self.database.transaction() as connection:
-                explain_waiting(connection, name, self.reasons[name])
-        return sum(unconfigured.values())
-
-
-def attempt(destination: Destination[Any], delivery: QueuedDelivery) -> Outcome:
-    """Looks a delivery up where it may have arrived already, and sends it where it has not. Never raises."""
-    try:
-        notification = delivery.notification
-    except ValueError as error:
-        return Rejected(f"this version of Trapline cannot read the delivery: {type(error).__name__}")
-    outcome = _find_or_send(destination, delivery, notification)
-    if isinstance(outcome, Delivered):
-        return replace(outcome, ref=hide_secrets(outcome.ref, destination.config))
-    return replace(outcome, reason=hide_secrets(outcome.reason, destination.config))
-
-
-def _find_or_send(destination: Destination[Any], delivery: QueuedDelivery, notification: Notification) -> Outcome:
-    maybe_there = delivery.state is State.UNKNOWN
-    try:
-        if maybe_there and (found := destination.find(notification)):
-            return _checked(found, "find")
-        rendered = destination.render(notification)
-    except (Exception, SystemExit) as error:
-        # Nothing was sent now, but what was sent before may still be there.
-        return (Unknown if maybe_there else Retry)(_bug(error))
-    try:
-        return _checked(destination.send(notification, rendered, delivery.ref), "send")
-    except (Exception, SystemExit) as error:
-        return Unknown(_bug(error))  # whether the request had left by then, nobody can tell
-
-
-def _checked(outcome: object, method: str) -> Outcome:
-    match outcome:
-        case Delivered(ref=str()) | Rejected(reason=str()) | Unknown(reason=str()):
-            return outcome
-        case Retry(reason=str(), after=timedelta() | None):
-            return outcome
-    raise TypeError(f"{method} returned {outcome!r}")  # cut only once its secrets are hidden
-
-
-def _bug(error: BaseException) -> str:
-    return f"a bug in the plugin: {describe_exception(error)}"

@@ -10,6 +10,9 @@ The states of a delivery:
 Deliveries of one alert to one destination are sent in the order they were written: only the first one that is neither
 delivered nor dead can be due. A dead one lets the next pass: that an alert is over is worth saying even where its
 opening was refused. Nothing here speaks to the network.
+
+What is not settled is in two small indexes of its own, by destination: a hundred thousand deliveries that wait for one
+destination cost the others nothing.
 """
 
 from __future__ import annotations
@@ -17,59 +20,25 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
+from trapline.alerts.circuit import release
+from trapline.alerts.verdict import DEFAULT_POLICY, History, RetryPolicy, judge
+from trapline.alerts.verdict import State as State
 from trapline.errors import TraplineError
 from trapline.state.database import announce
 from trapline.state.schema import deliveries
-from trapline_plugins.api import Delivered, Notification, Outcome, Rejected, Unknown
-from trapline_plugins.text import notification_json, one_line, well_formed
+from trapline_plugins.api import Notification, Outcome
+from trapline_plugins.text import notification_json, one_line
 
 CLAIM = timedelta(minutes=1)
 """How long a delivery that is being sent is left alone, should whoever sends it never come back."""
 
 _MAX_REASON = 500
-_UNSETTLED = ("pending", "unknown")
 _notifications = TypeAdapter(Notification)
-
-
-class State(StrEnum):
-    """The state of a delivery."""
-
-    PENDING = "pending"
-    UNKNOWN = "unknown"
-    DELIVERED = "delivered"
-    DEAD = "dead"
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """When to try again, and when to give up: after `attempts` and after `patience`, whichever comes last.
-
-    The wait before attempt n + 1 is random between nothing and `first` * 2**(n - 1), at most `longest` (full jitter).
-    """
-
-    first: timedelta = timedelta(seconds=10)
-    longest: timedelta = timedelta(hours=1)
-    shortest: timedelta = timedelta(seconds=1)
-    attempts: int = 20
-    patience: timedelta = timedelta(hours=24)
-
-    def wait(self, attempts: int, random: Callable[[], float]) -> timedelta:
-        """The wait after so many attempts."""
-        ceiling = min(self.longest, self.first * float(2 ** min(attempts - 1, 32)))
-        return max(self.shortest, ceiling * random())
-
-    def gives_up(self, attempts: int, age: timedelta) -> bool:
-        return attempts >= self.attempts and age >= self.patience
-
-
-DEFAULT_POLICY = RetryPolicy()
-_LONGEST_ASKED_WAIT = timedelta(hours=24)  # a Retry-After of years would be a silent loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +55,7 @@ class QueuedDelivery:
     created_at: datetime
     payload: Mapping[str, Any]
     ref: str
+    strikes: int = 0
 
     @property
     def notification(self) -> Notification:
@@ -130,21 +100,29 @@ def enqueue(
 
 
 def due(
-    connection: sa.Connection, *, now: datetime, limit: int = 100, destination: str | None = None
+    connection: sa.Connection, destination: str, *, now: datetime, limit: int = 100, under_way: Collection[str] = ()
 ) -> list[QueuedDelivery]:
-    """What may be sent now, oldest first: at most one delivery of each (destination, alert)."""
-    unsettled = deliveries.c.state.in_(_UNSETTLED)
-    heads = sa.select(sa.func.min(deliveries.c.sequence)).where(unsettled)
-    heads = heads.group_by(deliveries.c.destination, deliveries.c.alert_id)
-    if destination is not None:
-        heads = heads.where(deliveries.c.destination == destination)
+    """What may be sent to a destination now, the longest due first: at most one delivery of each alert.
+
+    Those `under_way`, by their ids, are left out: a destination may hold on to one for longer than its claim.
+    """
+    same = deliveries.alias("same")
+    head = sa.select(sa.func.min(same.c.sequence)).where(
+        same.c.destination == destination, same.c.alert_id == deliveries.c.alert_id, same.c.settled_at.is_(None)
+    )
     query = (
         sa.select(deliveries, _last_ref())
-        .where(deliveries.c.sequence.in_(heads), deliveries.c.next_attempt_at <= now)
-        .order_by(deliveries.c.sequence)
-        .limit(limit)
+        .where(
+            deliveries.c.destination == destination,
+            deliveries.c.settled_at.is_(None),
+            deliveries.c.next_attempt_at <= now,
+            deliveries.c.sequence == head.scalar_subquery(),
+        )
+        .order_by(deliveries.c.next_attempt_at, deliveries.c.sequence)
+        .limit(limit + len(under_way))
     )
-    return [_queued(row) for row in connection.execute(query)]
+    found = [_queued(row) for row in connection.execute(query)]
+    return [delivery for delivery in found if delivery.id not in under_way][:limit]
 
 
 def claim(connection: sa.Connection, delivery: QueuedDelivery, *, now: datetime) -> bool:
@@ -171,31 +149,47 @@ def claim(connection: sa.Connection, delivery: QueuedDelivery, *, now: datetime)
 
 def settle(
     connection: sa.Connection,
-    id: str,
+    delivery: QueuedDelivery,
     outcome: Outcome,
     *,
     now: datetime,
     random: Callable[[], float],
+    strike: bool = True,
     policy: RetryPolicy = DEFAULT_POLICY,
-) -> State:
-    """Writes down what became of a delivery, and says in which state it is now."""
-    row = connection.execute(
-        sa.select(deliveries.c.attempts, deliveries.c.created_at).where(deliveries.c.id == id)
-    ).one()
-    verdict = _verdict(outcome, row.attempts, now - row.created_at, random, policy)
+) -> State | None:
+    """Writes down what became of a claimed delivery, and says in which state it is now.
+
+    None where it had been taken over by another process meanwhile: what that one finds is what holds. `strike` says
+    whether a failure is the delivery's own.
+    """
+    attempts = delivery.attempts + 1
+    history = History(attempts, delivery.strikes, now - delivery.created_at)
+    verdict = judge(outcome, history, strike=strike, random=random, policy=policy)
     final = verdict.state in (State.DELIVERED, State.DEAD)
-    connection.execute(
+    ours = (
+        deliveries.c.id == delivery.id,
+        deliveries.c.attempts == attempts,
+        deliveries.c.state == State.UNKNOWN.value,
+    )
+    update = (
         deliveries.update()
-        .where(deliveries.c.id == id)
+        .where(*ours)
         .values(
             state=verdict.state.value,
             reason=clean_reason(verdict.reason),
             ref=verdict.ref,
+            strikes=verdict.strikes,
             next_attempt_at=now + verdict.wait,
             settled_at=now if final else None,
         )
     )
-    return verdict.state
+    return verdict.state if connection.execute(update).rowcount == 1 else None
+
+
+def skip(connection: sa.Connection, delivery: QueuedDelivery, *, now: datetime) -> None:
+    """Settles a delivery that its destination does not want to hear of."""
+    unchanged = (deliveries.c.id == delivery.id, deliveries.c.state == delivery.state.value)
+    connection.execute(deliveries.update().where(*unchanged).values(state=State.DELIVERED.value, settled_at=now))
 
 
 def newest_deliveries(
@@ -224,17 +218,34 @@ def revive(connection: sa.Connection, ids: Collection[str], *, now: datetime) ->
     """Has dead deliveries sent again, as if they were new.
 
     Why they were given up no longer says whether they arrived: each is looked up first where its destination can tell.
+    Their destinations are tried at once, whatever these did before.
     """
-    again = {"state": State.UNKNOWN.value, "attempts": 0, "next_attempt_at": now, "settled_at": None}
+    again = {"state": State.UNKNOWN.value, "attempts": 0, "strikes": 0, "next_attempt_at": now, "settled_at": None}
     dead = deliveries.c.state == State.DEAD.value
+    mended: set[str] = set()
     for id in ids:
-        connection.execute(deliveries.update().where(deliveries.c.id == id, dead).values(**again, reason="redriven"))
+        update = deliveries.update().where(deliveries.c.id == id, dead).values(**again, reason="redriven")
+        mended.update(connection.execute(update.returning(deliveries.c.destination)).scalars())
+    release(connection, mended)
+    announce(connection)
 
 
-def destinations_waiting(connection: sa.Connection) -> dict[str, int]:
-    """Every destination with something unsettled, and how many."""
-    query = sa.select(deliveries.c.destination, sa.func.count()).where(deliveries.c.state.in_(_UNSETTLED))
-    return dict(connection.execute(query.group_by(deliveries.c.destination)).all())
+def destinations_waiting(connection: sa.Connection) -> list[str]:
+    """Every destination with something that is not settled."""
+    names: list[str] = []
+    unsettled = sa.select(sa.func.min(deliveries.c.destination)).where(deliveries.c.settled_at.is_(None))
+    # From name to name in the index: there may be a hundred thousand rows behind each.
+    name = connection.execute(unsettled).scalar()
+    while name is not None:
+        names.append(name)
+        name = connection.execute(unsettled.where(deliveries.c.destination > name)).scalar()
+    return names
+
+
+def waiting(connection: sa.Connection, destination: str) -> int:
+    """How many deliveries to a destination are not settled."""
+    unsettled = (deliveries.c.destination == destination, deliveries.c.settled_at.is_(None))
+    return int(connection.execute(sa.select(sa.func.count()).where(*unsettled)).scalar_one())
 
 
 def explain_waiting(connection: sa.Connection, destination: str, reason: str) -> None:
@@ -243,7 +254,7 @@ def explain_waiting(connection: sa.Connection, destination: str, reason: str) ->
         deliveries.update()
         .where(
             deliveries.c.destination == destination,
-            deliveries.c.state.in_(_UNSETTLED),
+            deliveries.c.settled_at.is_(None),
             deliveries.c.reason != reason,
         )
         .values(reason=reason)
@@ -253,31 +264,6 @@ def explain_waiting(connection: sa.Connection, destination: str, reason: str) ->
 def clean_reason(text: str) -> str:
     """A reason as it is kept and shown: one line, safe on a terminal, of bounded length."""
     return one_line(text, _MAX_REASON)
-
-
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    state: State
-    reason: str = ""
-    ref: str = ""
-    wait: timedelta = timedelta()
-
-
-def _verdict(
-    outcome: Outcome, attempts: int, age: timedelta, random: Callable[[], float], policy: RetryPolicy
-) -> _Verdict:
-    if isinstance(outcome, Delivered):
-        return _Verdict(State.DELIVERED, ref=well_formed(outcome.ref).replace("\0", ""))
-    if isinstance(outcome, Rejected):
-        return _Verdict(State.DEAD, outcome.reason)
-    if policy.gives_up(attempts, age):
-        return _Verdict(State.DEAD, f"given up after {attempts} attempts: {outcome.reason}")
-    wait = policy.wait(attempts, random)
-    if isinstance(outcome, Unknown):
-        return _Verdict(State.UNKNOWN, outcome.reason, wait=wait)
-    if outcome.after is not None:
-        wait = min(max(outcome.after, policy.shortest), _LONGEST_ASKED_WAIT)
-    return _Verdict(State.PENDING, outcome.reason, wait=wait)
 
 
 def _last_ref() -> sa.Label[str]:
@@ -308,4 +294,5 @@ def _queued(row: sa.Row[Any]) -> QueuedDelivery:
         created_at=row.created_at,
         payload=row.notification,
         ref=row.last_ref,
+        strikes=row.strikes or 0,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from trapline.alerts.delivery import attempt
+from trapline.alerts.attempt import attempt
 from trapline.alerts.outbox import QueuedDelivery, State, encode
 from trapline.alerts.plugins import describe_exception
 from trapline.config.redact import hide_secrets

@@ -1,4 +1,4 @@
-"""Durations (`30s`, `5m`, `2h`, `1d`), sizes (`512MiB`) and moments as config files write them."""
+"""Durations (`30s`, `5m`, `2h`, `1d`), sizes (`512MiB`), rates (`60/m`) and moments as config files write them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
+from trapline_plugins.api import Rate
+
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(seconds=1)}
 _DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,6})?[dhms])+")
 _PART = re.compile(r"([\d.]+)([dhms])")
 _SIZES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _SIZE = re.compile(r"(\d{1,12})\s*([KMG]i?)?B?")
+_RATE = re.compile(r"(\d{1,6})\s*/\s*(\S{1,20})")
 _LONGEST = timedelta(days=3660)
 
 
@@ -69,9 +72,21 @@ def _in_utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def parse_rate(value: Any) -> Rate:
+    """`60/m`, `1/s`, `500/h`, `5/30s`: so many within such a time; raises ValueError for all else."""
+    if isinstance(value, Rate):
+        return value
+    parts = _RATE.fullmatch(value.strip()) if isinstance(value, str) else None
+    period = _duration(parts[2] if parts[2][0].isdigit() else f"1{parts[2]}") if parts else None
+    if parts is None or not period or int(parts[1]) == 0:
+        raise ValueError(f"{value!r} is no rate; write one such as 1/s, 60/m or 500/h")
+    return Rate(int(parts[1]), period)
+
+
 Duration = Annotated[
     timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str, when_used="json")
 ]
 Period = Annotated[Duration, AfterValidator(_positive)]
 Size = Annotated[int, BeforeValidator(parse_size)]
+Limit = Annotated[Rate, BeforeValidator(parse_rate)]
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
