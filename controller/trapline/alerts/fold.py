@@ -69,15 +69,30 @@ def fold(
     whole = {match.id: match for match in fresh}
     whole |= _matches(connection, [m.match_id for _, span in changed for m in span.joined if m.match_id not in whole])
     before = _alerts(connection, [span.alert_id for _, span in changed if span.alert_id])
+    provenance = provenance_to_json(_provenance(origin, scan))
     return [
-        _change(origin, scan, dedupe, span, [whole[m.match_id] for m in sorted(span.joined)], before, now)
+        _change(origin, provenance, dedupe, span, [whole[m.match_id] for m in sorted(span.joined)], before, now)
         for dedupe, span in changed
     ]
 
 
+def _provenance(origin: Origin, scan: ScanSummary) -> Provenance:
+    """Where the alerts of a scan come from; the command that replays it is each alert's own."""
+    return Provenance(
+        revision=origin.revision,
+        digest=origin.build_digest,
+        table=scan.table,
+        window_start=scan.window.start,
+        window_end=scan.window.end,
+        query_id=scan.query_id,
+        bytes_scanned=scan.bytes_scanned,
+        replay="",
+    )
+
+
 def _change(
     origin: Origin,
-    scan: ScanSummary,
+    provenance: Mapping[str, Any],
     dedupe: str,
     span: Span,
     joined: Sequence[Match],
@@ -85,7 +100,7 @@ def _change(
     now: datetime,
 ) -> Change:
     if span.alert_id is None:
-        alert = _opened(origin, scan, dedupe, span, joined, now)
+        alert = _opened(origin, provenance, dedupe, span, joined, now)
         return Change(None, alert, joined, Kind.OPENED)
     before = known[span.alert_id]
     after = {**before, **_joined(before, joined, now)}
@@ -99,20 +114,15 @@ def _change(
 
 
 def _opened(
-    origin: Origin, scan: ScanSummary, dedupe: str, span: Span, joined: Sequence[Match], now: datetime
+    origin: Origin,
+    provenance: Mapping[str, Any],
+    dedupe: str,
+    span: Span,
+    joined: Sequence[Match],
+    now: datetime,
 ) -> dict[str, Any]:
     first = joined[0]
     alert_id = fingerprint(*(part.encode() for part in (origin.identity, dedupe, first.id)))[:20]
-    provenance = Provenance(
-        revision=origin.revision,
-        digest=origin.build_digest,
-        table=scan.table,
-        window_start=scan.window.start,
-        window_end=scan.window.end,
-        query_id=scan.query_id,
-        bytes_scanned=scan.bytes_scanned,
-        replay=f"trapline alerts replay {alert_id}",
-    )
     return {
         "id": alert_id,
         "identity": origin.identity,
@@ -131,7 +141,7 @@ def _opened(
         "window_end": span.end,
         "opened_at": now,
         "updated_at": now,
-        "provenance": provenance_to_json(provenance),
+        "provenance": {**provenance, "replay": f"trapline alerts replay {alert_id}"},
         "told": [],
         "told_at": None,
         "storm_id": None,
@@ -154,7 +164,7 @@ def _joined(before: Mapping[str, Any], joined: Sequence[Match], now: datetime) -
 
 def highest(severities: Iterable[Severity]) -> str:
     """The highest of some severities, as it is kept."""
-    return max(severities, key=lambda severity: severity.rank).value
+    return max(set(severities), key=lambda severity: severity.rank).value
 
 
 def _pending(

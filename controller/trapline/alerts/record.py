@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,13 +16,12 @@ from trapline.alerts.origin import Origin, ScanSummary
 from trapline.alerts.resolve import resolve_ended
 from trapline.alerts.suppress import suppressed
 from trapline.alerts.tell import tell
+from trapline.state.bulk import insert_all
 from trapline.state.checkpoints import move_checkpoint
 from trapline.state.database import Database, chunks
 from trapline.state.schema import alerts, matches, scans
 from trapline.suppressions import Suppressions
 from trapline_plugins.api import Kind
-
-_AT_ONCE = 5_000  # rows of one statement: enough, and no copy of all matches of a scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,7 @@ def record(
 
 def _write(connection: sa.Connection, changes: Sequence[Change]) -> None:
     """The alerts as they are now, all new ones at once."""
-    if new := [dict(change.after) for change in changes if change.before is None]:
-        connection.execute(alerts.insert(), new)
+    insert_all(connection, alerts, [change.after for change in changes if change.before is None])
     columns = {column.name: sa.bindparam(f"new_{column.name}", type_=column.type) for column in alerts.columns}
     update = alerts.update().where(alerts.c.id == sa.bindparam("of")).values(columns)
     if changed := [change.after for change in changes if change.before is not None]:
@@ -140,6 +139,7 @@ def _insert_matches(
 ) -> None:
     """The new matches with the alerts that they joined; and those that waited for their alert until now."""
     joined = {match.id: str(change.after["id"]) for change in changes for match in change.joined}
+    named = {names: json.dumps(names) for names in {match.answer.destinations for match in fresh}}
     rows = [
         {
             "id": match.id,
@@ -153,18 +153,17 @@ def _insert_matches(
             "dedupe": match.answer.dedupe,
             "title": match.answer.title,
             "severity": match.answer.severity.value,
-            "destinations": list(match.answer.destinations),
+            "destinations": named[match.answer.destinations],
             "description": match.answer.description,
             "runbook": match.answer.runbook,
-            "context": dict(match.answer.context),
+            "context": match.answer.context,
             "record": match.record,
             "alert_id": joined.pop(match.id, None),
             "suppressed_by": quiet.get(match.id),
         }
         for match in fresh
     ]
-    for start in range(0, len(rows), _AT_ONCE):
-        connection.execute(matches.insert(), rows[start : start + _AT_ONCE])
+    insert_all(connection, matches, rows)
     if joined:
         update = matches.update().where(matches.c.id == sa.bindparam("of")).values(alert_id=sa.bindparam("to"))
         connection.execute(update, [{"of": match, "to": alert} for match, alert in joined.items()])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,38 +13,58 @@ from sqlalchemy import Column, ForeignKey, Index, MetaData, Table
 metadata = MetaData()
 
 
-class UTCDateTime(sa.types.TypeDecorator[datetime]):
+class UTCDateTime(sa.types.UserDefinedType[datetime]):
     """An aware datetime, kept as integer microseconds since 1970 so that every engine orders and compares it alike."""
 
-    impl = sa.BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time in the database carries its time zone")
-        delta = value - _EPOCH
-        return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    def get_col_spec(self, **_: Any) -> str:
+        return "BIGINT"
 
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
-        if value is None:
-            return None
-        seconds, microseconds = divmod(int(value), 1_000_000)
-        return datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds)
+    def bind_processor(self, dialect: sa.Dialect) -> Callable[[datetime | None], int | None]:
+        return _microseconds
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], datetime | None]:
+        return _moment
 
 
-class JsonText(sa.types.TypeDecorator[Any]):
-    """A mapping as JSON. What is JSON already, a text, is kept as it is: a scan's matches need not be read for that."""
+def _microseconds(value: datetime | None) -> int | None:
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        raise ValueError("a time in the database carries its time zone")
+    delta = value - _EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
-    impl = sa.Text
+
+def _moment(value: Any) -> datetime | None:
+    if value is None:
+        return None
+    seconds, microseconds = divmod(int(value), 1_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds)
+
+
+class JsonText(sa.types.UserDefinedType[Any]):
+    """A mapping or list as JSON. A text is JSON already and kept as it is: nobody need read it for that."""
+
     cache_ok = True
 
-    def process_bind_param(self, value: Mapping[str, Any] | str | None, dialect: sa.Dialect) -> str | None:
-        return value if value is None or isinstance(value, str) else json.dumps(value)
+    def get_col_spec(self, **_: Any) -> str:
+        return "TEXT"
 
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
-        return None if value is None else json.loads(value)
+    def bind_processor(self, dialect: sa.Dialect) -> Callable[[Any], str | None]:
+        return _text
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[str | None], Any]:
+        return _value
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _value(value: str | None) -> Any:
+    return None if value is None else json.loads(value)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -196,10 +216,10 @@ matches = Table(
     Column("dedupe", sa.String, nullable=False),
     Column("title", sa.Text, nullable=False),
     Column("severity", sa.String, nullable=False),
-    Column("destinations", sa.JSON, nullable=False),
+    Column("destinations", JsonText, nullable=False),
     Column("description", sa.Text, nullable=True),
     Column("runbook", sa.Text, nullable=True),
-    Column("context", sa.JSON, nullable=False),
+    Column("context", JsonText, nullable=False),
     Column("record", JsonText, nullable=True),
     Column("alert_id", sa.String, nullable=True, index=True),  # None while below the threshold
     Column("suppressed_by", sa.String, nullable=True),  # the suppression that kept it out of every alert
@@ -216,18 +236,18 @@ alerts = Table(
     Column("title", sa.Text, nullable=False),
     Column("severity", sa.String, nullable=False),
     Column("status", sa.String, nullable=False),  # open, resolved
-    Column("destinations", sa.JSON, nullable=False),
+    Column("destinations", JsonText, nullable=False),
     Column("description", sa.Text, nullable=True),
     Column("runbook", sa.Text, nullable=True),
-    Column("context", sa.JSON, nullable=False),
+    Column("context", JsonText, nullable=False),
     Column("match_count", sa.Integer, nullable=False),
     Column("first_match_at", UTCDateTime, nullable=False),
     Column("last_match_at", UTCDateTime, nullable=False),
     Column("window_end", UTCDateTime, nullable=False),
     Column("opened_at", UTCDateTime, nullable=False),
     Column("updated_at", UTCDateTime, nullable=False),
-    Column("provenance", sa.JSON, nullable=False),
-    Column("told", sa.JSON, nullable=True),  # the destinations that heard of it; None: all (an earlier Trapline's row)
+    Column("provenance", JsonText, nullable=False),
+    Column("told", JsonText, nullable=True),  # the destinations that heard of it; None: all (an earlier Trapline's row)
     Column("told_at", UTCDateTime, nullable=True),  # when they last did
     Column("storm_id", sa.String, nullable=True, index=True),  # the alert that tells of this one among many
     Column("resolved_at", UTCDateTime, nullable=True),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,13 +14,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.controller.alerts.conftest import NOON, Beat
+from tests.controller.alerts.beat import NOON, Beat
 from trapline.alerts.record import Policy
 from trapline.detection.model import Severity
 from trapline.state.database import Database
 from trapline.suppressions import parse
 
 ALICE, BOB = "alice", "bob"
+
+
+@pytest.fixture
+def beat(tmp_path: Path) -> Iterator[Beat]:
+    database = Database.in_home(tmp_path / "home")
+    yield Beat(database)
+    database.close()
 
 
 def test_matches_of_one_key_are_one_alert_and_of_two_are_two(beat: Beat) -> None:
@@ -338,7 +347,7 @@ def test_however_matches_are_split_into_ticks_the_alerts_are_the_same(
     for edges in ([0, *cuts, len(ordered)], [0, len(ordered)]):
         with TemporaryDirectory() as folder:
             beat = Beat(Database.in_home(Path(folder)), threshold=threshold)
-            for start, end in zip(edges, edges[1:], strict=False):
+            for start, end in pairwise(edges):
                 some = ordered[start:end]
                 chance.shuffle(some)
                 beat.tick(*(beat.match(minute, key, id=f"{minute}{key}") for minute, key in some), at=100)

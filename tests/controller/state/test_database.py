@@ -84,9 +84,9 @@ def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:
 def test_times_come_back_as_they_went_in(moment: datetime) -> None:
     column = UTCDateTime()
     dialect = sa.create_engine("sqlite://").dialect
-    assert column.process_result_value(column.process_bind_param(moment, dialect), dialect) == moment
+    assert column.result_processor(dialect, None)(column.bind_processor(dialect)(moment)) == moment
 
 
 def test_a_time_without_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="time zone"):
-        UTCDateTime().process_bind_param(datetime(2026, 1, 1), sa.create_engine("sqlite://").dialect)
+        UTCDateTime().bind_processor(sa.create_engine("sqlite://").dialect)(datetime(2026, 1, 1))
