@@ -30,7 +30,7 @@ from trapline.alerts.verdict import DEFAULT_POLICY, History, RetryPolicy, judge
 from trapline.alerts.verdict import State as State
 from trapline.errors import TraplineError
 from trapline.state.database import announce
-from trapline.state.schema import deliveries
+from trapline.state.schema import UTCDateTime, deliveries
 from trapline_plugins.api import Notification, Outcome
 from trapline_plugins.text import notification_json, one_line
 
@@ -106,22 +106,8 @@ def due(
 
     Those `under_way`, by their ids, are left out: a destination may hold on to one for longer than its claim.
     """
-    same = deliveries.alias("same")
-    head = sa.select(sa.func.min(same.c.sequence)).where(
-        same.c.destination == destination, same.c.alert_id == deliveries.c.alert_id, same.c.settled_at.is_(None)
-    )
-    query = (
-        sa.select(deliveries, _last_ref())
-        .where(
-            deliveries.c.destination == destination,
-            deliveries.c.settled_at.is_(None),
-            deliveries.c.next_attempt_at <= now,
-            deliveries.c.sequence == head.scalar_subquery(),
-        )
-        .order_by(deliveries.c.next_attempt_at, deliveries.c.sequence)
-        .limit(limit + len(under_way))
-    )
-    found = [_queued(row) for row in connection.execute(query)]
+    most = limit + len(under_way)
+    found = [_queued(row) for row in connection.execute(_DUE, {"destination": destination, "now": now, "most": most})]
     return [delivery for delivery in found if delivery.id not in under_way][:limit]
 
 
@@ -130,21 +116,16 @@ def claim(connection: sa.Connection, delivery: QueuedDelivery, *, now: datetime)
 
     It is written down as unknown before a byte leaves: whoever is killed from here on leaves behind the truth.
     """
-    update = (
-        deliveries.update()
-        .where(
-            deliveries.c.id == delivery.id,
-            deliveries.c.state == delivery.state.value,
-            deliveries.c.attempts == delivery.attempts,
-        )
-        .values(
-            state=State.UNKNOWN.value,
-            attempts=delivery.attempts + 1,
-            next_attempt_at=now + CLAIM,
-            reason=f"being sent since {now.isoformat(timespec='seconds')}",
-        )
-    )
-    return connection.execute(update).rowcount == 1
+    taken = {
+        "its_id": delivery.id,
+        "its_state": delivery.state.value,
+        "its_attempts": delivery.attempts,
+        "state": State.UNKNOWN.value,
+        "attempts": delivery.attempts + 1,
+        "next_attempt_at": now + CLAIM,
+        "reason": f"being sent since {now.isoformat(timespec='seconds')}",
+    }
+    return connection.execute(_CLAIM, taken).rowcount == 1
 
 
 def settle(
@@ -166,24 +147,18 @@ def settle(
     history = History(attempts, delivery.strikes, now - delivery.created_at)
     verdict = judge(outcome, history, strike=strike, random=random, policy=policy)
     final = verdict.state in (State.DELIVERED, State.DEAD)
-    ours = (
-        deliveries.c.id == delivery.id,
-        deliveries.c.attempts == attempts,
-        deliveries.c.state == State.UNKNOWN.value,
-    )
-    update = (
-        deliveries.update()
-        .where(*ours)
-        .values(
-            state=verdict.state.value,
-            reason=clean_reason(verdict.reason),
-            ref=verdict.ref,
-            strikes=verdict.strikes,
-            next_attempt_at=now + verdict.wait,
-            settled_at=now if final else None,
-        )
-    )
-    return verdict.state if connection.execute(update).rowcount == 1 else None
+    settled = {
+        "its_id": delivery.id,
+        "its_state": State.UNKNOWN.value,
+        "its_attempts": attempts,
+        "state": verdict.state.value,
+        "reason": clean_reason(verdict.reason),
+        "ref": verdict.ref,
+        "strikes": verdict.strikes,
+        "next_attempt_at": now + verdict.wait,
+        "settled_at": now if final else None,
+    }
+    return verdict.state if connection.execute(_SETTLE, settled).rowcount == 1 else None
 
 
 def skip(connection: sa.Connection, delivery: QueuedDelivery, *, now: datetime) -> None:
@@ -266,20 +241,49 @@ def clean_reason(text: str) -> str:
     return one_line(text, _MAX_REASON)
 
 
-def _last_ref() -> sa.Label[str]:
-    earlier = deliveries.alias("earlier")
-    query = (
-        sa.select(earlier.c.ref)
-        .where(
-            earlier.c.destination == deliveries.c.destination,
-            earlier.c.alert_id == deliveries.c.alert_id,
-            earlier.c.state == State.DELIVERED.value,
-            earlier.c.ref != "",
-        )
-        .order_by(earlier.c.sequence.desc())
-        .limit(1)
+def _due_query() -> sa.Select[Any]:
+    same, earlier = deliveries.alias("same"), deliveries.alias("earlier")
+    destination, now = sa.bindparam("destination", type_=sa.String), sa.bindparam("now", type_=UTCDateTime)
+    head = sa.select(sa.func.min(same.c.sequence)).where(
+        same.c.destination == destination, same.c.alert_id == deliveries.c.alert_id, same.c.settled_at.is_(None)
     )
-    return sa.func.coalesce(query.scalar_subquery(), "").label("last_ref")
+    last_ref = sa.select(earlier.c.ref).where(
+        earlier.c.destination == destination,
+        earlier.c.alert_id == deliveries.c.alert_id,
+        earlier.c.state == State.DELIVERED.value,
+        earlier.c.ref != "",
+    )
+    last_ref = last_ref.order_by(earlier.c.sequence.desc()).limit(1)
+    return (
+        sa.select(deliveries, sa.func.coalesce(last_ref.scalar_subquery(), "").label("last_ref"))
+        .where(
+            deliveries.c.destination == destination,
+            deliveries.c.settled_at.is_(None),
+            deliveries.c.next_attempt_at <= now,
+            deliveries.c.sequence == head.scalar_subquery(),
+        )
+        .order_by(deliveries.c.next_attempt_at, deliveries.c.sequence)
+        .limit(sa.bindparam("most", type_=sa.Integer))
+    )
+
+
+def _change(*columns: str) -> sa.Update:
+    """A change of these columns, where nobody has changed the delivery meanwhile."""
+    return (
+        deliveries.update()
+        .where(
+            deliveries.c.id == sa.bindparam("its_id"),
+            deliveries.c.state == sa.bindparam("its_state"),
+            deliveries.c.attempts == sa.bindparam("its_attempts"),
+        )
+        .values({name: sa.bindparam(name, type_=deliveries.c[name].type) for name in columns})
+    )
+
+
+# Made once: to put them together takes far longer than to run them.
+_DUE = _due_query()
+_CLAIM = _change("state", "attempts", "next_attempt_at", "reason")
+_SETTLE = _change("state", "reason", "ref", "strikes", "next_attempt_at", "settled_at")
 
 
 def _queued(row: sa.Row[Any]) -> QueuedDelivery:
