@@ -1,6 +1,6 @@
 # Everything a contributor or a curious user needs; `make` alone explains itself.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint format bench lock clean
+.PHONY: help demo test unit reliability lint format bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): requirements.txt controller/pyproject.toml sandbox/pyproject.toml plugins/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -27,6 +27,9 @@ test: lint $(READY)  ## Lint, type-check and run every test this machine can run
 
 unit: $(READY)  ## The quick tests only, without Docker and without a package index
 	$(BIN)/pytest -q -n 2 -m "not docker and not network" --ignore tests/e2e --ignore tests/reliability --ignore tests/bench
+
+reliability: $(READY)  ## Kill the controller 200 times while alerts are on their way; minutes
+	TRAPLINE_TEST_KILLS=200 $(BIN)/pytest -s tests/reliability/test_alerts.py
 
 lint: $(READY)  ## ruff, mypy --strict and the floors of the house
 	$(BIN)/ruff check .
