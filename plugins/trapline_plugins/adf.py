@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from trapline_plugins.api import Kind, Notification
-from trapline_plugins.story import Fact, Story, change, defang, tell
+from trapline_plugins.story import Fact, Story, change, resolved_by, tell
 from trapline_plugins.text import cut, one_line, utf16_length
 
 MAX_DOCUMENT = 32_767
@@ -49,11 +49,10 @@ def change_document(notification: Notification, note: str = "") -> Node:
     n = notification
     word = "RESOLVED" if n.kind is Kind.RESOLVED else "UPDATED"
     colour = _COLOURS.get(word, _COLOURS[n.severity.upper()])[0]
-    said = [defang(one_line(text, 500)) for text in (n.resolution or "", note)]
     return _document(
         [
             _paragraph(_status(word, colour), *_text(f" {change(n)}")),
-            *(_paragraph(*_text(text)) for text in said if text),
+            *(_paragraph(*_text(text)) for text in (resolved_by(n), note) if text),
             _paragraph(*_text(delivery_marker(n), "em")),
         ]
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from trapline_plugins.api import Kind, Notification
-from trapline_plugins.story import Fact, Story, change, tell
+from trapline_plugins.story import Fact, Story, change, resolved_by, tell
 from trapline_plugins.text import cut_utf16, utf16_length
 
 MAX_BLOCKS = 50
@@ -22,6 +22,7 @@ MAX_ELEMENTS = 10
 
 _MARKS = {"critical": "🟣", "high": "🔴", "medium": "🟠", "low": "🟡", "notice": "🔵", "info": "⚪"}
 _OVER = "✅"
+_OURS = frozenset({"Matches", "Seen", "Severity", "Status"})  # no rule and no log has a say in these
 _LONGEST_LINE = 700  # of evidence: four lines fill a section at worst
 
 Block = dict[str, Any]
@@ -45,10 +46,12 @@ def alert_message(notification: Notification) -> dict[str, Any]:
 
 
 def change_message(notification: Notification) -> dict[str, Any]:
-    """The reply in the alert's thread that says what changed. It has nothing in it that a log may have brought."""
+    """The reply in the alert's thread that says what changed."""
     n = notification
     what = "Resolved" if n.kind is Kind.RESOLVED else "Updated"
     text = f"{_mark(n)} *{what}*: {change(n)}"
+    if resolution := resolved_by(n):
+        text += f"\n{_code(resolution, MAX_FIELD)}"
     return {"text": text, "blocks": [{"type": "section", "text": _mrkdwn(text)}]}
 
 
@@ -90,7 +93,8 @@ def _headline(text: str) -> Iterator[Block]:
 
 def _fact(fact: Fact) -> Block:
     label = _escape(fact.label)
-    return _mrkdwn(f"*{label}*\n{_code(fact.text, MAX_FIELD - len(label) - 3)}")
+    text = fact.text if fact.label in _OURS else _code(fact.text, MAX_FIELD - len(label) - 3)
+    return _mrkdwn(f"*{label}*\n{text}")
 
 
 def _evidence(facts: Sequence[Fact]) -> Iterator[Block]:
@@ -112,12 +116,15 @@ def _labelled(label: str, text: str) -> Iterator[Block]:
 
 
 def _references(story: Story) -> Iterator[Block]:
+    label = "*References*\n"
     for address in story.references[:MAX_ELEMENTS]:
-        yield {"type": "section", "text": _mrkdwn(f"<{_escape(address)}>")}
+        yield {"type": "section", "text": _mrkdwn(f"{label}<{_escape(address)}>")}
+        label = ""
 
 
 def _origin(facts: Sequence[Fact]) -> Iterator[Block]:
     *said, replay = facts
+    yield {"type": "divider"}
     elements = [_mrkdwn(f"{fact.label} {_code(fact.text, MAX_FIELD)}") for fact in said]
     yield {"type": "context", "elements": elements[:MAX_ELEMENTS]}
     yield {"type": "section", "text": _mrkdwn(f"*Replay*\n{_code(replay.text, MAX_SECTION - 10)}")}

@@ -48,7 +48,7 @@ class Story:
     subject: str
     """Who or what it is about: the dedupe."""
     facts: tuple[Fact, ...]
-    """What happened to whom: matches and their times, dedupe, detection, ATT&CK, tags."""
+    """What happened to whom: the dedupe, matches and their times, severity, status, detection, ATT&CK, tags."""
     evidence: tuple[Fact, ...]
     """The fields of the alert's context; of its first example record where the detection gives none."""
     description: str
@@ -95,9 +95,18 @@ def change(notification: Notification) -> str:
     return f"{matches}, {span(n.first_match_at, n.last_match_at)}, severity {n.severity}"
 
 
+def resolved_by(notification: Notification) -> str:
+    """Who or what resolved the alert, and why; empty while it is open."""
+    return defang(one_line(notification.resolution or "", _LONGEST_LINE))
+
+
 def span(first: datetime, last: datetime) -> str:
-    """A span of time in UTC, as one moment where it is one."""
-    return moment(first) if first == last else f"{moment(first)} to {moment(last)}"
+    """A span of time in UTC: one moment where it is one, and the day once where it is the same."""
+    if first == last:
+        return moment(first)
+    began, ended = (at.astimezone(UTC) for at in (first, last))
+    same_day = began.date() == ended.date()
+    return f"{began:%Y-%m-%d %H:%M:%S} to {ended:{'%H:%M:%S' if same_day else '%Y-%m-%d %H:%M:%S'}} UTC"
 
 
 def moment(at: datetime) -> str:
@@ -107,12 +116,12 @@ def moment(at: datetime) -> str:
 
 def _facts(n: Notification) -> tuple[Fact, ...]:
     return _said(
-        ("Status", n.kind.value),
-        ("Resolved", n.resolution or ""),
-        ("Severity", n.severity),
+        ("About", "" if n.dedupe == n.title else n.dedupe),
         ("Matches", str(n.match_count)),
         ("Seen", span(n.first_match_at, n.last_match_at)),
-        ("Dedupe", "" if n.dedupe == n.title else n.dedupe),
+        ("Severity", n.severity),
+        ("Status", n.kind.value),
+        ("Resolved", resolved_by(n)),
         ("Detection", n.detection),
         ("ATT&CK", ", ".join(_items(n.attack)).upper()),
         ("Tags", ", ".join(_items(n.tags))),

@@ -38,7 +38,7 @@ def test_the_block_a_person_reads() -> None:
         "HIGH  Brute force from 203.0.113.9\n"
         "  alert      opened, a1b2c3\n"
         "  detection  login_brute_force_by_ip\n"
-        "  matches    5, 2030-01-02 02:54:05 UTC to 2030-01-02 03:03:05 UTC\n"
+        "  matches    5, 2030-01-02 02:54:05 to 03:03:05 UTC\n"
         "  dedupe     203.0.113.9\n"
         "  runbook    1. Look for a login that succeeded.\n"
         "             2. Block the address.\n"

@@ -25,7 +25,7 @@ TOKEN = "ATATT-s3cr3t"
 OPENED = a_notification(delivery_id="d1")
 UPDATED = a_notification(delivery_id="d2", kind=Kind.UPDATED, severity="critical", match_count=9)
 RESOLVED = a_notification(delivery_id="d3", kind=Kind.RESOLVED, match_count=9, resolution="ann: a penetration test")
-SEEN = "2030-01-02 02:54:05 UTC to 2030-01-02 03:03:05 UTC"
+SEEN = "2030-01-02 02:54:05 to 03:03:05 UTC"
 
 
 class Clock:
@@ -133,10 +133,10 @@ def test_what_an_analyst_reads(jira: FakeJira, tools: Tools) -> None:
     assert issue.fields["labels"] == ["trapline", "trapline-alert-a1b2c3", "trapline-delivery-5e1f0c8e"]
     assert text(issue.fields["description"]).split("\n") == [
         "[HIGH] Brute force from 203.0.113.9",
-        "Severity | high",
+        "About | 203.0.113.9",
         "Matches | 5",
         f"Seen | {SEEN}",
-        "Dedupe | 203.0.113.9",
+        "Severity | high",
         "Detection | login_brute_force_by_ip",
         "ATT&CK | TA0006:T1110",
         "Tags | brute_force",
@@ -153,7 +153,7 @@ def test_what_an_analyst_reads(jira: FakeJira, tools: Tools) -> None:
         "https://attack.mitre.org/techniques/T1110/",
         "Where it comes from",
         "Alert | a1b2c3",
-        "Table | aws_cloudtrail, 2030-01-02 02:49:05 UTC to 2030-01-02 03:04:05 UTC",
+        "Table | aws_cloudtrail, 2030-01-02 02:49:05 to 03:04:05 UTC",
         "Revision | 0123456789abcdef0123456789abcdef01234567",
         "trapline alerts replay a1b2c3",
     ]

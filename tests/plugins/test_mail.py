@@ -81,10 +81,10 @@ class TestEmailContract(DestinationContract):
 def test_the_letter_a_person_reads() -> None:
     letter = write_letter(a_notification(attack=("T1110",), false_positives=("A scanner of ours.",)))
     assert letter.subject == "[HIGH] Brute force from 203.0.113.9"
-    assert letter.text.startswith("HIGH: Brute force from 203.0.113.9\n\nWhat happened\n  Status: opened\n")
+    assert letter.text.startswith("HIGH: Brute force from 203.0.113.9\n\nWhat happened\n  About: 203.0.113.9\n")
     for line in (
         "  Matches: 5",
-        "  Seen: 2030-01-02 02:54:05 UTC to 2030-01-02 03:03:05 UTC",
+        "  Seen: 2030-01-02 02:54:05 to 03:03:05 UTC",
         "  ATT&CK: T1110",
         "  user.name: root",
         "Why it fired\n  Failed logins exceeded the threshold.",

@@ -23,7 +23,7 @@ TOKEN = "xoxb-1234-s3cr3t"
 CHANNEL = "C0123456789"
 OPENED = a_notification(delivery_id="d1")
 UPDATED = a_notification(delivery_id="d2", kind=Kind.UPDATED, severity="critical", match_count=9)
-RESOLVED = a_notification(delivery_id="d3", kind=Kind.RESOLVED, match_count=9)
+RESOLVED = a_notification(delivery_id="d3", kind=Kind.RESOLVED, match_count=9, resolution="ann: a `test`")
 
 
 @pytest.fixture
@@ -106,17 +106,17 @@ def test_what_an_analyst_reads(slack: FakeSlack, tools: Tools) -> None:
     header, facts, evidence, *rest = message.blocks
     assert header["text"]["text"] == "🔴 HIGH: Brute force from 203.0.113.9"
     assert [field["text"] for field in facts["fields"]] == [
-        "*Status*\n`opened`",
-        "*Severity*\n`high`",
-        "*Matches*\n`5`",
-        "*Seen*\n`2030-01-02 02:54:05 UTC to 2030-01-02 03:03:05 UTC`",
-        "*Dedupe*\n`203.0.113.9`",
+        "*About*\n`203.0.113.9`",
+        "*Matches*\n5",
+        "*Seen*\n2030-01-02 02:54:05 to 03:03:05 UTC",
+        "*Severity*\nhigh",
+        "*Status*\nopened",
         "*Detection*\n`login_brute_force_by_ip`",
         "*ATT&amp;CK*\n`TA0006:T1110`",
         "*Tags*\n`brute_force`",
     ]
     assert evidence["text"]["text"] == "*Evidence*\n`user.name`  `root`"
-    *sections, origin, replay = rest
+    *sections, divider, origin, replay = rest
     assert [section["text"]["text"] for section in sections] == [
         "*Why*",
         "Failed logins exceeded the threshold.",
@@ -124,11 +124,12 @@ def test_what_an_analyst_reads(slack: FakeSlack, tools: Tools) -> None:
         "1. Look for a login that succeeded.\n2. Block the address.",
         "*False positives*",
         "Penetration tests.",
-        "<https://attack.mitre.org/techniques/T1110/>",
+        "*References*\n<https://attack.mitre.org/techniques/T1110/>",
     ]
+    assert divider == {"type": "divider"}
     assert [element["text"] for element in origin["elements"]] == [
         "Alert `a1b2c3`",
-        "Table `aws_cloudtrail, 2030-01-02 02:49:05 UTC to 2030-01-02 03:04:05 UTC`",
+        "Table `aws_cloudtrail, 2030-01-02 02:49:05 to 03:04:05 UTC`",
         "Revision `0123456789abcdef0123456789abcdef01234567`",
     ]
     assert replay["text"]["text"] == "*Replay*\n`trapline alerts replay a1b2c3`"
@@ -148,10 +149,10 @@ def test_an_alert_is_one_message_with_its_changes_below(slack: FakeSlack, tools:
 
     alert, *replies = slack.messages
     assert (alert.text, alert.edits) == ("✅ RESOLVED: Brute force from 203.0.113.9", 2)
-    seen = "2030-01-02 02:54:05 UTC to 2030-01-02 03:03:05 UTC"
+    seen = "2030-01-02 02:54:05 to 03:03:05 UTC"
     assert [(reply.thread_ts, reply.text) for reply in replies] == [
         (ref, f"🟣 *Updated*: 9 matches, {seen}, severity critical"),
-        (ref, f"✅ *Resolved*: 9 matches, {seen}, severity high"),
+        (ref, f"✅ *Resolved*: 9 matches, {seen}, severity high\n`ann: a ˋtestˋ`"),
     ]
 
 
@@ -306,7 +307,10 @@ def test_nobody_is_mentioned_and_nothing_is_linked(slack: FakeSlack, tools: Tool
     assert page.count("<a ") == 1  # the detection's own reference
     assert "&lt;!channel&gt;" in page
     _, facts, evidence, *_ = slack.messages[0].blocks
-    for span in (*(field["text"].split("\n")[1] for field in facts["fields"]), *evidence["text"]["text"].split("  ")):
+    values = dict(field["text"].split("\n") for field in facts["fields"])
+    theirs = [value for label, value in values.items() if label in ("*About*", "*Tags*")]
+    assert len(theirs) == 2
+    for span in (*theirs, *evidence["text"]["text"].split("  ")):
         assert span.count("`") == 2, "a code span ends where a log says"
         assert not set("<>") & set(span)
 

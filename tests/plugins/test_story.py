@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from trapline_plugins.api import Kind
 from trapline_plugins.samples import NOTIFICATIONS, NOW, a_notification
-from trapline_plugins.story import Fact, Story, defang, span, tell
+from trapline_plugins.story import Fact, Story, change, defang, span, tell
 
 # What the mail programs, chats and web pages that show alerts turn into links.
 LINKED = re.compile(r"(?i)\b(?:[a-z][a-z0-9+.-]*://|(?:javascript|mailto|data):\S|www\.\w)")
@@ -41,11 +42,11 @@ def test_what_an_analyst_asks_first() -> None:
         title="Brute force from 203.0.113.9",
         subject="203.0.113.9",
         facts=(
-            Fact("Status", "opened"),
-            Fact("Severity", "high"),
+            Fact("About", "203.0.113.9"),
             Fact("Matches", "5"),
-            Fact("Seen", "2030-01-02 02:54:05 UTC to 2030-01-02 03:03:05 UTC"),
-            Fact("Dedupe", "203.0.113.9"),
+            Fact("Seen", "2030-01-02 02:54:05 to 03:03:05 UTC"),
+            Fact("Severity", "high"),
+            Fact("Status", "opened"),
             Fact("Detection", "login_brute_force_by_ip"),
             Fact("ATT&CK", "TA0006:T1110"),
             Fact("Tags", "brute_force"),
@@ -57,7 +58,7 @@ def test_what_an_analyst_asks_first() -> None:
         references=("https://attack.mitre.org/techniques/T1110/",),
         origin=(
             Fact("Alert", "a1b2c3"),
-            Fact("Table", "aws_cloudtrail, 2030-01-02 02:49:05 UTC to 2030-01-02 03:04:05 UTC"),
+            Fact("Table", "aws_cloudtrail, 2030-01-02 02:49:05 to 03:04:05 UTC"),
             Fact("Revision", "0123456789abcdef0123456789abcdef01234567"),
             Fact("Replay", "trapline alerts replay a1b2c3"),
         ),
@@ -100,7 +101,7 @@ def test_a_long_context_says_that_there_is_more() -> None:
 
 def test_a_dedupe_that_repeats_the_title_is_not_shown() -> None:
     story = tell(a_notification(dedupe="Brute force from 203.0.113.9"))
-    assert "Dedupe" not in [fact.label for fact in story.facts]
+    assert "About" not in [fact.label for fact in story.facts]
 
 
 @pytest.mark.parametrize(
@@ -164,4 +165,19 @@ def test_only_whole_web_addresses_are_references(address: str, kept: bool) -> No
 
 def test_a_span_of_one_moment_is_that_moment() -> None:
     assert span(NOW, NOW) == "2030-01-02 03:04:05 UTC"
-    assert tell(a_notification(kind=Kind.UPDATED)).facts[0] == Fact("Status", "updated")
+
+
+def test_a_span_says_the_day_once_where_it_is_the_same() -> None:
+    assert span(NOW, NOW + timedelta(hours=1)) == "2030-01-02 03:04:05 to 04:04:05 UTC"
+    assert span(NOW, NOW + timedelta(days=1)) == "2030-01-02 03:04:05 to 2030-01-03 03:04:05 UTC"
+
+
+def test_what_changed_is_said_on_one_line() -> None:
+    updated = a_notification(kind=Kind.UPDATED, match_count=1)
+    assert change(updated) == "1 match, 2030-01-02 02:54:05 to 03:03:05 UTC, severity high"
+    assert Fact("Status", "updated") in tell(updated).facts
+
+
+def test_who_resolved_it_is_a_fact() -> None:
+    resolved = a_notification(kind=Kind.RESOLVED, resolution="ann: see http://evil.example/\n")
+    assert Fact("Resolved", "ann: see hxxp[:]//evil[.]example/") in tell(resolved).facts
