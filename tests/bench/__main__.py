@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
@@ -67,7 +69,7 @@ def main(only: list[str], quick: bool) -> None:
     for name in only:
         console.print()
         try:
-            with console.status(name):
+            with console.status(name), _without_warnings():
                 measured = BENCHMARKS[name](quick=quick)
         except Skipped as skipped:
             _not_measured(console, name, str(skipped))
@@ -77,6 +79,16 @@ def main(only: list[str], quick: bool) -> None:
                 for reason in result.missing:
                     _not_measured(console, name, reason)
     console.print(f"\n{perf_counter() - started:.0f} s in all", style="dim")
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """What is measured may warn of what a benchmark does to it on purpose."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _not_measured(console: Console, name: str, reason: str) -> None:
