@@ -89,6 +89,8 @@ def detection_finding(notification: Notification, *, truncated: bool) -> dict[st
         "observables": _observables(n),
         "unmapped": _unmapped(n, truncated=truncated),
     }
+    if n.resolution:
+        finding["status_detail"] = _text(n.resolution)
     if n.runbook:
         finding["remediation"] = {"desc": _text(n.runbook)}
     return {name: value for name, value in finding.items() if value != []}

@@ -183,7 +183,7 @@ def _shown(value: Any) -> str:
 
 
 def _text(text: str | None) -> str:
-    return "\n".join(defang(line) for line in lines(text or "", limit=_LONGEST_LINE))
+    return "\n".join(defang(line) for line in lines(text or "", limit=_LONGEST_LINE)).strip("\n")
 
 
 def _items(items: tuple[str, ...]) -> tuple[str, ...]:

@@ -43,6 +43,11 @@ def test_the_life_of_an_alert(kind: Kind, activity: int, status: str) -> None:
     assert (said["metadata"]["uid"], said["metadata"]["correlation_uid"]) == ("5e1f0c8e", "a1b2c3")
 
 
+def test_who_resolved_it_and_why() -> None:
+    assert finding(kind=Kind.RESOLVED, resolution="ann: a test")["status_detail"] == "ann: a test"
+    assert "status_detail" not in finding()
+
+
 @pytest.mark.parametrize(
     ("severity", "number"), [("info", 1), ("notice", 1), ("low", 2), ("medium", 3), ("high", 4), ("critical", 5)]
 )

@@ -300,7 +300,7 @@ def test_a_token_that_is_refused_needs_a_person(slack: FakeSlack, tools: Tools) 
 
 def test_nobody_is_mentioned_and_nothing_is_linked(slack: FakeSlack, tools: Tools) -> None:
     text = "<!channel> @everyone <https://evil.example|click> `x` *bold* http://evil.example & co"
-    send(slack, tools, a_notification(title=text, dedupe=text, runbook=text, tags=(text,), context={text: text}))
+    send(slack, tools, a_notification(title=text, dedupe=f"{text}!", runbook=text, tags=(text,), context={text: text}))
     page = tools.http.get(slack.url.removesuffix("api/")).text
     assert 'class="mention"' not in page
     assert "evil.example" not in page

@@ -178,6 +178,10 @@ def test_what_changed_is_said_on_one_line() -> None:
     assert Fact("Status", "updated") in tell(updated).facts
 
 
+def test_a_text_begins_with_its_first_words() -> None:
+    assert tell(a_notification(runbook="\n \n1. Look.\n\n2. Block.\n")).runbook == "1. Look.\n\n2. Block."
+
+
 def test_who_resolved_it_is_a_fact() -> None:
     resolved = a_notification(kind=Kind.RESOLVED, resolution="ann: see http://evil.example/\n")
     assert Fact("Resolved", "ann: see hxxp[:]//evil[.]example/") in tell(resolved).facts
