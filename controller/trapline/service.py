@@ -24,6 +24,7 @@ from trapline.errors import Problem
 from trapline.loops import Loop, Pulse, guarded
 from trapline.settings import Settings
 from trapline.state.lease import Lease
+from trapline.web.api import make_api
 from trapline.web.app import Health, make_app
 from trapline.web.server import serving
 
@@ -36,13 +37,15 @@ GRACE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """How the long-running process is run. An empty `listen` is no HTTP side; an empty `hook_secret` no webhooks.
+    """How the long-running process is run. An empty `listen` is no HTTP side; an empty `hook_secret` no webhooks, an
+    empty `api_token` no API.
 
     `lease` is how long a leader that says nothing counts as alive; `stall` how long a loop may be at one thing.
     """
 
     listen: str = ""
     hook_secret: bytes = b""
+    api_token: bytes = b""
     on_deploy: str | None = None
     lease: timedelta = timedelta(seconds=10)
     stall: timedelta = timedelta(minutes=15)  # a first clone may take eleven
@@ -110,6 +113,7 @@ class Service:
             ready=self.ready,
             hook_secret=lambda: self._serving.hook_secret,
             ref=self._controller.options.ref,
+            api=make_api(self._controller.database, token=lambda: self._serving.api_token, now=self._now),
         )
 
     def _hint(self, who: str) -> None:

@@ -62,3 +62,23 @@ def deliveries_of(database: Database, alert_id: str) -> Sequence[Mapping[str, An
     query = sa.select(deliveries).where(deliveries.c.alert_id == alert_id).order_by(deliveries.c.sequence)
     with database.reading() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def list_matches(
+    database: Database, *, identity: str | None = None, suppressed: bool | None = None, limit: int = 100
+) -> Sequence[Mapping[str, Any]]:
+    """The newest matches, as rows of the table `matches`; of one detection, or those (not) suppressed, where asked."""
+    query = sa.select(matches).order_by(matches.c.event_at.desc(), matches.c.id).limit(limit)
+    if identity is not None:
+        query = query.where(matches.c.identity == identity)
+    if suppressed is not None:
+        query = query.where(matches.c.suppressed_by.is_not(None) if suppressed else matches.c.suppressed_by.is_(None))
+    with database.reading() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def suppressed_counts(database: Database) -> Mapping[str, int]:
+    """How many matches each suppression kept out of alerts, by its id."""
+    query = sa.select(matches.c.suppressed_by, sa.func.count()).where(matches.c.suppressed_by.is_not(None))
+    with database.reading() as connection:
+        return dict(connection.execute(query.group_by(matches.c.suppressed_by)).all())

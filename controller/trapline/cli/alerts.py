@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 import click
 
+from trapline.alerts.resolve import resolve_alert
 from trapline.alerts.store import deliveries_of, find_alert, list_alerts, matches_of, without_content
 from trapline.cli.options import existing_database, home_option, sandbox_options
 from trapline.cli.output import (
@@ -24,8 +26,12 @@ from trapline.cli.output import (
     severity_text,
     short,
 )
+from trapline.clock import system_clock
 from trapline.detection.model import OWN_IDENTITY
 from trapline.errors import TraplineError
+from trapline_plugins.text import one_line
+
+_LONGEST_NAME = 100
 
 
 @click.group()
@@ -35,12 +41,16 @@ def alerts() -> None:
 
 @alerts.command("list")
 @home_option
-@click.option("--detection", help="Only the alerts of this detection.")
+@click.option("--detection", metavar="NAME", help="Only the alerts of this detection.")
+@click.option("--status", type=click.Choice(["open", "resolved"]), help="Only those that are so.")
+@click.option("--storm", metavar="ALERT_ID", help="Only those that this alert, a storm's, stands for.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="How many, newest first.")
 @as_json
-def list_(home: Path, detection: str | None, limit: int, as_json: bool) -> None:
+def list_(home: Path, detection: str | None, status: str | None, storm: str | None, limit: int, as_json: bool) -> None:
     """List the newest alerts."""
-    rows = list_alerts(existing_database(home), detection=detection, limit=limit)
+    database = existing_database(home)
+    storm = find_alert(database, storm)["id"] if storm else None
+    rows = list_alerts(database, detection=detection, status=status, storm=storm, limit=limit)
     if as_json:
         print_json(rows)
         return
@@ -76,6 +86,30 @@ def show(home: Path, alert_id: str, as_json: bool) -> None:
         print_json({**alert, "matches": matches, "deliveries": [without_content(row) for row in deliveries]})
     else:
         _print_alert(alert, matches, deliveries)
+
+
+@alerts.command()
+@home_option
+@click.argument("alert_ids", metavar="ALERT_ID...", nargs=-1, required=True)
+@click.option("--reason", default="", help="What came of it, such as `a drill`; told to whoever heard of the alert.")
+@click.option("--by", default=getpass.getuser, show_default="who runs this", help="Who resolves it.")
+@as_json
+def resolve(home: Path, alert_ids: Sequence[str], reason: str, by: str, as_json: bool) -> None:
+    """Say that alerts are over. Whoever heard of them is told; a storm ends with all that it stands for.
+
+    What happened before belongs to the alert still, and nobody hears of it; what happens from now on is another alert.
+    """
+    database = existing_database(home)
+    known = [find_alert(database, alert_id)["id"] for alert_id in alert_ids]  # all are there, or nothing is done
+    by, reason = one_line(by, _LONGEST_NAME), one_line(reason)
+    done = [resolve_alert(database, alert_id, by=by, reason=reason, now=system_clock()) for alert_id in known]
+    if as_json:
+        print_json([{**alert, "resolved_now": count} for alert, count in done])
+        return
+    for alert, count in done:
+        more = f" and {counted(count - 1, 'alert')} in it" if count > 1 else ""
+        said = f"resolved{more}" if count else f"was resolved by {alert['resolved_by']} already"
+        say(f"{short(alert['id'])} {said}: {alert['title']}")
 
 
 @alerts.command()
@@ -119,6 +153,8 @@ def _print_alert(
     console.print(severity_text(alert["severity"]), end=" ")
     say(alert["title"], style="bold")
     _line("alert", f"{alert['id']} ({alert['status']})")
+    _line("resolved", _resolution(alert))
+    _line("told with", alert["storm_id"] and f"{alert['storm_id']}, among others")
     _line("detection", alert["detection"])
     _line("dedupe", alert["dedupe"])
     times = f"{alert['match_count']}, {moment(alert['first_match_at'])} to {moment(alert['last_match_at'])} UTC"
@@ -132,6 +168,13 @@ def _print_alert(
         _print_matches(matches)
         console.print()
     _print_deliveries(deliveries, ours=ours)
+
+
+def _resolution(alert: Mapping[str, Any]) -> str:
+    if alert["status"] != "resolved":
+        return ""
+    reason = f": {alert['resolution']}" if alert["resolution"] else ""
+    return f"{moment(alert['resolved_at'])} UTC by {alert['resolved_by']}{reason}"
 
 
 def _line(name: str, value: object) -> None:

@@ -38,12 +38,20 @@ from trapline.options import Options
 @controller_options
 @click.option("--once", is_flag=True, help="One reconcile, one tick, deliver, exit.")
 @click.option("--confirm-prune", is_flag=True, help="With --once: retire what left the repository, even above the cap.")
-@click.option("--listen", envvar="TRAPLINE_LISTEN", default="", help="HOST:PORT for /hooks/*, /healthz and /readyz.")
+@click.option(
+    "--listen", envvar="TRAPLINE_LISTEN", default="", help="HOST:PORT for /hooks/*, /api/*, /healthz and /readyz."
+)
 @click.option(
     "--hook-secret-file",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     envvar="TRAPLINE_HOOK_SECRET_FILE",
     help="A file with the secret that webhooks show; or set TRAPLINE_HOOK_SECRET.",
+)
+@click.option(
+    "--api-token-file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    envvar="TRAPLINE_API_TOKEN_FILE",
+    help="A file with the token that users of /api/* show; or set TRAPLINE_API_TOKEN.",
 )
 @click.option("--on-deploy", envvar="TRAPLINE_ON_DEPLOY", help="A command that gets every deploy result on its stdin.")
 @as_json
@@ -53,6 +61,7 @@ def controller(
     confirm_prune: bool,
     listen: str,
     hook_secret_file: Path | None,
+    api_token_file: Path | None,
     on_deploy: str | None,
     as_json: bool,
 ) -> None:
@@ -68,17 +77,18 @@ def controller(
         sys.exit(_once(options, confirm_prune=confirm_prune, as_json=as_json))
     if as_json or confirm_prune:
         raise click.UsageError("--json and --confirm-prune go with --once")
-    if hook_secret_file and not listen:
-        raise click.UsageError("--hook-secret-file goes with --listen")
-    secret = (
-        hook_secret_file.read_bytes().strip()
-        if hook_secret_file
-        else os.environ.get("TRAPLINE_HOOK_SECRET", "").encode()
-    )
-    _loop(options, listen, secret, on_deploy)
+    if (hook_secret_file or api_token_file) and not listen:
+        raise click.UsageError("--hook-secret-file and --api-token-file go with --listen")
+    hook_secret = _secret(hook_secret_file, "TRAPLINE_HOOK_SECRET")
+    api_token = _secret(api_token_file, "TRAPLINE_API_TOKEN")
+    _loop(options, listen, hook_secret, api_token, on_deploy)
 
 
-def _loop(options: Options, listen: str, hook_secret: bytes, on_deploy: str | None) -> None:
+def _secret(file: Path | None, variable: str) -> bytes:
+    return file.read_bytes().strip() if file else os.environ.get(variable, "").encode()
+
+
+def _loop(options: Options, listen: str, hook_secret: bytes, api_token: bytes, on_deploy: str | None) -> None:
     from trapline.service import Service, Serving  # with an HTTP server, which `--once` does not need
 
     set_up_diagnostics(WITH_TIMES)
@@ -88,7 +98,7 @@ def _loop(options: Options, listen: str, hook_secret: bytes, on_deploy: str | No
         signal.signal(number, lambda *_: stop.set())
     controller = Controller(options, remember=True, write=click.echo)
     controller.reconciler()  # what cannot be run at all is said before anything starts
-    Service(controller, Serving(listen, hook_secret, on_deploy)).run(stop)
+    Service(controller, Serving(listen, hook_secret, api_token, on_deploy)).run(stop)
 
 
 def _once(options: Options, *, confirm_prune: bool, as_json: bool) -> int:

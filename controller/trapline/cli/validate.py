@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from trapline import suppressions
 from trapline.alerts.destinations import build_destinations, make_tools
 from trapline.alerts.plugins import load_plugins
 from trapline.cli.output import as_json, counted, print_json, print_problems, say
@@ -23,6 +24,8 @@ from trapline.query.lake import Lake
 from trapline.query.where import problems as where_problems
 from trapline.settings import FILE_NAME, Settings, SettingsError
 from trapline.source.worktree import read_directory
+
+_OF_ALL = (FILE_NAME, suppressions.FILE_NAME)
 
 
 @click.command()
@@ -65,6 +68,7 @@ def _check(
             problems += error.problems
         else:
             problems = [*desired.problems, *_destination_problems(desired.settings)]
+            problems += desired.suppressions.expired(system_clock())
             if home is not None:
                 problems += _column_problems(desired, home)
             paths = [detection.path for detection in desired.detections] + [held.path for held in desired.held]
@@ -76,7 +80,7 @@ def _check(
             "there are no detections here",
             remedy="a detection is a folder under detections/ with detect.py and detection.yml",
         )
-    return [problem for problem in problems if problem.path == FILE_NAME or _inside(problem.path, folder)], count
+    return [problem for problem in problems if problem.path in _OF_ALL or _inside(problem.path, folder)], count
 
 
 def _check_alone(files: Mapping[str, File]) -> tuple[list[Problem], list[str]]:

@@ -1,4 +1,4 @@
-"""The pages: `/hooks/FORGE`, `/healthz` and `/readyz`. Each answers at once and says no more than it must."""
+"""The pages: `/hooks/FORGE`, `/healthz`, `/readyz` and the API. Each answers at once and says no more than it must."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from trapline.web.hooks import FORGES, Accepted, Forge, Ignored, Ping, Refused, Verdict
@@ -39,6 +39,7 @@ def make_app(
     ready: Callable[[], Health],
     hook_secret: Callable[[], bytes],
     ref: str,
+    api: Blueprint | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Flask:
     """The application. `hint` gets the forge's name and must not block; without a `hook_secret` hooks are refused."""
@@ -66,6 +67,8 @@ def make_app(
 
     for name, forge in FORGES.items():
         _route(app, f"/hooks/{name}", "POST", hook(name, forge))
+    if api is not None:
+        app.register_blueprint(api)
     _route(app, "/healthz", "GET", lambda: _shown(health()))
     _route(app, "/readyz", "GET", lambda: _shown(ready()))
     return app

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.controller.alerts.beat import Beat
 from trapline.alerts.operational import raise_alarm, settle_alarm
+from trapline.alerts.record import Policy
 from trapline.cli import cli
 from trapline.detection.model import Severity
 from trapline.errors import TraplineError
@@ -96,3 +98,50 @@ def test_there_is_nothing_to_replay(database: Database, tmp_path: Path) -> None:
         f"alert {alert_id} is about Trapline itself: no detection raised it, so that there is nothing to replay"
     )
     assert refused.value.remedy == "`trapline status root_login` shows more of it"
+
+
+# Alerts that are resolved by hand
+
+
+@pytest.fixture
+def beat(database: Database) -> Beat:
+    beat = Beat(database, policy=Policy(storm=5))
+    beat.tick(beat.match(1), at=5)
+    return beat
+
+
+def test_resolving_says_what_was_resolved(beat: Beat, tmp_path: Path) -> None:
+    alert_id = beat.alerts()[0]["id"]
+    said = run(tmp_path, "resolve", alert_id[:8], "--by", "carol", "--reason", "a\ndrill").stdout
+    assert said == f"{alert_id[:12]} resolved: alice failed to log in\n"
+    again = run(tmp_path, "resolve", alert_id, "--by", "dave").stdout
+    assert again == f"{alert_id[:12]} was resolved by carol already: alice failed to log in\n"
+    assert " UTC by carol: a drill" in run(tmp_path, "show", alert_id).stdout
+    assert [kind for _, kind, *_ in beat.said()] == ["opened", "resolved"]
+
+
+def test_who_resolves_it_is_whoever_runs_the_command(
+    beat: Beat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "erin")
+    run(tmp_path, "resolve", beat.alerts()[0]["id"])
+    assert beat.alerts()[0]["resolved_by"] == "erin"
+
+
+def test_of_several_none_is_resolved_where_one_is_not_there(beat: Beat, tmp_path: Path) -> None:
+    with pytest.raises(TraplineError, match="no alert has an id that starts with 'zzz'"):
+        run(tmp_path, "resolve", beat.alerts()[0]["id"], "zzz")
+    assert beat.alerts()[0]["status"] == "open"
+
+
+def test_the_listing_is_narrowed_to_a_status_or_a_storm(beat: Beat, tmp_path: Path) -> None:
+    beat.tick(*(beat.match(6, f"user{number}") for number in range(9)), at=10)
+    [storm] = beat.alerts(identity="trapline")
+    listed = json.loads(run(tmp_path, "list", "--storm", storm["id"][:8], "--json").stdout)
+    assert {alert["dedupe"] for alert in listed} == {f"user{number}" for number in range(9)}
+    said = run(tmp_path, "resolve", storm["id"]).stdout
+    assert said == f"{storm['id'][:12]} resolved and 9 alerts in it: 9 alerts at once: Failed logins\n"
+    assert [alert["dedupe"] for alert in json.loads(run(tmp_path, "list", "--status", "open", "--json").stdout)] == [
+        "alice"
+    ]
+    assert f"{storm['id']}, among others" in run(tmp_path, "show", listed[0]["id"]).stdout
