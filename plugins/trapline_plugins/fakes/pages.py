@@ -33,12 +33,25 @@ def run_by_hand(fake: Callable[..., AbstractContextManager[Any]], setting: Calla
     """Runs a fake until it is interrupted, and says how a destination is configured to deliver to it."""
     parser = argparse.ArgumentParser(description=f"Runs a fake {what} on this machine, which shows what it is sent.")
     parser.add_argument("--port", type=int, default=0, help="the port to listen on; any free one by default")
-    with fake(port=parser.parse_args().port) as running:
-        page = "/".join(running.url.split("/")[:3])
-        sys.stdout.write(f"A fake {what} runs until you press Ctrl-C. It shows what it holds at {page}/\n\n")
-        sys.stdout.write(f"In trapline.yml:\n\ndestinations:\n  fake:\n{setting(running)}\n")
-        sys.stdout.flush()
-        try:
+    port = parser.parse_args().port
+    try:
+        with fake(port=port) as running:
+            sys.stdout.write(_told(running.url, setting(running), what))
+            sys.stdout.flush()
             threading.Event().wait()
-        except KeyboardInterrupt:
-            return
+    except KeyboardInterrupt:
+        return
+    except OSError as error:
+        parser.error(f"the port {port} cannot be listened on: {error.strerror}")
+
+
+def _told(url: str, setting: str, what: str) -> str:
+    page = "/".join(url.split("/")[:3])
+    return f"""A fake {what} runs until you press Ctrl-C. It shows what it holds at {page}/
+
+In trapline.yml:
+
+destinations:
+  fake_{what.lower()}:
+{setting}
+"""
