@@ -18,6 +18,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from trapline import suppressions
 from trapline.cli import cli
 from trapline.config.files import File
 from trapline.detection.check import check
@@ -184,6 +185,18 @@ def trapline_ymls() -> list[Found]:
 def test_every_trapline_yml_is_taken_without_a_word(block: Found) -> None:
     env = dict.fromkeys(_SECRET.findall(block.text), "s3cret")
     _, problems = parse(block.text.encode(), env=env)
+    assert problems == []
+
+
+def suppressions_ymls() -> list[Found]:
+    found = [block for page in PAGES for block in blocks(page) if block.language == "yaml"]
+    return [block for block in found if block.text.startswith("suppressions:")]
+
+
+@pytest.mark.parametrize("block", suppressions_ymls(), ids=str)
+def test_every_suppressions_yml_is_taken_without_a_word(block: Found) -> None:
+    found, problems = suppressions.parse(block.text.encode())
+    assert found.entries
     assert problems == []
 
 

@@ -20,6 +20,7 @@ from trapline.detection.model import DetectionConfig
 from trapline.detection.parse import parse
 from trapline.settings import Settings
 from trapline.settings import parse as parse_settings
+from trapline.suppressions import Suppression
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
 
@@ -63,11 +64,17 @@ def _default(field: FieldInfo) -> str:
 
 
 @pytest.mark.parametrize(
-    ("page", "model"), [("detection.md", DetectionConfig), ("trapline-yml.md", Settings)], ids=["detection", "settings"]
+    ("page", "model", "prefix"),
+    [
+        ("detection.md", DetectionConfig, ""),
+        ("trapline-yml.md", Settings, ""),
+        ("suppressions-yml.md", Suppression, "suppressions[]."),
+    ],
+    ids=["detection", "settings", "suppressions"],
 )
-def test_the_page_names_every_key(page: str, model: type[BaseModel]) -> None:
+def test_the_page_names_every_key(page: str, model: type[BaseModel], prefix: str) -> None:
     _, _, below = (REFERENCE / page).read_text().partition("| key | default | meaning |\n| --- | --- | --- |\n")
-    assert below.partition("\n\n")[0].splitlines() == list(rows(model))
+    assert below.partition("\n\n")[0].splitlines() == list(rows(model, prefix))
 
 
 def _blocks(page: str, language: str) -> list[str]:
