@@ -237,7 +237,8 @@ class Service:
         if not self._settled.is_set():  # half of a commit's results would say that all of it is well
             return
         settings = self._controller.settings() or Settings()
-        if self._tellers is None or self._tellers[0] is not settings:
+        # With a problem again each time: a secret that could not be read may be there now.
+        if self._tellers is None or self._tellers[0] is not settings or self._tellers[2]:
             tellers, problems = make_tellers(
                 settings,
                 database=self._controller.database,

@@ -21,7 +21,7 @@ def attempt(destination: Destination[Any], delivery: QueuedDelivery) -> Outcome:
         return Rejected(f"this version of Trapline cannot read the delivery: {type(error).__name__}")
     outcome = _find_or_send(destination, delivery, notification)
     if isinstance(outcome, Delivered):
-        return outcome
+        return replace(outcome, ref=hide_secrets(outcome.ref, destination.config))
     return replace(outcome, reason=hide_secrets(outcome.reason, destination.config))
 
 
@@ -46,7 +46,7 @@ def _checked(outcome: object, method: str) -> Outcome:
             return outcome
         case Retry(reason=str(), after=timedelta() | None):
             return outcome
-    raise TypeError(f"{method} returned {outcome!r:.100}")
+    raise TypeError(f"{method} returned {outcome!r}")  # cut only once its secrets are hidden
 
 
 def _bug(error: BaseException) -> str:
