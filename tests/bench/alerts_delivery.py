@@ -3,13 +3,15 @@ well, and the same beside one that takes connections and never answers."""
 
 from __future__ import annotations
 
+import gc
 import random
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
@@ -22,6 +24,7 @@ from tests.bench.ground import SETTINGS, Ground, ground, until
 from tests.bench.measure import Figures
 from trapline.alerts.match import Match, match_id
 from trapline.alerts.origin import Origin, ScanSummary
+from trapline.alerts.outbox import waiting
 from trapline.alerts.record import record
 from trapline.clock import system_clock
 from trapline.config.files import File
@@ -74,7 +77,7 @@ def _taken(*, alerts: int, queued: int) -> list[float]:
         committed: dict[str, float] = {}
         for number in range(alerts):
             time.sleep(random.uniform(0, _PAUSE))
-            committed |= dict.fromkeys(site.alert(f"rule_{number}"), time.monotonic())
+            committed |= site.alert(f"rule_{number}")
         until(lambda: site.unsettled == 0, every=0.1)
     return [receiver.seen[id] - at for id, at in committed.items()]
 
@@ -86,8 +89,8 @@ class _Site:
     controller: Controller
     names: tuple[str, ...]
 
-    def alert(self, identity: str) -> list[str]:
-        """Commits an alert for all that are well; the ids of its deliveries. Each is of a detection of its own."""
+    def alert(self, identity: str) -> dict[str, float]:
+        """Commits an alert for all that are well, of a detection of its own; when, by the ids of its deliveries."""
         return self._record(identity, self.names)
 
     def queue(self, count: int) -> None:
@@ -104,15 +107,17 @@ class _Site:
                 connection.execute(alerts.insert(), [alert | {"id": f"dead-{n}"} for n in numbers])
                 changed = ({"id": f"dead-{n}", "alert_id": f"dead-{n}", "sequence": n + 1} for n in numbers)
                 connection.execute(deliveries.insert(), [delivery | one for one in changed])
+        with closing(sqlite3.connect(self.controller.options.home / "trapline.db")) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # as it is where they came one by one
+        gc.collect()
 
     @property
     def unsettled(self) -> int:
-        """How many deliveries are still on their way, but for those of the dead one."""
-        open_ = (deliveries.c.settled_at.is_(None), deliveries.c.destination != "dead")
+        """How many deliveries are still on their way to those that are well."""
         with self.controller.database.reading() as connection:
-            return connection.execute(sa.select(sa.func.count()).where(*open_)).scalar_one()
+            return sum(waiting(connection, name) for name in self.names)
 
-    def _record(self, identity: str, destinations: Sequence[str]) -> list[str]:
+    def _record(self, identity: str, destinations: Sequence[str]) -> dict[str, float]:
         now = system_clock()
         origin = Origin(identity, DetectionConfig(name=identity, tables=("events",)), "0" * 40, "0" * 40)
         window = Window(now - timedelta(minutes=1), now)
@@ -120,9 +125,10 @@ class _Site:
         answer = Answer(identity, identity, Severity.HIGH, tuple(destinations), None, None, {"source": "192.0.2.1"})
         found = Match(match_id(identity, "events", "id 1"), now, answer, '{"event": {"action": "ConsoleLogin"}}')
         record(self.controller.database, origin, scan, [found], [], now=now)
+        committed = time.monotonic()
         query = sa.select(deliveries.c.id).join(alerts, alerts.c.id == deliveries.c.alert_id)
         with self.controller.database.reading() as connection:
-            return list(connection.execute(query.where(alerts.c.identity == identity)).scalars())
+            return dict.fromkeys(connection.execute(query.where(alerts.c.identity == identity)).scalars(), committed)
 
 
 @contextmanager
