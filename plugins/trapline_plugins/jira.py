@@ -25,25 +25,17 @@ from trapline_plugins.api import (
     Unknown,
 )
 from trapline_plugins.http import web_address
-from trapline_plugins.jira_api import JiraApi, JiraError
+from trapline_plugins.jira_api import JiraApi, JiraError, as_dict, as_dicts
+from trapline_plugins.jira_check import what_is_wrong
 from trapline_plugins.story import tell
 from trapline_plugins.text import cut_utf16
 
 MAX_SUMMARY = 255
 MAX_LABEL = 255
 
-SEARCH_LAG = timedelta(minutes=2)
-"""Jira's search learns of a new issue within seconds, and at times minutes: so long nothing is taken for missing."""
-
 _LOOKED_FOR_SELDOM = timedelta(hours=1)
 _PAGE = 100
-_MAX_PAGES = 5
-_PERMISSIONS = {
-    "BROWSE_PROJECTS": "browse projects",
-    "CREATE_ISSUES": "create issues",
-    "ADD_COMMENTS": "add comments",
-    "TRANSITION_ISSUES": "transition issues",
-}
+_MOST_COMMENTS = 5 * _PAGE
 
 
 def _site(value: str) -> str:
@@ -94,6 +86,12 @@ class JiraConfig(DestinationConfig):
     )
     reopen_transition: str | None = Field(
         None, description="The one that opens a closed issue again whose alert goes on. Without it, it stays closed."
+    )
+    search_lag: float = Field(
+        120,
+        ge=0,
+        le=900,
+        description="Seconds that Jira's search is given to learn of a new issue, before it is taken for missing.",
     )
     # Three requests make a delivery, and the router leaves it alone for a minute.
     timeout: float = Field(
@@ -150,22 +148,17 @@ class Jira(Destination[JiraConfig]):
         return found
 
     def check(self) -> str | None:
-        """Asks who the user is, for the project and its issue types, and what the user may do there."""
-        key = self.config.project
+        """Asks for the project, what the user may do there, and what an issue of this type must have."""
+        settings = self.config
         try:
-            self._api.get("myself")
-            project = self._api.get(f"project/{key}", {"expand": "issueTypes"})
-            asked = {"projectKey": key, "permissions": ",".join(_PERMISSIONS)}
-            permissions = _dict(self._api.get("mypermissions", asked).get("permissions"))
+            return what_is_wrong(
+                self._api,
+                project=settings.project,
+                issue_type=settings.issue_type,
+                priorities=list(settings.priorities.values()),
+            )
         except JiraError as error:
             return error.outcome.reason
-        types = [str(kind.get("name")) for kind in _dicts(project.get("issueTypes"))]
-        if self.config.issue_type not in types:
-            return f"the project {key} has no issue type {self.config.issue_type!r}, but: {', '.join(types)}"
-        missing = [
-            what for name, what in _PERMISSIONS.items() if not _dict(permissions.get(name)).get("havePermission")
-        ]
-        return f"the user may not {', '.join(missing)} in the project {key}" if missing else None
 
     def _create(self, notification: Notification, fields: Mapping[str, Any]) -> Outcome:
         key = str(self._api.post("issue", {"fields": fields}).get("key", ""))
@@ -217,41 +210,43 @@ class Jira(Destination[JiraConfig]):
         query = f'labels = "{_alert_label(notification)}" ORDER BY created DESC'
         answer = self._api.get("search/jql", {"jql": query, "fields": "labels", "maxResults": "20"})
         issues = {
-            str(issue.get("key")): _dict(issue.get("fields")).get("labels") or []
-            for issue in _dicts(answer.get("issues"))
+            str(issue.get("key")): as_dict(issue.get("fields")).get("labels") or []
+            for issue in as_dicts(answer.get("issues"))
         }
         for key, labels in issues.items():
             if _delivery_label(notification) in labels:
                 return Delivered(ref=key)
-        commented = None if notification.kind is Kind.OPENED else self._find_comment(notification, list(issues))
-        return commented or self._missing(notification)
-
-    def _find_comment(self, notification: Notification, keys: list[str]) -> Delivered | None:
-        marker = delivery_marker(notification)
-        for key in keys:
-            for page in range(_MAX_PAGES):
-                query = {"orderBy": "-created", "startAt": str(page * _PAGE), "maxResults": str(_PAGE)}
-                comments = self._comments(key, query)
-                if any(has_text(comment.get("body"), marker) for comment in comments):
+        if notification.kind is not Kind.OPENED:
+            for key in issues:
+                comments = self._comments(key)
+                if any(has_text(comment.get("body"), delivery_marker(notification)) for comment in comments or ()):
                     return Delivered(ref=key)
-                if len(comments) < _PAGE:
-                    break
-        return None
+                if comments is not None:  # of these Jira knows at once
+                    return None
+        return self._missing(notification)
 
-    def _comments(self, key: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
-        try:
-            return _dicts(self._api.get(f"{_issue(key)}/comment", query).get("comments"))
-        except JiraError as error:
-            if error.status == 404:  # deleted, and the search does not know it yet
-                return []
-            raise
+    def _comments(self, key: str) -> list[Mapping[str, Any]] | None:
+        """The latest comments on an issue; None where it was deleted, which the search does not know at once."""
+        found: list[Mapping[str, Any]] = []
+        for start in range(0, _MOST_COMMENTS, _PAGE):
+            query = {"orderBy": "-created", "startAt": str(start), "maxResults": str(_PAGE)}
+            try:
+                page = as_dicts(self._api.get(f"{_issue(key)}/comment", query).get("comments"))
+            except JiraError as error:
+                if error.status == 404:
+                    return None
+                raise
+            found += page
+            if len(page) < _PAGE:
+                break
+        return found
 
     def _missing(self, notification: Notification) -> Unknown | None:
         """What is not there may be unknown to Jira's search as yet. It was sent before it was first looked for."""
         now = self.tools.now()
         since = self._first_missed.setdefault(notification.delivery_id, now)
         # What is older is looked for at long intervals, and perhaps by a new process each time.
-        if now - since >= SEARCH_LAG or now - notification.at >= _LOOKED_FOR_SELDOM:
+        if now - since >= timedelta(seconds=self.config.search_lag) or now - notification.at >= _LOOKED_FOR_SELDOM:
             return None
         return Unknown("Jira's search does not know it, or not yet")
 
@@ -276,24 +271,16 @@ def _issue(key: str) -> str:
 
 
 def _is_closed(issue: Mapping[str, Any]) -> bool:
-    status = _dict(_dict(issue.get("fields")).get("status"))
-    return _dict(status.get("statusCategory")).get("key") == "done"
+    status = as_dict(as_dict(issue.get("fields")).get("status"))
+    return as_dict(status.get("statusCategory")).get("key") == "done"
 
 
 def _transition(issue: Mapping[str, Any], wanted: str) -> str | None:
     """The id of the transition of this name, or else of one to the status of this name."""
-    offered = _dicts(issue.get("transitions"))
+    offered = as_dicts(issue.get("transitions"))
     by_name = {str(transition.get("name")).casefold(): transition for transition in reversed(offered)}
     by_status = {
-        str(_dict(transition.get("to")).get("name")).casefold(): transition for transition in reversed(offered)
+        str(as_dict(transition.get("to")).get("name")).casefold(): transition for transition in reversed(offered)
     }
     found = by_name.get(wanted.casefold()) or by_status.get(wanted.casefold())
     return str(found.get("id")) if found else None
-
-
-def _dict(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _dicts(value: Any) -> list[Mapping[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -64,6 +64,16 @@ class JiraApi:
             raise JiraError(outcome_of_error(error)) from None
 
 
+def as_dict(value: Any) -> Mapping[str, Any]:
+    """The object that is there in an answer; an empty one where something else is."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_dicts(value: Any) -> list[Mapping[str, Any]]:
+    """The objects in a list of an answer."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
 def _read(response: httpx.Response, outcome: Outcome) -> Mapping[str, Any]:
     status = response.status_code
     if status == 204:

@@ -1,6 +1,7 @@
 """The Jira destination: the contract, which issues there are afterwards, and what an analyst reads in them."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -17,14 +18,16 @@ from trapline_plugins.fake_server import Answer, Request, serving
 from trapline_plugins.fakes.adf_rules import wrong_document
 from trapline_plugins.fakes.faults import Fault
 from trapline_plugins.fakes.jira import FakeJira, fake_jira
-from trapline_plugins.jira import SEARCH_LAG, Jira, JiraConfig
+from trapline_plugins.jira import Jira, JiraConfig
 from trapline_plugins.samples import NOTIFICATIONS, NOW, a_notification
 
 EMAIL = "trapline@example.com"
 TOKEN = "ATATT-s3cr3t"
+SEARCH_LAG = timedelta(minutes=2)
 OPENED = a_notification(delivery_id="d1")
 UPDATED = a_notification(delivery_id="d2", kind=Kind.UPDATED, severity="critical", match_count=9)
 RESOLVED = a_notification(delivery_id="d3", kind=Kind.RESOLVED, match_count=9, resolution="ann: a penetration test")
+PERMISSIONS = ("BROWSE_PROJECTS", "CREATE_ISSUES", "ADD_COMMENTS", "TRANSITION_ISSUES")
 SEEN = "2030-01-02 02:54:05 to 03:03:05 UTC"
 
 
@@ -256,7 +259,7 @@ def test_what_failed_halfway_is_repeated_without_harm(jira: FakeJira, tools: Too
     jira.faults.expect(Fault.SLOW, Fault.SLOW, Fault.RATE_LIMITED)  # asked, moved, and then no comment
     assert send(jira, tools, RESOLVED, ref) == Retry("it answered 429 Too Many Requests", after=timedelta(seconds=7))
     assert (jira.issues[0].status, jira.issues[0].comments) == ("Done", [])
-    assert destination(tools, jira.url).find(RESOLVED) != Delivered(ref=ref)
+    assert destination(tools, jira.url).find(RESOLVED) is None
     assert send(jira, tools, RESOLVED, ref) == Delivered(ref=ref)
     assert len(jira.issues[0].comments) == 1
 
@@ -275,7 +278,7 @@ def test_a_comment_whose_answer_was_lost_is_found(jira: FakeJira, tools: Tools) 
     for number in range(130):
         send(jira, tools, a_notification(delivery_id=f"x{number}", kind=Kind.UPDATED), ref)
     assert destination(tools, jira.url).find(UPDATED) == Delivered(ref=ref)
-    assert not isinstance(destination(tools, jira.url).find(RESOLVED), Delivered)
+    assert destination(tools, jira.url).find(RESOLVED) is None  # of comments Jira knows at once
 
 
 def test_a_new_issue_that_the_search_does_not_know_yet_is_waited_for(
@@ -297,6 +300,10 @@ def test_what_the_search_does_not_know_after_a_while_never_arrived(jira: FakeJir
     clock.now += SEARCH_LAG
     assert soc.find(OPENED) is None
     assert isinstance(soc.find(OPENED), Unknown)  # should it be sent again, and its answer be lost again
+
+
+def test_a_search_that_knows_at_once_needs_no_waiting(jira: FakeJira, tools: Tools) -> None:
+    assert destination(tools, jira.url, search_lag=0).find(OPENED) is None
 
 
 def test_of_what_is_old_one_look_is_enough(jira: FakeJira, tools: Tools, clock: Clock) -> None:
@@ -397,11 +404,34 @@ def test_check(jira: FakeJira, tools: Tools) -> None:
     assert destination(tools, jira.url, project="NONE").check() == (
         "it answered 404 Not Found: `url` is no Jira site, or the user cannot see what was asked for"
     )
+    assert destination(tools, jira.url, priorities={"high": "High"}).check() is None
+    assert destination(tools, jira.url, priorities={"high": "P1"}).check() == (
+        "a 'Task' has no priority 'P1', but: Highest, High, Medium, Low, Lowest"
+    )
+    jira.demanded = ("Due date", "Team")
+    assert destination(tools, jira.url).check() == (
+        "a 'Task' must have fields that Trapline does not set: Due date, Team"
+    )
     jira.forbidden = ("ADD_COMMENTS", "TRANSITION_ISSUES")
     assert destination(tools, jira.url).check() == (
         "the user may not add comments, transition issues in the project SEC"
     )
     assert jira.issues == []
+
+
+def test_check_misses_the_labels_by_which_issues_are_found(tools: Tools) -> None:
+    answers: dict[str, Any] = {
+        "myself": {},
+        "project": {"issueTypes": [{"id": "1", "name": "Task"}]},
+        "mypermissions": {"permissions": {name: {"havePermission": True} for name in PERMISSIONS}},
+        "issue": {"fields": [{"fieldId": name} for name in ("project", "issuetype", "summary", "description")]},
+    }
+    parts = len("/rest/api/3/")
+    with serving(
+        lambda one: Answer(200, json.dumps(answers[re.split("[/?]", one.path[parts:])[0]]).encode())
+    ) as server:
+        said = destination(tools, server.url).check()
+    assert said == "on the screen to create a 'Task' there is no field for: labels"
 
 
 @pytest.mark.parametrize(

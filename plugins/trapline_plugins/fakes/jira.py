@@ -60,6 +60,8 @@ class FakeJira:
     search_lag: int = 0
     """How many searches do not find a new issue."""
     workflow: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: WORKFLOW)
+    demanded: tuple[str, ...] = ()
+    """More fields without which no issue is created."""
     forbidden: tuple[str, ...] = ()
     """Permissions that the user does not have, such as CREATE_ISSUES."""
     issues: list[FakeIssue] = field(default_factory=list)
@@ -100,10 +102,12 @@ class FakeJira:
             case "GET", "myself":
                 return _answer(200, {"accountId": "5b10", "emailAddress": self.email})
             case "GET", "project", self.project:
-                kinds = [{"name": name} for name in ISSUE_TYPES]
+                kinds = [{"id": str(number), "name": name} for number, name in enumerate(ISSUE_TYPES, 10_001)]
                 return _answer(200, {"key": self.project, "issueTypes": kinds})
             case "GET", "mypermissions":
                 return self._permissions(query.get("permissions", "").split(","))
+            case "GET", "issue", "createmeta", self.project, "issuetypes", _:
+                return _answer(200, {"fields": self._screen()})
             case "GET", "search", "jql":
                 return self._search(query)
             case "POST", "issue":
@@ -128,11 +132,21 @@ class FakeJira:
         said = {name: {"key": name, "havePermission": name not in self.forbidden} for name in names}
         return _answer(200, {"permissions": said})
 
+    def _screen(self) -> list[dict[str, Any]]:
+        fields: dict[str, dict[str, Any]] = {
+            name: {"fieldId": name, "name": name, "required": False} for name in (*sorted(_FIELDS), *self.demanded)
+        }
+        for name in ("project", "issuetype", "summary", *self.demanded):
+            fields[name]["required"] = True
+        fields["priority"]["allowedValues"] = [{"name": name} for name in PRIORITIES]
+        return list(fields.values())
+
     def _create(self, body: Any) -> Answer:
         if "CREATE_ISSUES" in self.forbidden:
             return _wrong(project="You do not have permission to create issues in this project.")
         fields = body.get("fields", {})
-        if errors := _wrong_fields(fields, self.project):
+        errors = {name: f"{name} is required." for name in self.demanded} | _wrong_fields(fields, self.project)
+        if errors:
             return _wrong(**errors)
         self.created += 1
         issue = FakeIssue(f"{self.project}-{self.created}", fields, unknown_to_searches=self.search_lag)
