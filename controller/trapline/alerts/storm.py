@@ -29,8 +29,11 @@ from trapline_plugins.text import one_line
 PAUSE = timedelta(minutes=1)
 """How long a destination hears nothing more of a storm."""
 
+_WHAT = "So many alerts of one detection at once are told in one. Each of them is kept, and can be looked at."
 _EXAMPLES = 10
+_NAMED = 3
 _LONGEST_TITLE = 300
+_LONGEST_NAME = 60
 
 log = logging.getLogger("trapline")
 
@@ -96,7 +99,7 @@ def _begun(origin: Origin, scan: ScanSummary, now: datetime) -> dict[str, Any]:
         "severity": Severity.INFO.value,
         "status": "open",
         "destinations": [],
-        "description": "Each of these alerts is kept, as if it had been told by itself.",
+        "description": "\n\n".join(filter(None, (_WHAT, origin.config.description))),
         "runbook": origin.config.runbook,
         "context": {"alerts": 0, "matches": 0, "severities": {}, "examples": [], "destinations": {}},
         "first_match_at": now,
@@ -162,8 +165,9 @@ def _tell(connection: sa.Connection, origin: Origin, alert: Mapping[str, Any], d
     said = replace(
         notification_of(alert, origin.config, kind=kind, delivery_id=delivery_id, records=(), now=now),
         title=_title(origin, counts["alerts"]),
+        dedupe=_named(context["examples"], counts["alerts"]),
         match_count=counts["matches"],
-        context={**counts, "severities": context["severities"], "examples": context["examples"]},
+        context={**counts, "severities": context["severities"], "worst": _shown(context["examples"])},
     )
     if last is not None and waiting:
         connection.execute(deliveries.update().where(deliveries.c.id == last.id).values(notification=encode(said)))
@@ -191,9 +195,20 @@ def _worst_first(changes: Iterable[Change]) -> list[Change]:
     return sorted(changes, key=lambda change: -Severity(change.after["severity"]).rank)[:_EXAMPLES]
 
 
-def _example(change: Change) -> str:
-    alert = change.after
-    return one_line(f"{alert['severity']}: {alert['title']} ({alert['match_count']})", _LONGEST_TITLE)
+def _example(change: Change) -> dict[str, Any]:
+    return {name: change.after[name] for name in ("severity", "title", "dedupe", "match_count")}
+
+
+def _named(examples: Sequence[Mapping[str, Any]], count: int) -> str:
+    """Whom it is about: some by their dedupe keys, and how many more."""
+    names = [one_line(one["dedupe"], _LONGEST_NAME) for one in examples[:_NAMED]]
+    more = f" and {count - len(names):,} more" if count > len(names) else ""
+    return ", ".join(names) + more
+
+
+def _shown(examples: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Each on a line of its own where evidence is laid out."""
+    return {str(n): f"{one['severity']}: {one['title']} ({one['match_count']})" for n, one in enumerate(examples, 1)}
 
 
 def _title(origin: Origin, count: int) -> str:

@@ -20,6 +20,7 @@ from trapline.alerts.notify import delivery_id_of, notification_of
 from trapline.alerts.origin import Origin, ScanSummary
 from trapline.alerts.outbox import decode, enqueue
 from trapline.alerts.storm import tell_of_storm
+from trapline.detection.model import Severity
 from trapline.state.schema import alerts, deliveries
 from trapline_plugins.api import Kind, Notification
 
@@ -38,7 +39,7 @@ def tell(
     most: int,
     now: datetime,
 ) -> None:
-    """Says of each changed alert what it has become; of more than `most` in a minute, all in one."""
+    """Says of each changed alert what it has become; of more than `most` in a minute, in one for all."""
     wanted: dict[str, list[Change]] = defaultdict(list)
     for change in changes:
         if change.kind is not None:
@@ -47,13 +48,14 @@ def tell(
     if not wanted:
         return
     said = _said_lately(connection, origin.identity, now)
-    storm = {name: group for name, group in wanted.items() if said.get(name, 0) + len(group) > most}
+    storm = {name: _too_many(group, most - said.get(name, 0)) for name, group in wanted.items()}
+    among_many = {(name, change.after["id"]) for name, group in storm.items() for change in group}
     for change in changes:
-        names = [name for name in change.after["destinations"] if name not in storm]
+        names = [name for name in change.after["destinations"] if (name, change.after["id"]) not in among_many]
         if change.kind is not None and names:
             _tell_of(connection, origin, change, names, now)
-    if storm:
-        tell_of_storm(connection, origin, scan, storm, now=now)
+    if among_many:
+        tell_of_storm(connection, origin, scan, {name: group for name, group in storm.items() if group}, now=now)
 
 
 def tell_resolved(connection: sa.Connection, alert: Mapping[str, Any], *, now: datetime) -> None:
@@ -78,6 +80,21 @@ def told(alert: Mapping[str, Any]) -> Sequence[str]:
     """The destinations that heard of an alert by itself, and not only as one of many."""
     names: Sequence[str] = alert["destinations"] if alert["told"] is None else alert["told"]
     return names
+
+
+def _too_many(group: Sequence[Change], room: int) -> list[Change]:
+    """Those that there is no room for: from the highest severity down all alerts of it are told, or none.
+
+    So nothing that is worse drowns in a storm.
+    """
+    rest = list(group)
+    for severity in reversed(Severity):
+        worst = [change for change in rest if change.after["severity"] == severity.value]
+        if len(worst) > room:
+            break
+        room -= len(worst)
+        rest = [change for change in rest if change.after["severity"] != severity.value]
+    return rest
 
 
 def _tell_of(

@@ -22,6 +22,7 @@ from trapline.window import Window
 from trapline.workers.answer import Answer
 from trapline.workers.interface import BuildDigest
 
+STORM = "a storm"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -94,15 +95,18 @@ class Beat:
         return self._rows(sa.select(matches).order_by(matches.c.event_at, matches.c.id))
 
     def said(self) -> list[tuple[str, str, str, int]]:
-        """What was said, in order: to whom, of which kind, its dedupe key and how many matches."""
+        """What was said, in order: to whom, of which kind, its dedupe key (or STORM) and how many matches."""
         return [
-            (row["destination"], row["kind"], row["notification"]["dedupe"], row["notification"]["match_count"])
+            (row["destination"], row["kind"], self._about(row["notification"]), row["notification"]["match_count"])
             for row in self.deliveries()
         ]
 
     def deliveries(self) -> list[Mapping[str, Any]]:
         """All deliveries in their order."""
         return self._rows(sa.select(deliveries).order_by(deliveries.c.sequence))
+
+    def _about(self, notification: Mapping[str, Any]) -> str:
+        return STORM if "--storm" in notification["provenance"]["replay"] else str(notification["dedupe"])
 
     def _rows(self, query: sa.Select[Any]) -> list[Mapping[str, Any]]:
         with self.database.reading() as connection:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.controller.alerts.beat import NOON, Beat
+from tests.controller.alerts.beat import NOON, STORM, Beat
 from trapline.alerts.record import Policy
 from trapline.detection.model import Severity
 from trapline.state.database import Database
@@ -240,12 +240,13 @@ def test_thousands_of_keys_at_once_are_one_notification_and_all_in_the_database(
     assert len(beat.matches()) == 3_000
     [storm] = beat.alerts(identity="trapline")
     assert {alert["storm_id"] for alert in beat.alerts(identity="logins")} == {storm["id"]}
-    assert beat.said() == [("soc", "opened", "storm:logins", 3_000), ("pager", "opened", "storm:logins", 3_000)]
+    assert beat.said() == [("soc", "opened", STORM, 3_000), ("pager", "opened", STORM, 3_000)]
     said = beat.deliveries()[0]["notification"]
     assert said["title"] == "3,000 alerts at once: Failed logins"
     assert (said["detection"], said["severity"], said["context"]["alerts"]) == ("logins", "low", 3_000)
     assert said["context"]["severities"] == {"low": 3_000}
-    assert said["context"]["examples"][0] == "low: user0000 failed to log in (1)"
+    assert said["context"]["worst"]["1"] == "low: user0000 failed to log in (1)"
+    assert said["dedupe"] == "user0000, user0001, user0002 and 2,997 more"
     assert said["provenance"]["replay"] == f"trapline alerts list --storm {storm['id']}"
 
 
@@ -253,7 +254,7 @@ def test_as_many_as_may_be_are_told_one_by_one(beat: Beat) -> None:
     beat.tick(*stormy(beat, 1, range(30)), at=5)
     assert [kind for _, kind, *_ in beat.said()] == ["opened"] * 30
     beat.tick(*stormy(beat, 5.1, range(30, 31)), at=5.5)
-    assert beat.said()[30:] == [("soc", "opened", "storm:logins", 1)]
+    assert beat.said()[30:] == [("soc", "opened", STORM, 1)]
 
 
 def test_a_minute_later_there_is_room_again(beat: Beat) -> None:
@@ -266,14 +267,14 @@ def test_updates_count_too(beat: Beat) -> None:
     beat.policy = Policy(storm=2)
     beat.tick(*stormy(beat, 1, range(2)), at=5)
     beat.tick(*stormy(beat, 5.1, range(2)), at=5.2)
-    assert beat.said()[2:] == [("soc", "opened", "storm:logins", 2)]
+    assert beat.said()[2:] == [("soc", "opened", STORM, 2)]
 
 
 def test_what_comes_to_a_storm_within_a_minute_changes_what_waits_to_be_said(beat: Beat) -> None:
     beat.policy = Policy(storm=5)
     beat.tick(*stormy(beat, 1, range(10)), at=5)
     beat.tick(*stormy(beat, 5.1, range(10, 20)), at=5.2)
-    assert beat.said() == [("soc", "opened", "storm:logins", 20)]
+    assert beat.said() == [("soc", "opened", STORM, 20)]
 
 
 def test_once_it_was_said_the_next_word_waits_for_a_minute(beat: Beat) -> None:
@@ -282,7 +283,7 @@ def test_once_it_was_said_the_next_word_waits_for_a_minute(beat: Beat) -> None:
     delivered(beat, at=5.1)
     beat.tick(*stormy(beat, 5.1, range(10, 20)), at=5.2)
     beat.tick(*stormy(beat, 5.3, range(20, 30)), at=5.4)
-    assert beat.said() == [("soc", "opened", "storm:logins", 10), ("soc", "updated", "storm:logins", 30)]
+    assert beat.said() == [("soc", "opened", STORM, 10), ("soc", "updated", STORM, 30)]
     assert beat.deliveries()[1]["next_attempt_at"] == NOON + timedelta(minutes=6.1)
 
 
@@ -290,9 +291,23 @@ def test_each_destination_hears_of_its_own_alone(beat: Beat) -> None:
     """A rule that sends what is critical to the pager must not have it drown in what is not."""
     beat.policy = Policy(storm=5)
     found = [*stormy(beat, 1, range(50)), beat.match(1, "root", severity=Severity.CRITICAL, to=("soc", "pager"))]
+    found += stormy(beat, 1, range(50, 56), severity=Severity.CRITICAL)
     beat.tick(*found, at=5)
-    assert beat.said() == [("pager", "opened", "root", 1), ("soc", "opened", "storm:logins", 51)]
-    assert beat.deliveries()[1]["notification"]["context"]["examples"][0].startswith("critical: root")
+    assert beat.said() == [("pager", "opened", "root", 1), ("soc", "opened", STORM, 57)]
+    assert beat.deliveries()[1]["notification"]["context"]["worst"]["1"].startswith("critical: ")
+
+
+def test_nothing_that_is_worse_drowns_in_a_storm(beat: Beat) -> None:
+    beat.policy = Policy(storm=5)
+    worse = [beat.match(1, key, severity=Severity.CRITICAL) for key in ("root", "admin")]
+    beat.tick(*stormy(beat, 1, range(50)), *worse, at=5)
+    assert beat.said() == [
+        ("soc", "opened", "admin", 1),
+        ("soc", "opened", "root", 1),
+        ("soc", "opened", STORM, 50),
+    ]
+    beat.tick(*stormy(beat, 5.1, range(50, 60)), beat.match(5.1, "third", severity=Severity.CRITICAL), at=5.2)
+    assert beat.said()[-1] == ("soc", "opened", "third", 1)
 
 
 def test_resolving_a_storm_resolves_what_is_in_it(beat: Beat) -> None:
@@ -301,7 +316,7 @@ def test_resolving_a_storm_resolves_what_is_in_it(beat: Beat) -> None:
     [storm] = beat.alerts(identity="trapline")
     assert beat.resolve(storm["id"], at=7) == 51
     assert {alert["status"] for alert in beat.alerts()} == {"resolved"}
-    assert beat.said()[1:] == [("soc", "resolved", "storm:logins", 50)]
+    assert beat.said()[1:] == [("soc", "resolved", STORM, 50)]
 
 
 def test_after_the_storm_an_alert_that_goes_on_is_told_as_new(beat: Beat) -> None:
