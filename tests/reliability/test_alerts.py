@@ -30,7 +30,7 @@ from tests.reliability.alert_driver import LEASE
 from tests.reliability.conftest import Drive
 from tests.reliability.other_sides import AWS, SPEED, Heard, OtherSides, clock, other_sides
 
-KILLS = int(os.environ.get("TRAPLINE_TEST_KILLS", "15"))
+KILLS = int(os.environ.get("TRAPLINE_TEST_KILLS", "12"))
 HOURS = KILLS  # one more for each start, by the test's clock
 RULES = 2
 MATCHES = 25 * HOURS
@@ -134,10 +134,10 @@ def _somewhere(chance: Random) -> dict[str, Any]:
     """Where to kill: at any moment, at the edge of a step, or between transactions; after a while in any case."""
     match chance.choice(["moment", "edge", "transaction"]):
         case "edge":
-            return {"at": chance.choice(STEPS), "nth": chance.randint(1, 8), "after": 1.5}
+            return {"at": chance.choice(STEPS), "nth": chance.randint(1, 8), "after": 1.2}
         case "transaction":
-            return {"at": "transaction", "nth": chance.randint(1, 80), "after": 1.5}
-    return {"after": chance.uniform(0.1, 1.5), "family": chance.random() < 0.5}
+            return {"at": "transaction", "nth": chance.randint(1, 80), "after": 1.2}
+    return {"after": chance.uniform(0.1, 1.2), "family": chance.random() < 0.5}
 
 
 def _rows(ground: Playground, query: str) -> list[dict[str, Any]]:
