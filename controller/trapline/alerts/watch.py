@@ -56,11 +56,12 @@ class Watch:
             missing = {name: waiting(connection, name) for name in names}
             over = _settled(connection, {*circuits, *missing}, now)
             late = [name for name in missing if _oldest(connection, name) <= now - MISSING_AFTER]
-        failing = {name for name, one in circuits.items() if one.failed_at - one.failing_since >= FAILING_AFTER}
-        for name in failing:
-            self._tell(circuits[name], others(name, usable, operations, failing=failing), now)
-        for name in late:
-            self._tell_missing(name, missing[name], others(name, usable, operations, failing=failing), now)
+        failing = [name for name, one in circuits.items() if one.failed_at - one.failing_since >= FAILING_AFTER]
+        for name in (*failing, *late):
+            to = others(name, usable, operations, failing=failing)
+            if self._is_news(name, to, now):
+                self._raise(name, circuits.get(name), to, now)
+                self._told[name] = now, to
         for kind, name in over:
             with self._database.transaction() as connection:
                 settle_alarm(connection, kind=kind, subject=name, now=now)
@@ -71,51 +72,41 @@ class Watch:
                     explain_waiting(connection, name, missing_reason(name))
         self.missing = missing
 
-    def _tell(self, circuit: Circuit, to: list[str], now: datetime) -> None:
-        name, since = circuit.destination, circuit.failing_since
-        with self._database.reading() as connection:
-            count = waiting(connection, name)
-        self._raise(
-            name,
-            to,
-            now,
-            title=f"Destination {name} has been failing since {since:%H:%M} UTC",
-            description=f"{circuit.reason}\n{count:,} deliveries wait for it. None is given up because of that.",
-            runbook=f"See `trapline destinations check {name}`. Once it works again, what waits is sent by itself, in "
-            "order, within ten minutes.",
-        )
-
-    def _tell_missing(self, name: str, count: int, to: list[str], now: datetime) -> None:
-        self._raise(
-            name,
-            to,
-            now,
-            title=f"Destination {name} is not there, and deliveries wait for it",
-            description=f"{missing_reason(name)}\n{count:,} deliveries wait for it.",
-            runbook="See `trapline destinations list`. Mend it in trapline.yml, or add one of that name: what waits is "
-            "sent then.",
-        )
-
-    def _raise(self, name: str, to: list[str], now: datetime, *, title: str, description: str, runbook: str) -> None:
-        """Raises it the first time, then once an hour, and when others than before can hear of it."""
+    def _is_news(self, name: str, to: Sequence[str], now: datetime) -> bool:
+        """The first time, then once an hour, and when others than before can hear of it."""
         told_at, told = self._told.get(name, (now - REMIND_AFTER, []))
-        if told == to and now - told_at < REMIND_AFTER:
-            return
+        return told != to or now - told_at >= REMIND_AFTER
+
+    def _raise(self, name: str, circuit: Circuit | None, to: Sequence[str], now: datetime) -> None:
+        if circuit:
+            title = f"Destination {name} has been failing since {circuit.failing_since:%H:%M} UTC"
+            reason = circuit.reason
+            runbook = (
+                f"See `trapline destinations check {name}`. Once it works again, what waits is sent by itself, in order "
+                "and within ten minutes. Nothing is given up because a destination is down."
+            )
+        else:
+            title = f"Destination {name} is not there, and deliveries wait for it"
+            reason = missing_reason(name)
+            runbook = (
+                "See `trapline destinations list`. Mend it in trapline.yml, or add one of that name: then what waits is "
+                "sent."
+            )
         with self._database.transaction() as connection:
+            count = waiting(connection, name)
             raise_alarm(
                 connection,
                 kind=FAILING,
                 subject=name,
                 title=title,
-                description=description,
+                description=f"{reason}\nDeliveries that wait for it: {count:,}",
                 severity=Severity.HIGH,
                 runbook=runbook,
                 destinations=to,
-                context={"destination": name},
+                context={"destination": name, "waiting": count},
                 replay="trapline destinations list",
                 now=now,
             )
-        self._told[name] = (now, to)
 
 
 def tell_of_dead(connection: sa.Connection, name: str, reason: str, to: Sequence[str], now: datetime) -> None:
@@ -126,7 +117,7 @@ def tell_of_dead(connection: sa.Connection, name: str, reason: str, to: Sequence
         kind=DEAD_LETTER,
         subject=name,
         title=f"Deliveries to {name} were given up",
-        description=f"{reason}\n{count:,} deliveries to {name} are given up by now. They are kept.",
+        description=f"{reason}\nDeliveries to it that are given up by now, and kept: {count:,}",
         severity=Severity.HIGH,
         runbook=f"Mend what is said above, and run `trapline deliveries redrive --dead --destination {name}`.",
         destinations=to,
