@@ -162,6 +162,11 @@ def test_what_an_analyst_reads(jira: FakeJira, tools: Tools) -> None:
     ]
 
 
+def test_a_text_keeps_its_lines(jira: FakeJira, tools: Tools) -> None:
+    assert isinstance(send(jira, tools, a_notification(runbook="1. Look.\n\n2. Block.")), Delivered)
+    assert "What to do\n1. Look.\n\n2. Block.\n" in text(jira.issues[0].fields["description"])
+
+
 def test_an_alert_is_one_issue_that_is_closed_when_it_is_over(jira: FakeJira, tools: Tools) -> None:
     ref = opened(jira, tools)
     assert send(jira, tools, UPDATED, ref) == Delivered(ref=ref)
@@ -223,7 +228,8 @@ def test_an_issue_that_somebody_closed_stays_closed(jira: FakeJira, tools: Tools
     send(jira, tools, UPDATED, ref)
     send(jira, tools, RESOLVED, ref)
     assert jira.issues[0].status == "Done"
-    assert len(jira.issues[0].comments) == 2
+    _, resolved = map(text, jira.issues[0].comments)
+    assert resolved == f"[RESOLVED] 9 matches, {SEEN}, severity high\nann: a penetration test\nDelivery d3"
 
 
 def test_it_is_opened_again_where_that_is_asked_for(jira: FakeJira, tools: Tools) -> None:
