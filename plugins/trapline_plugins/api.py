@@ -51,13 +51,21 @@ class Provenance:
     """Where an alert comes from, and the command that shows it again."""
 
     revision: str
+    """The git commit that was running."""
     digest: str
+    """The build that was running."""
     table: str
+    """The table that was read."""
     window_start: datetime
+    """Where the window that was read begins."""
     window_end: datetime
+    """Where that window ends; what is at that moment was not read."""
     query_id: str
+    """The query, by the engine's name for it."""
     bytes_scanned: int
+    """What the query read."""
     replay: str
+    """The command that shows the alert's making again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +73,43 @@ class Notification:
     """What is said about an alert. Every text in it may have been written by an attacker: escape it."""
 
     delivery_id: str
+    """This delivery, the same in every attempt: an idempotency key."""
     kind: Kind
+    """`opened`, `updated` or `resolved`."""
     alert_id: str
+    """The alert, the same in all its notifications."""
     detection: str
+    """The detection's name."""
     title: str
+    """The alert's title."""
     severity: Literal["info", "notice", "low", "medium", "high", "critical"]
+    """The severity, which may rise in an update."""
     dedupe: str
+    """The text that the matches have in common."""
     match_count: int
+    """Matches so far."""
     first_match_at: datetime
+    """The event time of the first match."""
     last_match_at: datetime
+    """The event time of the last match."""
     at: datetime
+    """When the alert changed in this way."""
     provenance: Provenance
+    """Where the alert comes from."""
     description: str | None = None
+    """What the detection finds."""
     runbook: str | None = None
+    """What to do about it."""
     references: tuple[str, ...] = ()
+    """Links."""
     false_positives: tuple[str, ...] = ()
+    """Reasons for which it may be false."""
     attack: tuple[str, ...] = ()
+    """MITRE ATT&CK ids."""
     tags: tuple[str, ...] = ()
+    """The detection's tags."""
     context: Mapping[str, Any] = field(default_factory=dict)
+    """What the rule's `alert_context` gave: plain JSON values."""
     records: tuple[Mapping[str, Any], ...] = ()
     """Example records of the alert, plain JSON values, at most a few."""
     resolution: str | None = None
@@ -126,7 +153,9 @@ class Tools:
     """What a destination is handed: it makes no clients and reads no clocks of its own."""
 
     http: httpx.Client
+    """Follows no redirects. Make no client of your own."""
     now: Callable[[], datetime]
+    """The time, with its zone. Read no other clock."""
     write: Callable[[str], None]
     """Writes text to the controller's terminal, whole, under one lock."""
 
@@ -136,7 +165,9 @@ class Rate:
     """How much a destination takes: at most `count` notifications within any `period`."""
 
     count: int
+    """How many notifications."""
     period: timedelta
+    """Within what time."""
 
 
 class DestinationConfig(BaseModel):
@@ -153,10 +184,11 @@ class Destination(ABC, Generic[Config]):
     """A configured place to deliver to. Subclasses set `kind` and `config_model` and implement the methods."""
 
     kind: ClassVar[str]
-    """What `type:` says in trapline.yml."""
+    """Must be set. What `type:` says in trapline.yml: small letters, digits, `-` and `_`."""
     config_model: ClassVar[type[DestinationConfig]]
+    """Must be set. Its settings, as a pydantic model; every one has a description, and secrets are `SecretStr`."""
     kinds: ClassVar[frozenset[Kind]] = frozenset(Kind)
-    """The notifications this destination wants; others are not delivered to it."""
+    """The notifications this destination wants; others are counted as delivered without being sent."""
     idempotent: ClassVar[bool] = False
     """Whether the other side drops a second delivery with the same id by itself."""
     rate: ClassVar[Rate | None] = None
@@ -175,12 +207,13 @@ class Destination(ABC, Generic[Config]):
 
     @abstractmethod
     def send(self, notification: Notification, rendered: Rendered, ref: str) -> Outcome:
-        """Sends once. `ref` is what an earlier delivery about the same alert gave, or empty."""
+        """Sends once; never sleeps, never tries again. `ref` is what the last delivery of this alert gave, or ""."""
 
     def find(self, notification: Notification) -> Delivered | Unknown | None:
-        """Looks up whether a delivery with an unknown outcome arrived; None means it did not, or cannot be told.
+        """Looks up whether a delivery with an unknown outcome arrived.
 
-        `Unknown` means that it cannot be told yet: it is looked up again later, and not sent before.
+        None, the default, means that it did not or that it can never be told; then it is sent again. `Unknown` means
+        that it cannot be told yet; then it is looked up again later, and not sent before.
         """
         return None
 

