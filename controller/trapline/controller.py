@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from trapline.alerts.delivery import DeliveryReport
@@ -263,6 +263,10 @@ class Controller:
         """
         settings = self.settings() or Settings()
         return self._dispatch.deliver(settings) if wait else self._dispatch.turn(settings)
+
+    def next_delivery(self, longest: timedelta) -> timedelta:
+        """The pause until `deliver` has something to do, at most so long; `hurry` may be called before."""
+        return self._dispatch.pause(longest)
 
     def finish_deliveries(self, *, within: float) -> None:
         """Waits at most so many seconds for what is being sent, and writes down what came of it."""

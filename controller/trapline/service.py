@@ -180,7 +180,7 @@ class Service:
         return [
             Loop("reconcile", self._fenced(self._reconcile), poll, self._pulse),
             Loop("tick", self._fenced(self._tick), self._until_due, self._pulse, jitter=0),
-            Loop("deliver", self._fenced(self._deliver), lambda: PAUSE, self._pulse),
+            Loop("deliver", self._fenced(self._deliver), self._until_delivery, self._pulse, jitter=0),
             Loop("tell", self._fenced(self._tell), lambda: PAUSE, self._pulse),
         ]
 
@@ -201,6 +201,9 @@ class Service:
         now = self._now()
         due = self._controller.next_tick(after=min(self._ticked_at, now))
         return max(due - now, PAUSE)
+
+    def _until_delivery(self) -> timedelta:
+        return self._controller.next_delivery(PAUSE)
 
     def _reconcile(self) -> None:
         none = not self._controller.ledger.deployments()

@@ -25,6 +25,7 @@ class Console(Destination[ConsoleConfig]):
 
     kind = "console"
     config_model = ConsoleConfig
+    at_once = 1  # what is read from top to bottom comes in its order
 
     def render(self, notification: Notification) -> str:
         n = notification

@@ -43,6 +43,7 @@ class File(Destination[FileConfig]):
 
     kind = "file"
     config_model = FileConfig
+    at_once = 1  # several would only wait for each other's lock
 
     def render(self, notification: Notification) -> str:
         return alert_json(notification, MAX_BYTES, self.config.payload)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, Any
 
 import httpx
 from pydantic import AfterValidator, Field, SecretStr
 
-from trapline_plugins.api import Delivered, Destination, DestinationConfig, Kind, Notification, Outcome, Rejected
+from trapline_plugins.api import Delivered, Destination, DestinationConfig, Kind, Notification, Outcome, Rate, Rejected
 from trapline_plugins.http import outcome_of_error, outcome_of_status, web_address
 from trapline_plugins.story import Fact, Story, tell
 from trapline_plugins.text import cut
@@ -57,6 +58,7 @@ class PagerDuty(Destination[PagerDutyConfig]):
     kind = "pagerduty"
     config_model = PagerDutyConfig
     idempotent = True
+    rate = Rate(120, timedelta(minutes=1))  # of events, for a routing key
 
     def render(self, notification: Notification) -> dict[str, Any]:
         key = {"dedup_key": _dedup_key(notification)}

@@ -16,6 +16,7 @@ from trapline_plugins.api import (
     Kind,
     Notification,
     Outcome,
+    Rate,
     Rejected,
     Tools,
     Unknown,
@@ -71,6 +72,7 @@ class Slack(Destination[SlackConfig]):
 
     kind = "slack"
     config_model = SlackConfig
+    rate = Rate(1, timedelta(seconds=1))  # of messages, in a channel
 
     def __init__(self, name: str, config: SlackConfig, tools: Tools) -> None:
         super().__init__(name, config, tools)

@@ -14,10 +14,12 @@ from typing import Any
 import httpx
 import pytest
 
+import trapline.service as service_module
 from tests.playground import NOON, Playground, column, eventually
 from trapline.controller import Controller
 from trapline.service import Service, Serving
-from trapline.state.schema import matches
+from trapline.state.schema import deliveries, matches
+from trapline_plugins.fake_server import Answer, Request, serving
 
 SECRET = b"the secret of the hooks"
 
@@ -165,3 +167,34 @@ def test_deploy_results_are_told_to_a_command_from_the_first_on(ground: Playgrou
     assert '"name":"one"' in told.read_text()
     assert '"sync"' not in (status := (ground.home / "deploy.json").read_text())
     assert '"action":"synced"' in status
+
+
+def test_what_is_found_is_delivered_at_once_and_what_is_being_sent_at_the_end_is_written_down(
+    ground: Playground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deliveries are looked for once an hour here, so that whatever comes sooner is due to the commit itself."""
+    monkeypatch.setattr(service_module, "PAUSE", timedelta(hours=1))
+    arrived, answer = threading.Event(), threading.Event()
+
+    def taken(_: Request) -> Answer:
+        arrived.set()
+        answer.wait(20)
+        return Answer(200)
+
+    with serving(taken) as server:
+        ground.settings(
+            destinations={"hook": {"type": "webhook", "url": server.url}},
+            default_destinations=["hook"],
+            schedule={"every": "1h", "poll": "1h", "start": NOON},
+        )
+        ground.commit()
+        controller = ground.controller()
+        with running(controller, Serving()):
+            eventually(lambda: "one" in controller.ledger.deployments())
+            ground.records(1)
+            ground.at(61)
+            controller.tick()
+            assert arrived.wait(20)
+            assert column(ground.rows(deliveries), "state") == ["unknown"]
+            threading.Timer(0.3, answer.set).start()  # when the loops have ended
+        assert column(ground.rows(deliveries), "state") == ["delivered"]

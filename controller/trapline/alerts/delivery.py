@@ -108,6 +108,12 @@ class Router:
         self._turn(tally)
         return self._report(tally)
 
+    def pause(self, longest: timedelta) -> timedelta:
+        """How long no turn is needed, unless there is news: until a rate limit lets something through, at most so long."""
+        now = self._now()
+        waits = [meter.free_at(now) - now for meter in self._meters.values() if meter.left(now) <= 0]
+        return min([longest, *waits])
+
     def finish(self, seconds: float) -> None:
         """Waits at most so long for what is under way, and settles it. Starts nothing."""
         deadline = time.monotonic() + seconds

@@ -51,6 +51,10 @@ class Dispatch:
             self._refresh(configured)
         return self._router.turn(), list(self._problems)
 
+    def pause(self, longest: timedelta) -> timedelta:
+        """How long no turn is needed, at most so long, unless there is news."""
+        return self._router.pause(longest)
+
     def finish(self, seconds: float) -> None:
         """Waits at most so long for what is under way, and settles it."""
         self._router.finish(seconds)

@@ -319,6 +319,16 @@ def test_the_class_declares_a_rate_and_a_pass_does_not_wait_beyond_its_end(put: 
     assert router(hook=seldom, rates={"hook": Rate(5, MINUTE)}).deliver().delivered == 1, "the settings say otherwise"
 
 
+def test_the_pause_between_turns_ends_when_a_rate_lets_something_through(put: Put, router: Make, clock: Clock) -> None:
+    put("d1")
+    delivering = router(hook=Recorder(), rates={"hook": Rate(1, timedelta(seconds=10))})
+    assert delivering.pause(MINUTE) == MINUTE
+    settled(delivering)
+    clock.advance(seconds=4)
+    assert delivering.pause(MINUTE) == timedelta(seconds=6)
+    assert delivering.pause(timedelta(seconds=1)) == timedelta(seconds=1)
+
+
 def test_a_failing_lookup_counts_against_the_destination_too(put: Put, router: Make, clock: Clock) -> None:
     for number in range(8):
         put(f"d{number}", alert=f"a{number}")

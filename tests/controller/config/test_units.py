@@ -1,4 +1,4 @@
-"""Durations and sizes."""
+"""Durations, sizes and rates."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trapline.config.units import format_duration, parse_duration, parse_size
+from trapline.config.units import format_duration, parse_duration, parse_rate, parse_size
+from trapline_plugins.api import Rate
 
 
 @given(st.timedeltas(min_value=timedelta(), max_value=timedelta(days=3660)))
@@ -61,3 +62,26 @@ def test_sizes(text: object, size: int) -> None:
 def test_no_sizes(text: object) -> None:
     with pytest.raises(ValueError, match="size"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "seconds"),
+    [
+        ("60/m", 60, 60),
+        ("1/s", 1, 1),
+        ("500/h", 500, 3600),
+        (" 5 / 30s ", 5, 30),
+        ("10/1m30s", 10, 90),
+        ("9/d", 9, 86400),
+    ],
+)
+def test_rates(text: str, count: int, seconds: int) -> None:
+    rate = Rate(count, timedelta(seconds=seconds))
+    assert parse_rate(text) == rate
+    assert parse_rate(rate) is rate
+
+
+@pytest.mark.parametrize("text", ["", "60", 60, None, "0/m", "-1/s", "60/0s", "60/x", "60/", "/m", "1.5/s", "60/m/s"])
+def test_no_rates(text: object) -> None:
+    with pytest.raises(ValueError, match="is no rate; write one such as"):
+        parse_rate(text)
