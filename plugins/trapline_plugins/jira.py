@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -27,6 +27,7 @@ from trapline_plugins.api import (
 from trapline_plugins.http import web_address
 from trapline_plugins.jira_api import JiraApi, JiraError, as_dict, as_dicts
 from trapline_plugins.jira_check import what_is_wrong
+from trapline_plugins.jira_issue import QUERY, Issue, read_issue
 from trapline_plugins.story import tell
 from trapline_plugins.text import cut_utf16
 
@@ -34,6 +35,7 @@ MAX_SUMMARY = 255
 MAX_LABEL = 255
 
 _LOOKED_FOR_SELDOM = timedelta(hours=1)
+_REFUSALS = (400, 403, 404, 409, 422)  # 404 too: without a permission Jira does not know what it has just shown
 _PAGE = 100
 _MOST_COMMENTS = 5 * _PAGE
 
@@ -93,9 +95,9 @@ class JiraConfig(DestinationConfig):
         le=900,
         description="Seconds that Jira's search is given to learn of a new issue, before it is taken for missing.",
     )
-    # Three requests make a delivery, and the router leaves it alone for a minute.
+    # Four requests make a delivery, and the router leaves it alone for a minute.
     timeout: float = Field(
-        6, gt=0, le=6, description="Seconds to wait for the connection, for sending, and for the answer, each."
+        5, gt=0, le=5, description="Seconds to wait for the connection, for sending, and for the answer, each."
     )
 
 
@@ -165,46 +167,51 @@ class Jira(Destination[JiraConfig]):
         if not key:
             return Unknown("its answer does not name the issue")
         if notification.kind is Kind.RESOLVED:
-            self._close_as_well_as_may_be(notification, key)
+            self._close_as_well_as_may_be(key)
         return Delivered(ref=key)
 
-    def _close_as_well_as_may_be(self, notification: Notification, key: str) -> None:
+    def _close_as_well_as_may_be(self, key: str) -> None:
         """An issue that is made only now for an alert that is over says so; that is what counts."""
         try:
-            self._move(notification, key)
+            self._move(key, self._issue(key), self.config.resolve_transition, closing=True)
         except JiraError:
             return
 
     def _tell(self, notification: Notification, fields: Mapping[str, Any], key: str) -> Outcome:
-        """Moves the issue, which may be repeated without harm, and then comments, which is what counts."""
+        """Brings the issue up to date, which may be repeated without harm, and then comments, which is what counts."""
         try:
-            note = self._move(notification, key)
-            self._api.post(f"{_issue(key)}/comment", {"body": change_document(notification, note)})
+            issue = self._issue(key)
+            if notification.kind is Kind.RESOLVED:
+                note = self._move(key, issue, self.config.resolve_transition, closing=True)
+            else:
+                moved = self._move(key, issue, self.config.reopen_transition, closing=False)
+                note = " ".join(filter(None, (moved, self._change_severity(key, issue, fields))))
+            self._api.post(f"{_path(key)}/comment", {"body": change_document(notification, note)})
         except JiraError as error:
             if error.status == 404:  # somebody deleted it, or moved it out of sight
                 return self._create(notification, fields)
             raise
         return Delivered(ref=key)
 
-    def _move(self, notification: Notification, key: str) -> str:
+    def _issue(self, key: str) -> Issue:
+        return read_issue(self._api.get(_path(key), QUERY))
+
+    def _move(self, key: str, issue: Issue, wanted: str | None, *, closing: bool) -> str:
         """Closes the issue, or opens it again; says what a person has to know of it."""
-        closing = notification.kind is Kind.RESOLVED
-        wanted = self.config.resolve_transition if closing else self.config.reopen_transition
-        if wanted is None:
+        if wanted is None or issue.closed == closing:
             return ""
-        issue = self._api.get(_issue(key), {"fields": "status", "expand": "transitions"})
-        if _is_closed(issue) == closing:
-            return ""
-        transition = _transition(issue, wanted)
+        transition = issue.transition(wanted)
         if transition is None:
             return f"Trapline cannot move this issue: it offers no transition {wanted!r}. Please do it by hand."
-        try:
-            self._api.post(f"{_issue(key)}/transitions", {"transition": {"id": transition}})
-        except JiraError as error:
-            if error.status not in (400, 409):
-                raise
-            return f"Trapline cannot move this issue: Jira said {error.words or error.status}. Please do it by hand."
-        return ""
+        body = {"transition": {"id": transition}}
+        return _unless_refused("move this issue", lambda: self._api.post(f"{_path(key)}/transitions", body))
+
+    def _change_severity(self, key: str, issue: Issue, fields: Mapping[str, Any]) -> str:
+        """The summary and the priority say how bad it is, unless a person has given the issue another summary."""
+        if not issue.says_another_severity(fields["summary"]):
+            return ""
+        changed = {name: fields[name] for name in ("summary", "priority") if name in fields}
+        return _unless_refused("change its severity", lambda: self._api.put(_path(key), {"fields": changed}))
 
     def _find(self, notification: Notification) -> Delivered | Unknown | None:
         query = f'labels = "{_alert_label(notification)}" ORDER BY created DESC'
@@ -231,7 +238,7 @@ class Jira(Destination[JiraConfig]):
         for start in range(0, _MOST_COMMENTS, _PAGE):
             query = {"orderBy": "-created", "startAt": str(start), "maxResults": str(_PAGE)}
             try:
-                page = as_dicts(self._api.get(f"{_issue(key)}/comment", query).get("comments"))
+                page = as_dicts(self._api.get(f"{_path(key)}/comment", query).get("comments"))
             except JiraError as error:
                 if error.status == 404:
                     return None
@@ -266,21 +273,17 @@ def _plain_id(id: str) -> str:
     return hashlib.sha256(id.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _issue(key: str) -> str:
+def _path(key: str) -> str:
     return f"issue/{quote(key, safe='')}"
 
 
-def _is_closed(issue: Mapping[str, Any]) -> bool:
-    status = as_dict(as_dict(issue.get("fields")).get("status"))
-    return as_dict(status.get("statusCategory")).get("key") == "done"
-
-
-def _transition(issue: Mapping[str, Any], wanted: str) -> str | None:
-    """The id of the transition of this name, or else of one to the status of this name."""
-    offered = as_dicts(issue.get("transitions"))
-    by_name = {str(transition.get("name")).casefold(): transition for transition in reversed(offered)}
-    by_status = {
-        str(as_dict(transition.get("to")).get("name")).casefold(): transition for transition in reversed(offered)
-    }
-    found = by_name.get(wanted.casefold()) or by_status.get(wanted.casefold())
-    return str(found.get("id")) if found else None
+def _unless_refused(what: str, change: Callable[[], object]) -> str:
+    """Makes a change without which the delivery is still one; says so where Jira does not let it pass."""
+    try:
+        change()
+    except JiraError as error:
+        if error.status not in _REFUSALS:
+            raise
+        said = error.words.rstrip(".") or str(error.status)
+        return f"Trapline cannot {what}: Jira said {said}. Please do it by hand."
+    return ""

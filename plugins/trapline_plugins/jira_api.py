@@ -45,9 +45,16 @@ class JiraApi:
         return self._ask("GET", path, params=dict(query or {}))
 
     def post(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Makes or changes something."""
+        """Makes something, or moves an issue."""
+        return self._send("POST", path, body)
+
+    def put(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Changes what there is."""
+        return self._send("PUT", path, body)
+
+    def _send(self, verb: str, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        return self._ask("POST", path, content=content, headers={"content-type": "application/json"})
+        return self._ask(verb, path, content=content, headers={"content-type": "application/json"})
 
     def _ask(self, verb: str, path: str, **request: Any) -> Mapping[str, Any]:
         try:

@@ -10,6 +10,7 @@ from trapline_plugins.jira_api import JiraApi, as_dict, as_dicts
 _PERMISSIONS = {
     "BROWSE_PROJECTS": "browse projects",
     "CREATE_ISSUES": "create issues",
+    "EDIT_ISSUES": "edit issues",
     "ADD_COMMENTS": "add comments",
     "TRANSITION_ISSUES": "transition issues",
 }

@@ -27,7 +27,7 @@ SEARCH_LAG = timedelta(minutes=2)
 OPENED = a_notification(delivery_id="d1")
 UPDATED = a_notification(delivery_id="d2", kind=Kind.UPDATED, severity="critical", match_count=9)
 RESOLVED = a_notification(delivery_id="d3", kind=Kind.RESOLVED, match_count=9, resolution="ann: a penetration test")
-PERMISSIONS = ("BROWSE_PROJECTS", "CREATE_ISSUES", "ADD_COMMENTS", "TRANSITION_ISSUES")
+PERMISSIONS = ("BROWSE_PROJECTS", "CREATE_ISSUES", "EDIT_ISSUES", "ADD_COMMENTS", "TRANSITION_ISSUES")
 SEEN = "2030-01-02 02:54:05 to 03:03:05 UTC"
 
 
@@ -191,6 +191,38 @@ def test_settings_of_an_issue(jira: FakeJira, tools: Tools) -> None:
     )
 
 
+def test_an_issue_says_how_bad_it_is_now(jira: FakeJira, tools: Tools) -> None:
+    priorities = {"high": "High", "critical": "Highest"}
+    send(jira, tools, OPENED, priorities=priorities)
+    send(jira, tools, UPDATED, "SEC-1", priorities=priorities)
+    fields = jira.issues[0].fields
+    assert (fields["summary"], fields["priority"]["name"]) == ("CRITICAL: Brute force from 203.0.113.9", "Highest")
+
+
+def test_a_summary_that_a_person_wrote_is_left_alone(jira: FakeJira, tools: Tools) -> None:
+    ref = opened(jira, tools)
+    jira.issues[0].fields["summary"] = "HIGH: the scanner again?"
+    send(jira, tools, UPDATED, ref)
+    assert jira.issues[0].fields["summary"] == "HIGH: the scanner again?"
+
+
+@pytest.mark.parametrize("length", [10, 240, 300])
+def test_a_long_summary_is_known_again(length: int, jira: FakeJira, tools: Tools) -> None:
+    send(jira, tools, a_notification(title="x" * length, severity="low"))
+    send(jira, tools, a_notification(title="x" * length, severity="critical", kind=Kind.UPDATED), "SEC-1")
+    assert jira.issues[0].fields["summary"].startswith("CRITICAL: xxx")
+
+
+def test_an_issue_that_may_not_be_edited_says_so(jira: FakeJira, tools: Tools) -> None:
+    ref = opened(jira, tools)
+    jira.forbidden = ("EDIT_ISSUES",)
+    assert send(jira, tools, UPDATED, ref) == Delivered(ref=ref)
+    assert (
+        "Trapline cannot change its severity: Jira said You do not have permission to edit this issue. "
+        "Please do it by hand."
+    ) in text(jira.issues[0].comments[0])
+
+
 @pytest.mark.parametrize("wanted", ["Complete", "complete", "done"])
 def test_a_transition_is_named_by_itself_or_by_where_it_leads(wanted: str, jira: FakeJira, tools: Tools) -> None:
     jira.workflow = {"To Do": {"Cancel": "Cancelled", "Complete": "Done"}}
@@ -279,7 +311,8 @@ def test_an_issue_whose_answer_was_lost_is_found(fault: Fault, jira: FakeJira, t
 
 def test_a_comment_whose_answer_was_lost_is_found(jira: FakeJira, tools: Tools) -> None:
     ref = opened(jira, tools)
-    jira.faults.expect(Fault.LOST_ANSWER)
+    jira.faults.seconds = 0
+    jira.faults.expect(Fault.SLOW, Fault.SLOW, Fault.LOST_ANSWER)  # asked, edited, commented
     assert isinstance(send(jira, tools, UPDATED, ref), Unknown)
     for number in range(130):
         send(jira, tools, a_notification(delivery_id=f"x{number}", kind=Kind.UPDATED), ref)
@@ -450,7 +483,7 @@ def test_check_misses_the_labels_by_which_issues_are_found(tools: Tools) -> None
         ({"project": "sec"}, "this is not a project's key"),
         ({"labels": ["two words"]}, "'two words' is no label"),
         ({"priorities": {"urgent": "High"}}, "Input should be 'info', 'notice'"),
-        ({"timeout": 7}, "less than or equal to 6"),
+        ({"timeout": 6}, "less than or equal to 5"),
         ({"assignee": "x"}, "Extra inputs are not permitted"),
     ],
 )

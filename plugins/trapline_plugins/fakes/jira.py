@@ -120,6 +120,8 @@ class FakeJira:
         match method, *rest:
             case ["GET"]:
                 return _answer(200, self._shown(issue, query))
+            case ["PUT"]:
+                return self._edit(issue, body.get("fields", {}))
             case "GET", "comment":
                 return _comments(issue, query)
             case "POST", "comment":
@@ -152,6 +154,14 @@ class FakeJira:
         issue = FakeIssue(f"{self.project}-{self.created}", fields, unknown_to_searches=self.search_lag)
         self.issues.append(issue)
         return _answer(201, {"id": str(10_000 + self.created), "key": issue.key})
+
+    def _edit(self, issue: FakeIssue, fields: dict[str, Any]) -> Answer:
+        if "EDIT_ISSUES" in self.forbidden:
+            return _answer(403, {"errorMessages": ["You do not have permission to edit this issue."]})
+        if errors := _wrong_fields(issue.fields | fields, self.project):
+            return _wrong(**errors)
+        issue.fields |= fields
+        return Answer(204)
 
     def _comment(self, issue: FakeIssue, body: Any) -> Answer:
         if "ADD_COMMENTS" in self.forbidden:
