@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -78,7 +79,14 @@ def _s3_prefix(value: str) -> str:
     return value if value.endswith("/") else f"{value}/"
 
 
-Partition = Annotated[Mapping[str, str], BeforeValidator(_partition), AfterValidator(_in_hours_or_days)]
+Partition = Annotated[
+    Mapping[str, str],
+    BeforeValidator(_partition),
+    AfterValidator(_in_hours_or_days),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "object", "additionalProperties": {"type": "string"}}]},
+    ),
+]
 TableName = Annotated[str, AfterValidator(_table_name)]
 DestinationName = Annotated[str, AfterValidator(_destination_name)]
 

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time
 from functools import cached_property, lru_cache
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 
 from trapline.config.document import Document, UnreadableConfig, read_document
 from trapline.config.files import File
@@ -32,6 +32,14 @@ def _several(value: Any) -> Any:
     return tuple(values)
 
 
+_ONE: dict[str, Any] = {"type": ["string", "boolean", "number"]}
+Values = Annotated[
+    tuple[Scalar, ...],
+    BeforeValidator(_several),
+    WithJsonSchema({"anyOf": [_ONE, {"type": "array", "items": _ONE, "minItems": 1}]}),
+]
+
+
 class Suppression(BaseModel):
     """One entry: the matches that fulfil all of it raise no alert."""
 
@@ -41,7 +49,7 @@ class Suppression(BaseModel):
         default=None, min_length=1, description="The detection's name or id; `*` stands for any text."
     )
     dedupe: str | None = Field(default=None, min_length=1, description="The dedupe key; `*` stands for any text.")
-    fields: Mapping[str, Annotated[tuple[Scalar, ...], BeforeValidator(_several)]] = Field(
+    fields: Mapping[str, Values] = Field(
         default_factory=dict,
         description="Values of the record by dotted path: one, or a list of which any will do; `*` as above.",
     )
@@ -82,7 +90,9 @@ class Suppression(BaseModel):
         return all(_any_of(record(), path.split("."), wanted) for path, wanted in self.fields.items())
 
 
-class _File(BaseModel):
+class SuppressionsFile(BaseModel):
+    """The file as a whole."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     suppressions: tuple[Suppression, ...] = ()
@@ -152,9 +162,9 @@ def parse(text: bytes) -> tuple[Suppressions, list[Problem]]:
             return Suppressions(), [replace(error.problem, severity="warning")]
         raise SuppressionsError([error.problem]) from None
     # A key that is not known would be one that does not narrow: more would be suppressed than somebody meant.
-    unknown = [_as_error(problem) for problem in unknown_keys(_File, document, document.data)]
+    unknown = [_as_error(problem) for problem in unknown_keys(SuppressionsFile, document, document.data)]
     try:
-        entries = _File.model_validate(document.data).suppressions
+        entries = SuppressionsFile.model_validate(document.data).suppressions
     except ValidationError as error:
         raise SuppressionsError([*unknown, *explain(error, document, document.data)]) from None
     problems = [*document.warnings, *unknown, *_twins(entries, document)]

@@ -35,6 +35,7 @@ COMMANDS = (
     "plugins",
     "resume",
     "rollback",
+    "schema",
     "status",
     "suppressions",
     "suspend",

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 from trapline_plugins.api import Rate
 
@@ -83,10 +83,23 @@ def parse_rate(value: Any) -> Rate:
     return Rate(int(parts[1]), period)
 
 
+_DURATION_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"type": "string", "pattern": f"^{_DURATION.pattern}$"}, {"type": "number", "minimum": 0}],
+    "examples": ["30s", "5m", "1h30m", "1d"],
+}
+_SIZE_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"type": "string", "pattern": f"^{_SIZE.pattern}$"}, {"type": "integer", "minimum": 0}],
+    "examples": ["512MiB", "1GiB", "20GB"],
+}
+_RATE_SCHEMA: dict[str, Any] = {"type": "string", "pattern": f"^{_RATE.pattern}$", "examples": ["1/s", "60/m", "500/h"]}
+
 Duration = Annotated[
-    timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str, when_used="json")
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
+    WithJsonSchema(_DURATION_SCHEMA),
 ]
 Period = Annotated[Duration, AfterValidator(_positive)]
-Size = Annotated[int, BeforeValidator(parse_size)]
-Limit = Annotated[Rate, BeforeValidator(parse_rate)]
+Size = Annotated[int, BeforeValidator(parse_size), WithJsonSchema(_SIZE_SCHEMA)]
+Limit = Annotated[Rate, BeforeValidator(parse_rate), WithJsonSchema(_RATE_SCHEMA)]
 Moment = Annotated[datetime, AfterValidator(_in_utc)]

@@ -8,7 +8,16 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, NewType
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from trapline.config.files import File as File
 from trapline.config.limits import LimitSettings
@@ -70,7 +79,11 @@ def _parse_date(value: Any) -> Any:
     return date(int(parts[1]), int(parts[3]), int(parts[4]))
 
 
-Date = Annotated[date, BeforeValidator(_parse_date)]
+Date = Annotated[
+    date,
+    BeforeValidator(_parse_date),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DATE.pattern}$", "examples": ["2022-10-23"]}),
+]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _ID = re.compile(r"[!-.0-\[\]-~]{1,128}")
