@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 
 import httpx
 from pydantic import AfterValidator, Field, SecretStr
 
-from trapline_plugins.adf import alert_document, change_document, delivery_marker, has_text
+from trapline_plugins.adf import alert_document, change_document
 from trapline_plugins.api import (
     Delivered,
     Destination,
@@ -25,9 +23,10 @@ from trapline_plugins.api import (
     Unknown,
 )
 from trapline_plugins.http import web_address
-from trapline_plugins.jira_api import JiraApi, JiraError, as_dict, as_dicts
+from trapline_plugins.jira_api import JiraApi, JiraError
 from trapline_plugins.jira_check import what_is_wrong
 from trapline_plugins.jira_issue import QUERY, Issue, read_issue
+from trapline_plugins.jira_search import alert_label, delivery_label, find_delivery, issue_path
 from trapline_plugins.story import tell
 from trapline_plugins.text import cut_utf16
 
@@ -36,8 +35,6 @@ MAX_LABEL = 255
 
 _LOOKED_FOR_SELDOM = timedelta(hours=1)
 _REFUSALS = (400, 403, 404, 409, 422)  # 404 too: without a permission Jira does not know what it has just shown
-_PAGE = 100
-_MOST_COMMENTS = 5 * _PAGE
 
 
 def _site(value: str) -> str:
@@ -123,7 +120,7 @@ class Jira(Destination[JiraConfig]):
             "issuetype": {"name": self.config.issue_type},
             "summary": cut_utf16(tell(notification).headline, MAX_SUMMARY),
             "description": alert_document(notification),
-            "labels": ["trapline", _alert_label(notification), _delivery_label(notification), *self.config.labels],
+            "labels": ["trapline", alert_label(notification), delivery_label(notification), *self.config.labels],
         }
         if priority := self.config.priorities.get(notification.severity):
             fields["priority"] = {"name": priority}
@@ -140,14 +137,15 @@ class Jira(Destination[JiraConfig]):
     def find(self, notification: Notification) -> Delivered | Unknown | None:
         """Looks for an issue with the delivery's label, and for its comment on the issues of the alert."""
         try:
-            found = self._find(notification)
+            found = find_delivery(self._api, notification)
         except JiraError as error:
             if isinstance(error.outcome, Rejected):  # which sending would be, too
                 return None
             return Unknown(f"whether it arrived cannot be looked up: {error.outcome.reason}")
-        if not isinstance(found, Unknown):
-            self._first_missed.pop(notification.delivery_id, None)
-        return found
+        if isinstance(found, Unknown) and not self._is_missing(notification):
+            return found
+        self._first_missed.pop(notification.delivery_id, None)
+        return None if isinstance(found, Unknown) else found
 
     def check(self) -> str | None:
         """Asks for the project, what the user may do there, and what an issue of this type must have."""
@@ -186,7 +184,7 @@ class Jira(Destination[JiraConfig]):
             else:
                 moved = self._move(key, issue, self.config.reopen_transition, closing=False)
                 note = " ".join(filter(None, (moved, self._change_severity(key, issue, fields))))
-            self._api.post(f"{_path(key)}/comment", {"body": change_document(notification, note)})
+            self._api.post(f"{issue_path(key)}/comment", {"body": change_document(notification, note)})
         except JiraError as error:
             if error.status == 404:  # somebody deleted it, or moved it out of sight
                 return self._create(notification, fields)
@@ -194,7 +192,7 @@ class Jira(Destination[JiraConfig]):
         return Delivered(ref=key)
 
     def _issue(self, key: str) -> Issue:
-        return read_issue(self._api.get(_path(key), QUERY))
+        return read_issue(self._api.get(issue_path(key), QUERY))
 
     def _move(self, key: str, issue: Issue, wanted: str | None, *, closing: bool) -> str:
         """Closes the issue, or opens it again; says what a person has to know of it."""
@@ -204,77 +202,21 @@ class Jira(Destination[JiraConfig]):
         if transition is None:
             return f"Trapline cannot move this issue: it offers no transition {wanted!r}. Please do it by hand."
         body = {"transition": {"id": transition}}
-        return _unless_refused("move this issue", lambda: self._api.post(f"{_path(key)}/transitions", body))
+        return _unless_refused("move this issue", lambda: self._api.post(f"{issue_path(key)}/transitions", body))
 
     def _change_severity(self, key: str, issue: Issue, fields: Mapping[str, Any]) -> str:
         """The summary and the priority say how bad it is, unless a person has given the issue another summary."""
         if not issue.says_another_severity(fields["summary"]):
             return ""
         changed = {name: fields[name] for name in ("summary", "priority") if name in fields}
-        return _unless_refused("change its severity", lambda: self._api.put(_path(key), {"fields": changed}))
+        return _unless_refused("change its severity", lambda: self._api.put(issue_path(key), {"fields": changed}))
 
-    def _find(self, notification: Notification) -> Delivered | Unknown | None:
-        query = f'labels = "{_alert_label(notification)}" ORDER BY created DESC'
-        answer = self._api.get("search/jql", {"jql": query, "fields": "labels", "maxResults": "20"})
-        issues = {
-            str(issue.get("key")): as_dict(issue.get("fields")).get("labels") or []
-            for issue in as_dicts(answer.get("issues"))
-        }
-        for key, labels in issues.items():
-            if _delivery_label(notification) in labels:
-                return Delivered(ref=key)
-        if notification.kind is not Kind.OPENED:
-            for key in issues:
-                comments = self._comments(key)
-                if any(has_text(comment.get("body"), delivery_marker(notification)) for comment in comments or ()):
-                    return Delivered(ref=key)
-                if comments is not None:  # of these Jira knows at once
-                    return None
-        return self._missing(notification)
-
-    def _comments(self, key: str) -> list[Mapping[str, Any]] | None:
-        """The latest comments on an issue; None where it was deleted, which the search does not know at once."""
-        found: list[Mapping[str, Any]] = []
-        for start in range(0, _MOST_COMMENTS, _PAGE):
-            query = {"orderBy": "-created", "startAt": str(start), "maxResults": str(_PAGE)}
-            try:
-                page = as_dicts(self._api.get(f"{_path(key)}/comment", query).get("comments"))
-            except JiraError as error:
-                if error.status == 404:
-                    return None
-                raise
-            found += page
-            if len(page) < _PAGE:
-                break
-        return found
-
-    def _missing(self, notification: Notification) -> Unknown | None:
-        """What is not there may be unknown to Jira's search as yet. It was sent before it was first looked for."""
+    def _is_missing(self, notification: Notification) -> bool:
+        """Whether the search had time to learn of it. It was sent before it was first looked for."""
         now = self.tools.now()
         since = self._first_missed.setdefault(notification.delivery_id, now)
         # What is older is looked for at long intervals, and perhaps by a new process each time.
-        if now - since >= timedelta(seconds=self.config.search_lag) or now - notification.at >= _LOOKED_FOR_SELDOM:
-            return None
-        return Unknown("Jira's search does not know it, or not yet")
-
-
-def _alert_label(notification: Notification) -> str:
-    return f"trapline-alert-{_plain_id(notification.alert_id)}"
-
-
-def _delivery_label(notification: Notification) -> str:
-    return f"trapline-delivery-{_plain_id(notification.delivery_id)}"
-
-
-def _plain_id(id: str) -> str:
-    """The id, where it can be a part of a label and stand in a query as it is."""
-    if re.fullmatch(r"[A-Za-z0-9._-]{1,200}", id):
-        return id
-    return hashlib.sha256(id.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _path(key: str) -> str:
-    return f"issue/{quote(key, safe='')}"
+        return now - since >= timedelta(seconds=self.config.search_lag) or now - notification.at >= _LOOKED_FOR_SELDOM
 
 
 def _unless_refused(what: str, change: Callable[[], object]) -> str:

@@ -320,6 +320,13 @@ def test_a_comment_whose_answer_was_lost_is_found(jira: FakeJira, tools: Tools) 
     assert destination(tools, jira.url).find(RESOLVED) is None  # of comments Jira knows at once
 
 
+def test_a_comment_is_found_beside_the_issue_of_another_destination(jira: FakeJira, tools: Tools) -> None:
+    ref = opened(jira, tools)
+    send(jira, tools, UPDATED, ref)
+    send(jira, tools, a_notification(delivery_id="to another destination"))
+    assert destination(tools, jira.url).find(UPDATED) == Delivered(ref=ref)
+
+
 def test_a_new_issue_that_the_search_does_not_know_yet_is_waited_for(
     jira: FakeJira, tools: Tools, clock: Clock
 ) -> None:
