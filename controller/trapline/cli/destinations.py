@@ -14,13 +14,14 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
+from trapline.alerts.circuit import Circuit, load_circuits
 from trapline.alerts.destinations import build_destinations, make_tools
 from trapline.alerts.outbox import State
 from trapline.alerts.plugins import load_plugins
 from trapline.alerts.trial import check as check_destination
 from trapline.alerts.trial import send_test
 from trapline.cli.options import existing_database, home_option
-from trapline.cli.output import as_json, console, errors, print_json, print_problems, print_table, say
+from trapline.cli.output import as_json, console, errors, moment, print_json, print_problems, print_table, say
 from trapline.clock import system_clock
 from trapline.config.words import did_you_mean
 from trapline.deploy.memory import Memory
@@ -43,7 +44,7 @@ def list_(home: Path, as_json: bool) -> None:
     """List the destinations with what waits for each; the exit code is 1 where one cannot be used as it is."""
     database = existing_database(home)
     with _opened(database) as there:
-        counts = _counts(database)
+        counts, failing = _counts(database), _failing(database)
         types = {name: configured.type for name, configured in there.settings.destinations.items()}
     if as_json:
         rows = [
@@ -51,6 +52,8 @@ def list_(home: Path, as_json: bool) -> None:
                 "name": name,
                 "type": type_,
                 "usable": name in there.usable,
+                "failing_since": failing[name].failing_since if name in failing else None,
+                "reason": failing[name].reason if name in failing else "",
                 **{state.value: counts[name, state] for state in State},
             }
             for name, type_ in types.items()
@@ -64,7 +67,7 @@ def list_(home: Path, as_json: bool) -> None:
                 (
                     name,
                     type_,
-                    "ok" if name in there.usable else "cannot be used",
+                    _state(name, there, failing),
                     f"{counts[name, State.PENDING] + counts[name, State.UNKNOWN]:,}",
                     f"{counts[name, State.DELIVERED]:,}",
                     f"{counts[name, State.DEAD]:,}",
@@ -73,6 +76,9 @@ def list_(home: Path, as_json: bool) -> None:
             ),
             empty="trapline.yml names no destinations",
         )
+        for name in types:
+            if name in failing:
+                say(f"{name}: {failing[name].reason}; {_again(failing[name])}", to=errors)
     sys.exit(1 if there.problems else 0)
 
 
@@ -164,6 +170,23 @@ def _counts(database: Database) -> Counter[tuple[str, State]]:
     with database.reading() as connection:
         rows = connection.execute(query.group_by(deliveries.c.destination, deliveries.c.state)).all()
     return Counter({(name, State(state)): count for name, state, count in rows})
+
+
+def _failing(database: Database) -> dict[str, Circuit]:
+    with database.reading() as connection:
+        return load_circuits(connection)
+
+
+def _state(name: str, there: _There, failing: Mapping[str, Circuit]) -> str:
+    if name not in there.usable:
+        return "cannot be used"
+    return f"failing since {moment(failing[name].failing_since)}" if name in failing else "ok"
+
+
+def _again(circuit: Circuit) -> str:
+    if circuit.holds(system_clock()):
+        return f"nothing is sent before {moment(circuit.held_until)} UTC"
+    return "it is tried again"
 
 
 def _said(outcome: object) -> dict[str, str]:

@@ -11,8 +11,10 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
+from trapline.alerts.circuit import load_circuits
+from trapline.alerts.outbox import waiting
 from trapline.cli.options import existing_database, home_option
-from trapline.cli.output import age, as_json, errors, moment, print_json, print_table, say, short
+from trapline.cli.output import age, as_json, counted, errors, moment, print_json, print_table, say, short
 from trapline.clock import system_clock
 from trapline.deploy.conditions import conditions
 from trapline.deploy.ledger import Deployment, Ledger, Status, find
@@ -53,6 +55,10 @@ def status(home: Path, name: str | None, as_json: bool) -> None:
                 "problems": memory.problems(),
                 "detections": rows,
                 "deliveries": figures["deliveries"],
+                "destinations": [
+                    {"name": name, "failing_since": one.failing_since, "reason": one.reason, "waiting": count}
+                    for name, (one, count) in figures["failing"].items()
+                ],
             }
         )
         return
@@ -135,6 +141,9 @@ def _print_all(rows: list[dict[str, Any]], figures: Mapping[str, Any]) -> None:
                 say(f"{row['name']}: {message}")
     told = ", ".join(f"{count} {state}" for state, count in sorted(figures["deliveries"].items()))
     say(f"deliveries: {told or 'none'}")
+    for name, (circuit, count) in figures["failing"].items():
+        since = f"failing since {moment(circuit.failing_since)}, with {counted(count, 'delivery')} waiting"
+        say(f"destination {name}: {since}: {circuit.reason}", to=errors)
 
 
 def _ago(at: datetime | None) -> str:
@@ -148,16 +157,21 @@ def _health(live: Deployment | None, seen_to: datetime | None) -> str:
 
 
 def _figures(database: Database) -> dict[str, dict[str, Any]]:
-    def counted(column: sa.Column[Any], where: sa.ColumnElement[bool] = sa.true()) -> dict[str, Any]:  # noqa: B008
+    def by(column: sa.Column[Any], where: sa.ColumnElement[bool] = sa.true()) -> dict[str, Any]:  # noqa: B008
         query = sa.select(column, sa.func.count()).where(where).group_by(column)
         return {row[0]: row[1] for row in connection.execute(query)}
 
     with database.reading() as connection:
         return {
-            "matches": counted(matches.c.identity),
-            "alerts": counted(alerts.c.identity),
-            "failures": counted(failures.c.identity, failures.c.settled_at.is_(None)),
-            "deliveries": counted(deliveries.c.state),
+            "matches": by(matches.c.identity),
+            "alerts": by(alerts.c.identity),
+            "failures": by(failures.c.identity, failures.c.settled_at.is_(None)),
+            "deliveries": by(deliveries.c.state),
+            "failing": {
+                name: (circuit, count)
+                for name, circuit in sorted(load_circuits(connection).items())
+                if (count := waiting(connection, name))
+            },
             "seen_to": {
                 row[0]: row[1]
                 for row in connection.execute(

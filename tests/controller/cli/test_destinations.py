@@ -74,11 +74,36 @@ def test_they_are_listed_with_what_waits(ground: Playground, other: OtherSide) -
     result = run(ground, "destinations", "list")
     assert result.exit_code == 1
     lines = [" ".join(line.split()) for line in result.output.splitlines()]
-    assert "hook webhook ok 1 0 0" in lines
+    assert "hook webhook failing since 2026-01-01 12:05:00 1 0 0" in lines
+    assert "hook: it answered 500 Internal Server Error; it is tried again" in lines
     assert "lost webhook cannot be used 0 0 0" in lines
     assert "NOT_THERE" in result.output
     said = json.loads(run(ground, "destinations", "list", "--json").stdout)
-    assert [one["usable"] for one in said["destinations"]] == [True, False]
+    hook, lost = said["destinations"]
+    assert (hook["usable"], lost["usable"]) == (True, False)
+    assert (hook["failing_since"], hook["reason"]) == (
+        "2026-01-01T12:05:00Z",
+        "it answered 500 Internal Server Error",
+    )
+    assert (lost["failing_since"], lost["reason"]) == (None, "")
+
+
+def test_the_status_names_a_destination_that_fails_until_it_works_again(ground: Playground, other: OtherSide) -> None:
+    other.status = 503
+    found(ground)
+    reason = "it answered 503 Service Unavailable"
+    line = f"destination hook: failing since 2026-01-01 12:05:00, with 1 delivery waiting: {reason}"
+    assert line in run(ground, "status").output
+    [failing] = json.loads(run(ground, "status", "--json").stdout)["destinations"]
+    assert (failing["name"], failing["waiting"], failing["reason"]) == ("hook", 1, reason)
+
+    other.status = 200
+    ground.at(20)
+    with ground.controller() as controller:
+        assert controller.deliver()[0].delivered == 1
+    assert "failing" not in run(ground, "status").output
+    assert json.loads(run(ground, "status", "--json").stdout)["destinations"] == []
+    assert " ok " in run(ground, "destinations", "list").output
 
 
 def test_a_check_sends_nothing(ground: Playground, server: FakeServer) -> None:
