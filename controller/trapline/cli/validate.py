@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -14,6 +14,7 @@ import click
 from trapline import suppressions
 from trapline.alerts.destinations import build_destinations, make_tools
 from trapline.alerts.plugins import load_plugins
+from trapline.author.report import github, sarif
 from trapline.cli.output import as_json, counted, print_json, print_problems, say
 from trapline.clock import system_clock
 from trapline.deploy.desired import Desired, read_desired
@@ -35,8 +36,16 @@ _OF_ALL = (FILE_NAME, suppressions.FILE_NAME)
     type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
     help="Look the tables up as the controller of this home does, and check the columns that `where` names.",
 )
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(["text", "json", "sarif", "github"]),
+    default="text",
+    show_default=True,
+    help="How problems are said: for people, for programs, for code scanning, or as annotations of a GitHub workflow.",
+)
 @as_json
-def validate(path: Path, home: Path | None, as_json: bool) -> None:
+def validate(path: Path, home: Path | None, shape: str, as_json: bool) -> None:
     """Check PATH: a repository of detections, a folder of them, or one. The exit code is 1 where there is an error.
 
     Looks for trapline.yml at the repository's root; without one, tables and destinations are not checked.
@@ -45,15 +54,26 @@ def validate(path: Path, home: Path | None, as_json: bool) -> None:
     tree = read_directory(root)
     found, count = _check(tree.files, tree.skipped, home, folder=_folder_of(root, path.resolve()))
     problems = sorted(found, key=lambda p: (p.path, p.line, p.column))
-    if as_json:
-        print_json({"detections": count, "problems": [asdict(problem) for problem in problems]})
-    else:
-        print_problems(problems)
-        errors = sum(problem.severity == "error" for problem in problems)
-        say(
-            f"{counted(count, 'detection')}, {counted(errors, 'error')}, {counted(len(problems) - errors, 'warning')}",
-        )
+    _print(problems, count, "json" if as_json else shape, checkout=_checkout_of(root))
     sys.exit(1 if has_errors(problems) else 0)
+
+
+def _print(problems: Sequence[Problem], count: int, shape: str, *, checkout: Path) -> None:
+    """`checkout` is where the root of the detections lies in what was checked out: that is what others begin from."""
+    placed = [replace(problem, path=(checkout / problem.path).as_posix()) for problem in problems]
+    match shape:
+        case "json":
+            print_json({"detections": count, "problems": [asdict(problem) for problem in problems]})
+        case "sarif":
+            print_json(sarif(placed))
+        case "github":
+            for line in github(placed):
+                click.echo(line)
+        case _:
+            print_problems(problems)
+            errors = sum(problem.severity == "error" for problem in problems)
+            warnings = len(problems) - errors
+            say(f"{counted(count, 'detection')}, {counted(errors, 'error')}, {counted(warnings, 'warning')}")
 
 
 def _check(
@@ -110,6 +130,14 @@ def root_of(path: Path) -> Path:
         if any((folder / name).exists() for name in (FILE_NAME, ".git", "detections")):
             return folder
     return start
+
+
+def _checkout_of(root: Path) -> Path:
+    """The root, from where its repository begins; nothing where it is in none."""
+    for folder in (root, *root.parents):
+        if (folder / ".git").exists():
+            return root.relative_to(folder)
+    return Path()
 
 
 def _folder_of(root: Path, path: Path) -> str:
