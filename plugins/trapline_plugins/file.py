@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from trapline_plugins.api import Delivered, Destination, DestinationConfig, Notification, Outcome, Retry, Unknown
-from trapline_plugins.payload import PAYLOAD_SETTING, Payload, alert_json
+from trapline_plugins.payload import PAYLOAD_SETTING, Payload, alert_json, delivery_of
 
 MAX_BYTES = 256 * 1024
 """The longest line, without its end."""
@@ -121,7 +121,7 @@ def _is_about(line: bytes, delivery_id: str) -> bool:
     if delivery_id.encode() not in line:  # most lines are not worth the parsing
         return False
     try:
-        return bool(json.loads(line)["data"]["delivery_id"] == delivery_id)
+        return delivery_of(json.loads(line)) == delivery_id
     except (ValueError, LookupError, TypeError):
         return False
 

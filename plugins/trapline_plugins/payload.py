@@ -33,6 +33,11 @@ def alert_json(notification: Notification, limit: int, payload: Payload = "trapl
     return document
 
 
+def delivery_of(document: Any) -> Any:
+    """The delivery's id in a document of either shape. Raises LookupError or TypeError where it is neither."""
+    return document["metadata"]["uid"] if "class_uid" in document else document["data"]["delivery_id"]
+
+
 def _envelope(notification: Notification, *, truncated: bool) -> dict[str, Any]:
     data = notification_json(notification)
     return {"type": f"alert.{data['kind']}", "timestamp": data["at"], "truncated": truncated, "data": data}

@@ -163,6 +163,15 @@ def test_a_line_is_found_by_its_delivery(tmp_path: Path) -> None:
     assert file(tmp_path / "missing").find(a_notification()) is None
 
 
+def test_an_ocsf_finding_is_found_too(tmp_path: Path) -> None:
+    config = FileConfig(path=tmp_path / "alerts.jsonl", payload="ocsf")
+    ocsf = File("file", config, Tools(httpx.Client(trust_env=False), pytest.fail, pytest.fail))
+    assert ocsf.send(a_notification(), ocsf.render(a_notification()), "") == Delivered()
+    assert json.loads(config.path.read_text())["class_uid"] == 2004
+    assert ocsf.find(a_notification()) == Delivered()
+    assert ocsf.find(a_notification(delivery_id="another")) is None
+
+
 def test_what_cannot_be_looked_up_now_is_not_written_twice(tmp_path: Path) -> None:
     """A folder in the file's place is what no right of root's can read."""
     assert file(tmp_path).find(a_notification()) == Unknown("the file cannot be read: Is a directory")

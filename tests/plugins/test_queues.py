@@ -217,6 +217,11 @@ def test_a_character_that_no_message_may_have_is_escaped() -> None:
     assert json.loads(body)["data"]["title"] == "a\uffffb\ufffe"
 
 
+@pytest.mark.parametrize("destination", [sqs(payload="ocsf"), sns(payload="ocsf")], ids=["sqs", "sns"])
+def test_the_body_may_be_an_ocsf_finding(destination: Sqs | Sns) -> None:
+    assert json.loads(destination.render(a_notification()))["class_uid"] == 2004
+
+
 def test_what_is_not_there_needs_a_person(aws: str) -> None:
     for destination in (sqs(f"{aws}/{ACCOUNT}/missing"), sns(f"{TOPIC}-missing")):
         outcome = send(destination)
