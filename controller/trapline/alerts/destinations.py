@@ -79,12 +79,28 @@ class ConfiguredDestinations:
         return [problem for name in self._settings.destinations for problem in self._wrong.get(name, ())]
 
     def _refresh(self, name: str, configured: DestinationSettings) -> None:
+        kind = self._plugins.destinations.get(configured.type)
+        if kind is None:
+            raise _unknown_type(name, configured.type, self._plugins)
         before = self._made_of.pop(name, None)
-        options = _with_secrets(name, configured.options, self._env, self._ask_aws)
+        options = self._with_secrets(name, configured.options, kind)
         self._made_of[name] = options
         if options != before:
-            self._usable[name] = _build(name, configured.type, options, self._plugins, self._tools)
+            self._usable[name] = _build(name, kind, options, self._tools)
             self._wrong.pop(name, None)
+
+    def _with_secrets(self, name: str, options: Mapping[str, Any], kind: type[Destination[Any]]) -> dict[str, Any]:
+        resolved: dict[str, Any] = {}
+        unread: dict[str | int, _Finding] = {}
+        for key, value in options.items():
+            try:
+                resolved |= resolve_secrets({key: value}, self._env, destination=name, ask_aws=self._ask_aws)
+            except SecretError as error:
+                unread[key] = _Finding((key,), error.message, error.remedy, "secret-missing")
+        if unread:  # the settings beside them are looked at all the same
+            others = [found for found in _wrong_settings(name, kind, resolved) if found.path[:1]]
+            raise _Unusable(*unread.values(), *(found for found in others if found.path[0] not in unread))
+        return resolved
 
 
 class _Finding(NamedTuple):
@@ -104,32 +120,26 @@ class _Unusable(Exception):
         self.findings = findings
 
 
-def _build(name: str, kind: str, options: Mapping[str, Any], plugins: Plugins, tools: Tools) -> Destination[Any]:
-    destination = plugins.destinations.get(kind)
-    if destination is None:
-        raise _unknown_type(name, kind, plugins)
+def _build(name: str, kind: type[Destination[Any]], options: Mapping[str, Any], tools: Tools) -> Destination[Any]:
+    if wrong := _wrong_settings(name, kind, options):
+        raise _Unusable(*wrong)
     try:
-        return destination(name, destination.config_model.model_validate(options), tools)
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False, include_context=False)
-        raise _Unusable(*(_finding(name, destination, detail, options) for detail in details)) from None
+        return kind(name, kind.config_model.model_validate(options), tools)
     except (Exception, SystemExit) as error:
         message = f"destination '{name}' cannot be made: a bug in the plugin: {describe_exception(error)}"
-        remedy = f"tell the author of the plugin that brings '{kind}': `trapline plugins list`"
+        remedy = f"tell the author of the plugin that brings '{kind.kind}': `trapline plugins list`"
         raise _Unusable(_Finding(("type",), hide_secrets(message, options), remedy, "destination-broken")) from None
 
 
-def _with_secrets(name: str, options: Mapping[str, Any], env: Mapping[str, str], ask_aws: bool) -> dict[str, Any]:
-    resolved: dict[str, Any] = {}
-    findings: list[_Finding] = []
-    for key, value in options.items():
-        try:
-            resolved |= resolve_secrets({key: value}, env, destination=name, ask_aws=ask_aws)
-        except SecretError as error:
-            findings.append(_Finding((key,), error.message, error.remedy, "secret-missing"))
-    if findings:
-        raise _Unusable(*findings)
-    return resolved
+def _wrong_settings(name: str, kind: type[Destination[Any]], options: Mapping[str, Any]) -> list[_Finding]:
+    try:
+        kind.config_model.model_validate(options)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False, include_context=False)
+        return [_finding(name, kind, detail, options) for detail in details]
+    except (Exception, SystemExit):
+        return []  # a bug in the plugin, which is told of where the destination is made
+    return []
 
 
 def _unknown_type(name: str, kind: str, plugins: Plugins) -> _Unusable:
@@ -146,7 +156,8 @@ def _finding(
     """One setting that is wrong, in words that never repeat its value: it may be a secret."""
     path = detail["loc"]
     setting, known = f"`{dotted(path)}` of destination '{name}'", list(destination.config_model.model_fields)
-    remedy = f"see the settings of '{destination.kind}' in docs/reference/destinations.md"
+    described = destination.config_model.model_fields.get(str(path[0])) if path else None
+    remedy = f"`{path[0]}`: {described.description}" if described and described.description else ""
     match detail["type"]:
         case "missing":
             message, remedy = f"{setting} is missing", f"add `{path[-1]}`"

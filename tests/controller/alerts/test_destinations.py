@@ -8,6 +8,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from pydantic import model_validator
 
 from trapline import __version__
 from trapline.alerts.destinations import ConfiguredDestinations, build_destinations, make_tools
@@ -96,7 +97,7 @@ def test_what_is_wrong_leaves_out_that_one_alone(tools: Tools) -> None:
             9,
             "destination-option",
             "`timeout` of destination 'hook' is wrong: it should be a valid number, unable to parse string as a number",
-            "see the settings of 'webhook' in docs/reference/destinations.md",
+            "`timeout`: Seconds to wait for the connection, for sending, and for the answer, each.",
         ),
         (8, "destination-option", "`uri` of destination 'hook' is no setting of 'webhook'", "did you mean `url`?"),
         (
@@ -159,6 +160,47 @@ def test_what_is_wrong_stays_said_until_a_secret_changes(tools: Tools) -> None:
     assert [problem.line for problem in first] == [3, 4]
     assert configured.refresh() == first
     assert Counting.made == 1
+
+
+def test_a_missing_secret_hides_nothing_else_that_is_wrong(tools: Tools) -> None:
+    _, problems = build(
+        tools,
+        """
+        destinations:
+          hook:
+            type: webhook
+            url: ${env:MISSING}
+            timeout: -1
+            headers:
+              Authorization: ${env:MISSING}
+              Content-Type: text/plain
+            colour: red
+        """,
+    )
+    assert [(problem.line, problem.code) for problem in problems] == [
+        (4, "secret-missing"),
+        (6, "secret-missing"),
+        (5, "destination-option"),
+        (9, "destination-option"),
+    ]
+
+
+def test_a_model_that_raises_what_it_likes_is_a_bug_of_the_plugin(tools: Tools) -> None:
+    class Config(DestinationConfig):
+        password: str
+
+        @model_validator(mode="before")
+        @classmethod
+        def _odd(cls, value: Any) -> Any:
+            raise KeyError(value["password"])
+
+    class Odd(Chatty):
+        config_model = Config
+
+    text = "destinations:\n  a:\n    type: odd\n    password: ${env:PASSWORD}\n"
+    built, [problem] = build(tools, text, env={"PASSWORD": "hunter2"}, odd=Odd)
+    assert (dict(built), problem.line, problem.code) == ({}, 3, "destination-broken")
+    assert "a bug in the plugin: KeyError: '**********'" in problem.message
 
 
 def test_validating_asks_no_aws(tools: Tools) -> None:
