@@ -121,7 +121,7 @@ def _is_about(line: bytes, delivery_id: str) -> bool:
     if delivery_id.encode() not in line:  # most lines are not worth the parsing
         return False
     try:
-        return delivery_of(json.loads(line)) == delivery_id
+        return bool(delivery_of(json.loads(line)) == delivery_id)
     except (ValueError, LookupError, TypeError):
         return False
 
