@@ -31,6 +31,7 @@ COMMANDS = (
     "lock",
     "logs",
     "matches",
+    "new",
     "plan",
     "plugins",
     "resume",

@@ -1,0 +1,75 @@
+"""`trapline new`: the beginning of a detection."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from trapline.author.begin import Wish, begin
+from trapline.cli.output import say
+from trapline.cli.validate import root_of
+from trapline.clock import system_clock
+from trapline.detection.model import Mode, Severity
+from trapline.errors import TraplineError
+from trapline.settings import Settings, SettingsError, load
+from trapline.source.worktree import read_directory
+
+_FORMATS = {"yml": Mode.RECORD, "toml": Mode.BATCH}
+
+
+@click.command()
+@click.argument("name")
+@click.option("--table", help="The table that it reads; asked for where trapline.yml has several.")
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(list(_FORMATS)),
+    default="yml",
+    show_default=True,
+    help="`yml`: detect(record), once for each record; `toml`: detect(records), for all of a scan.",
+)
+@click.option(
+    "--severity",
+    type=click.Choice([severity.value for severity in Severity]),
+    default=Severity.MEDIUM.value,
+    show_default=True,
+    help="The severity of its alerts.",
+)
+@click.option("--attack", multiple=True, metavar="TACTIC:TECHNIQUE", help="An id of ATT&CK, such as ta0006:t1110.")
+@click.option(
+    "--repository",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=Path(),
+    show_default="the current folder",
+    help="The checkout that it is written to.",
+)
+def new(name: str, table: str | None, shape: str, severity: str, attack: Sequence[str], repository: Path) -> None:
+    """Write the detection NAME: a rule that finds nothing yet, and a test that fails until you have filled it in.
+
+    Nothing is overwritten.
+    """
+    root = root_of(repository.resolve())
+    tree = read_directory(root)
+    try:
+        settings = load(tree.files)[0]
+    except SettingsError:  # which `validate` tells of; the detection can be begun all the same
+        settings = Settings()
+    tables = sorted(settings.tables)
+    wish = Wish(name, table or _asked(tables), _FORMATS[shape], Severity(severity), attack)
+    files = begin(wish, root, known=tree.files, tables=tables, now=system_clock())
+    for file in files:
+        say(os.path.relpath(file))
+    say("say in the first what it is about, and in the second how that looks; then: trapline validate")
+
+
+def _asked(tables: Sequence[str]) -> str:
+    if len(tables) == 1:
+        return tables[0]
+    if not sys.stdin.isatty():
+        among = f"name one with --table: {', '.join(tables)}" if tables else "name it with --table"
+        raise TraplineError("nobody has said which table the detection reads", remedy=among)
+    return str(click.prompt("Which table does it read?", type=click.Choice(tables) if tables else str))
