@@ -150,7 +150,7 @@ def test_what_waits_for_a_secret_is_delivered_once_aws_answers(
 ) -> None:
     answers = [Answer(None)]
     seconds = [0.0]
-    secrets = AwsSecrets(now=lambda: seconds[0])
+    secrets = AwsSecrets(now=lambda: seconds[0], aside=lambda work: work())
     monkeypatch.setattr(aws_secrets, "shared", lambda: secrets)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret")

@@ -1,7 +1,7 @@
 """Secrets that AWS keeps, in Secrets Manager and in the Parameter Store of Systems Manager.
 
-What is read is kept for some minutes, so that a rotated secret is picked up without a restart. Where AWS does not
-answer, what was read last stays in use, and nobody waits for it again for half a minute.
+What is read is kept for some minutes, and then renewed beside whoever uses it, so that a rotated secret is picked up
+without a restart, and nobody waits for AWS twice. Where it does not answer, what was read last stays in use.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from threading import Lock
+from threading import Thread
 from typing import Any
 
 import boto3
@@ -38,6 +38,9 @@ _REFUSED = ("AccessDenied", "UnauthorizedOperation", "DecryptionFailure", "Inval
 _BAD_CREDENTIALS = ("UnrecognizedClient", "InvalidClientTokenId", "ExpiredToken", "InvalidSignature", "IncompleteSig")
 
 
+_Place = tuple[str, str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class _Kept:
     """What is known of a secret until then: its text, or why there is none."""
@@ -51,25 +54,43 @@ class _Away(Unreadable):
     """AWS did not answer; it may later."""
 
 
-class AwsSecrets:
-    """Reads secrets and keeps them for a while. Any thread may ask."""
+def _in_a_thread(work: Callable[[], object]) -> None:
+    Thread(target=work, daemon=True, name="secrets").start()
 
-    def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
+
+class AwsSecrets:
+    """Reads secrets and keeps them for a while. Any thread may ask; what is renewed is so `aside`."""
+
+    def __init__(
+        self,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        aside: Callable[[Callable[[], object]], None] = _in_a_thread,
+    ) -> None:
         self._now = now
-        self._lock = Lock()
-        self._kept: dict[tuple[str, str, str], _Kept] = {}
+        self._aside = aside
+        self._kept: dict[_Place, _Kept] = {}
+        self._renewing: set[_Place] = set()
         self._away: dict[tuple[str, str], tuple[float, _Away]] = {}
 
     def read(self, reference: AwsReference) -> str:
         """The secret, or what its JSON has under the reference's key. Raises Unreadable."""
         place = (reference.service, reference.region, reference.name)
-        with self._lock:
-            kept = self._kept.get(place)
-            if kept is None or self._now() >= kept.until:
-                kept = self._kept[place] = self._asked(reference, kept)
+        if place not in self._kept:
+            self._kept[place] = self._asked(reference, None)
+        elif self._now() >= self._kept[place].until and place not in self._renewing:
+            self._renewing.add(place)
+            self._aside(lambda: self._renew(place, reference))
+        kept = self._kept[place]
         if kept.trouble:
             raise Unreadable(kept.trouble.reason, kept.trouble.remedy)
         return _entry(kept.text, reference.key) if reference.key else kept.text
+
+    def _renew(self, place: _Place, reference: AwsReference) -> None:
+        try:
+            self._kept[place] = self._asked(reference, self._kept[place])
+        finally:
+            self._renewing.discard(place)
 
     def _asked(self, reference: AwsReference, before: _Kept | None) -> _Kept:
         try:
@@ -121,7 +142,7 @@ def _fetch(reference: AwsReference) -> str:
 
 
 def _client(service: str, region: str) -> Any:
-    """One that gives up soon: deliveries to everybody else wait meanwhile."""
+    """One that gives up soon: the first time, deliveries to everybody else wait for it."""
     config = Config(
         connect_timeout=3,
         read_timeout=5,

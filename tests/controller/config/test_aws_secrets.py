@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
@@ -11,10 +12,11 @@ import pytest
 from moto.core.base_backend import BackendDict
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
+from tests.playground import eventually
 from trapline.config import aws_secrets
 from trapline.config.aws_secrets import KEPT_SECONDS, PATIENCE_SECONDS, AwsSecrets
 from trapline.config.secrets import AwsReference, SecretError, Unreadable, resolve_secrets
-from trapline_plugins.fake_server import Answer, serving
+from trapline_plugins.fake_server import Answer, Request, serving
 
 REGION = "eu-west-1"
 
@@ -64,6 +66,10 @@ class Clock:
 
     def __call__(self) -> float:
         return self.seconds
+
+
+def at_once(work: Callable[[], object]) -> None:
+    work()
 
 
 def parsed(reference: str) -> AwsReference:
@@ -138,7 +144,7 @@ def test_what_is_missing_is_named_and_no_value_is(aws: None) -> None:
 
 def test_a_value_is_kept_and_a_rotated_one_picked_up(aws: None) -> None:
     clock, manager = Clock(), client("secretsmanager")
-    secrets, reference = AwsSecrets(now=clock), parsed("secretsmanager:rotated")
+    secrets, reference = AwsSecrets(now=clock, aside=at_once), parsed("secretsmanager:rotated")
     manager.create_secret(Name="rotated", SecretString="first")
     assert secrets.read(reference) == "first"
     manager.put_secret_value(SecretId="rotated", SecretString="second")
@@ -190,7 +196,11 @@ def test_an_environment_that_says_too_little(variable: str, reason: str, monkeyp
 
 def test_an_aws_that_is_away_is_left_alone_for_a_while_and_the_last_value_used(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    secrets, known, other = AwsSecrets(now=clock), parsed("secretsmanager:known"), parsed("secretsmanager:other")
+    secrets, known, other = (
+        AwsSecrets(now=clock, aside=at_once),
+        parsed("secretsmanager:known"),
+        parsed("secretsmanager:other"),
+    )
     answers = [Answer(200, b'{"SecretString": "value"}')]
     with serving(lambda _: answers[0]) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
@@ -205,3 +215,24 @@ def test_an_aws_that_is_away_is_left_alone_for_a_while_and_the_last_value_used(m
         answers[0] = Answer(200, b'{"SecretString": "back"}')
         clock.seconds += PATIENCE_SECONDS
         assert (secrets.read(known), secrets.read(other)) == ("back", "back")
+
+
+def test_nobody_waits_for_what_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, asked = Clock(), threading.Event()
+    secrets, reference = AwsSecrets(now=clock), parsed("secretsmanager:slow")
+    answers = iter(["first", "second", "third"])
+
+    def answer(_: Request) -> Answer:
+        text = next(answers)
+        if text == "second":
+            asked.wait(5)
+        return Answer(200, json.dumps({"SecretString": text}).encode())
+
+    with serving(answer) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        assert secrets.read(reference) == "first"
+        clock.seconds += KEPT_SECONDS
+        assert [secrets.read(reference) for _ in range(3)] == ["first"] * 3  # while one request is under way
+        asked.set()
+        eventually(lambda: secrets.read(reference) == "second")
+        assert len(server.requests) == 2
