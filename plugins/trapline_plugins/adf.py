@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from trapline_plugins.api import Kind, Notification
-from trapline_plugins.story import Fact, Story, change, resolved_by, tell
+from trapline_plugins.story import Fact, Story, change, moment, resolved_by, tell
 from trapline_plugins.text import cut, one_line, utf16_length
 
 MAX_DOCUMENT = 32_767
@@ -36,11 +36,12 @@ Node = dict[str, Any]
 def alert_document(notification: Notification) -> Node:
     """The alert, for an issue's description: what happened to whom first, where it comes from last."""
     story = tell(notification)
+    as_of = f"As of {moment(notification.at)}. What changed since is told in the comments."
     longest = _LONGEST_SECTION
-    document = _document(_alert(story, longest))
+    document = _document(_alert(story, as_of, longest))
     while size(document) > MAX_DOCUMENT:  # the nodes alone are far below the limit, so this ends
         longest //= 2
-        document = _document(_alert(story, longest))
+        document = _document(_alert(story, as_of, longest))
     return document
 
 
@@ -75,11 +76,11 @@ def size(document: Node) -> int:
     return utf16_length(json.dumps(document, ensure_ascii=False, separators=(",", ":")))
 
 
-def _alert(story: Story, longest: int) -> Iterator[Node]:
+def _alert(story: Story, as_of: str, longest: int) -> Iterator[Node]:
     colour, panel = _COLOURS[story.word]
     title = _paragraph(_status(story.word, colour), *_text(f" {cut(story.title, longest)}", "strong"))
-    yield {"type": "panel", "attrs": {"panelType": panel}, "content": [title]}
-    # The issue's own status says what the alert's was when this was written.
+    yield {"type": "panel", "attrs": {"panelType": panel}, "content": [title, _paragraph(*_text(as_of, "em"))]}
+    # The alert's status is told by that of the issue.
     yield _table([fact for fact in story.facts if fact.label != "Status"], longest)
     if story.evidence:
         yield _heading("Evidence")

@@ -136,6 +136,7 @@ def test_what_an_analyst_reads(jira: FakeJira, tools: Tools) -> None:
     assert issue.fields["labels"] == ["trapline", "trapline-alert-a1b2c3", "trapline-delivery-5e1f0c8e"]
     assert text(issue.fields["description"]).split("\n") == [
         "[HIGH] Brute force from 203.0.113.9",
+        "As of 2030-01-02 03:04:05 UTC. What changed since is told in the comments.",
         "About | 203.0.113.9",
         "Matches | 5",
         f"Seen | {SEEN}",
