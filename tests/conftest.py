@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 from docker.errors import ImageNotFound
 
+from trapline.config import secrets
 from trapline.workers.backends.bubblewrap import BubblewrapBackend
 from trapline.workers.backends.engine import connect
 from trapline.workers.interface import BackendUnavailable
@@ -57,6 +59,13 @@ def docker_base_image() -> str:
 def bubblewrap() -> None:
     """Skips the test where bubblewrap makes no sandboxes."""
     _need("bubblewrap", _bubblewrap_problem())
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_is_known() -> Iterator[None]:
+    """What a test has read as a secret is hidden for as long as its process lives, which here is one for all tests."""
+    yield
+    secrets._resolved.clear()
 
 
 def _need(marker: str, problem: str | None) -> None:

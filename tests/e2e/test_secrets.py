@@ -22,6 +22,7 @@ import threading
 import warnings
 from typing import Any
 
+from pydantic import SecretStr
 from trapline_plugins.api import Delivered, Destination, DestinationConfig, Retry, hookimpl
 
 logging.getLogger("httpx").setLevel(logging.DEBUG)
@@ -32,6 +33,7 @@ log = logging.getLogger("leaky")
 class Config(DestinationConfig):
     url: str
     way: str
+    token: SecretStr
 
 
 class Leaky(Destination[Config]):
@@ -64,7 +66,7 @@ class Leaky(Destination[Config]):
         if way == "retry":
             warnings.warn(f"warned of {self.config.url}", stacklevel=1)
             return Retry(f"try {self.config.url} again")
-        return Delivered(self.config.url)
+        return Delivered(self.config.token.get_secret_value())
 
     def check(self) -> str:
         return f"{self.config.url} {self.config}"
@@ -94,7 +96,8 @@ def leaky(ground: Playground, server: FakeServer, tmp_path: Path, monkeypatch: p
     (info / "entry_points.txt").write_text("[trapline]\nleaky = leaky\n")
     monkeypatch.setenv("PYTHONPATH", str(plugins))
     monkeypatch.setenv("LEAKY_URL", f"{server.url}hook/{TOKEN}")
-    destinations = {way: {"type": "leaky", "url": "${env:LEAKY_URL}", "way": way} for way in WAYS}
+    secret = "${env:LEAKY_URL}"
+    destinations = {way: {"type": "leaky", "url": secret, "token": secret, "way": way} for way in WAYS}
     destinations["hook"] = {"type": "webhook", "url": "${env:LEAKY_URL}"}
     destinations["wrong"] = {"type": "webhook", "url": "${env:LEAKY_URL}", "secret": "${env:LEAKY_URL}"}
     ground.settings(destinations=destinations, default_destinations=[*destinations])
@@ -135,7 +138,11 @@ def test_no_command_shows_a_secret(trapline: Callable[..., Any], leaky: Playgrou
         ("destinations", "check", *at),
         *(("destinations", "test", *at, way) for way in ("retry", "ref")),
         ("deliveries", "list", *at),
-        *(("deliveries", "show", *at, one["id"]) for one in deliveries if one["destination"] in ("odd", "ref", "retry")),
+        *(
+            ("deliveries", "show", *at, one["id"])
+            for one in deliveries
+            if one["destination"] in ("odd", "ref", "retry")
+        ),
         ("alerts", "list", *at),
         *(("alerts", "show", *at, alert["id"]) for alert in alerts),
         ("logs", *at, "one"),

@@ -9,7 +9,7 @@ from typing import Any
 from trapline.alerts.outbox import QueuedDelivery
 from trapline.alerts.plugins import describe_exception
 from trapline.alerts.verdict import State
-from trapline.config.redact import hide_secrets
+from trapline.config.redact import hide_declared_secrets, hide_secrets
 from trapline_plugins.api import Delivered, Destination, Notification, Outcome, Rejected, Retry, Unknown
 
 
@@ -21,7 +21,7 @@ def attempt(destination: Destination[Any], delivery: QueuedDelivery) -> Outcome:
         return Rejected(f"this version of Trapline cannot read the delivery: {type(error).__name__}")
     outcome = _find_or_send(destination, delivery, notification)
     if isinstance(outcome, Delivered):
-        return replace(outcome, ref=hide_secrets(outcome.ref, destination.config))
+        return replace(outcome, ref=hide_declared_secrets(outcome.ref, destination.config))
     return replace(outcome, reason=hide_secrets(outcome.reason, destination.config))
 
 

@@ -20,6 +20,12 @@ def hide_secrets(text: str, settings: BaseModel | Mapping[str, Any]) -> str:
     return hide_known_secrets(_hidden(text, _secrets_in(settings)))
 
 
+def hide_declared_secrets(text: str, settings: BaseModel) -> str:
+    """The text without what the settings declare to be secret, for texts that are used again: what merely came from a
+    reference, such as the name of a project, may belong there."""
+    return _hidden(text, (secret for secret in _secrets_in(settings) if not isinstance(secret, Secret)))
+
+
 def hide_known_secrets(text: str) -> str:
     """The text without any secret that this process has read; one of a few letters could be part of any word."""
     return _hidden(text, (secret for secret in resolved_so_far() if len(secret) >= _LONG_ENOUGH))
@@ -49,9 +55,9 @@ def _parts(secret: str) -> Iterator[str]:
 
 def _secrets_in(value: Any) -> Iterator[str]:
     if isinstance(value, Secret):
-        yield str(value)
+        yield value
     elif isinstance(value, SecretStr):
-        yield value.get_secret_value()
+        yield str(value.get_secret_value())
     elif isinstance(value, SecretBytes):
         yield value.get_secret_value().decode(errors="replace")
     elif isinstance(value, BaseModel):

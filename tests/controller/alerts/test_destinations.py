@@ -8,13 +8,13 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from pydantic import model_validator
+from pydantic import SecretStr, model_validator
 
 from trapline import __version__
 from trapline.alerts.destinations import ConfiguredDestinations, build_destinations, make_tools
 from trapline.alerts.plugins import PluginInfo, load_plugins
-from trapline.config.redact import hide_secrets
-from trapline.config.secrets import Secret
+from trapline.config.redact import hide_declared_secrets, hide_secrets
+from trapline.config.secrets import Secret, resolve_secrets
 from trapline.errors import Problem
 from trapline.settings import parse
 from trapline_plugins.api import Destination, DestinationConfig, Tools
@@ -294,3 +294,14 @@ def test_parts_of_a_secret_are_hidden_too() -> None:
     assert hide_secrets("401 for dXNlcjpwdw== / s3cret-two, Basic realm", options) == (
         "401 for ********** / **********, Basic realm"
     )
+
+
+def test_a_reference_keeps_what_merely_came_from_the_environment() -> None:
+    class Config(DestinationConfig):
+        project: str
+        token: SecretStr
+
+    options = {"project": "${env:PROJECT}", "token": "${env:TOKEN}"}
+    config = Config.model_validate(resolve_secrets(options, {"PROJECT": "SECOPS", "TOKEN": "hunter2-too"}))
+    assert hide_declared_secrets("SECOPS-12 hunter2-too", config) == "SECOPS-12 **********"
+    assert hide_secrets("SECOPS-12 hunter2-too", config) == "**********-12 **********"
