@@ -30,10 +30,10 @@ from tests.reliability.alert_driver import LEASE
 from tests.reliability.conftest import Drive
 from tests.reliability.other_sides import AWS, SPEED, Heard, OtherSides, clock, other_sides
 
-KILLS = int(os.environ.get("TRAPLINE_TEST_KILLS", "12"))
-HOURS = KILLS  # one more for each start, by the test's clock
+KILLS = int(os.environ.get("TRAPLINE_TEST_KILLS", "10"))
+HOURS = KILLS * 2 // 3  # by the test's clock, in which each start is an hour: some starts get on with nothing
 RULES = 2
-MATCHES = 25 * HOURS
+MATCHES = 25 * KILLS
 COUNTED = "rule_0"  # the one with a threshold
 THRESHOLD = 4
 OF_RULES = "WHERE identity LIKE 'rule_%'"  # and not of Trapline itself, which may have its own about the other sides
