@@ -193,7 +193,7 @@ def revive(connection: sa.Connection, ids: Collection[str], *, now: datetime) ->
     """Has dead deliveries sent again, as if they were new.
 
     Why they were given up no longer says whether they arrived: each is looked up first where its destination can tell.
-    Their destinations are tried at once, whatever these did before.
+    Whatever else waits for their destinations is tried at once, too.
     """
     again = {"state": State.UNKNOWN.value, "attempts": 0, "strikes": 0, "next_attempt_at": now, "settled_at": None}
     dead = deliveries.c.state == State.DEAD.value
@@ -201,7 +201,22 @@ def revive(connection: sa.Connection, ids: Collection[str], *, now: datetime) ->
     for id in ids:
         update = deliveries.update().where(deliveries.c.id == id, dead).values(**again, reason="redriven")
         mended.update(connection.execute(update.returning(deliveries.c.destination)).scalars())
-    release(connection, mended)
+    hasten(connection, mended, now=now)
+
+
+def hasten(connection: sa.Connection, destinations: Collection[str], *, now: datetime) -> None:
+    """Has what waits for these destinations tried now: a person says that they work. What may be under way is left."""
+    release(connection, destinations)
+    connection.execute(
+        deliveries.update()
+        .where(
+            deliveries.c.destination.in_(destinations),
+            deliveries.c.settled_at.is_(None),
+            deliveries.c.state == State.PENDING.value,
+            deliveries.c.attempts > 0,
+        )
+        .values(next_attempt_at=now)
+    )
     announce(connection)
 
 

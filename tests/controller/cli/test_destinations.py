@@ -21,9 +21,10 @@ class OtherSide:
 
     def __init__(self) -> None:
         self.status = 200
+        self.headers: tuple[tuple[str, str], ...] = ()
 
     def answer(self, _: Request) -> Answer:
-        return Answer(self.status)
+        return Answer(self.status, headers=self.headers)
 
 
 @pytest.fixture
@@ -125,6 +126,21 @@ def test_a_test_alert_is_marked_and_resolved(ground: Playground, server: FakeSer
     assert opened["title"].startswith("[TEST]")
     assert opened["delivery_id"] != resolved["delivery_id"]
     assert ground.rows(deliveries) == []
+
+
+def test_a_test_that_arrives_has_what_waits_sent_at_once(ground: Playground, other: OtherSide) -> None:
+    other.status, other.headers = 429, (("Retry-After", "86400"),)
+    ground.records(1)
+    ground.now = system_clock()  # by which the command goes
+    with ground.controller() as controller:
+        controller.tick()
+        assert controller.deliver()[0].retrying == 1
+        assert run(ground, "destinations", "test", "hook").exit_code == 1
+        assert controller.deliver()[0].delivered == 0
+        other.status = 200
+        assert run(ground, "destinations", "test", "hook").exit_code == 0
+        ground.now = system_clock()
+        assert controller.deliver()[0].delivered == 1
 
 
 def test_a_test_that_does_not_arrive_says_why(ground: Playground, server: FakeServer, other: OtherSide) -> None:
