@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+import httpx
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from trapline.config.secrets import Secret, resolved_so_far
@@ -44,13 +45,13 @@ def _parts(secret: str) -> Iterator[str]:
     yield from secret.split()
     yield json.dumps(secret)[1:-1]
     yield repr(secret)[1:-1]
-    yield quote(secret, safe="")
+    yield quote(secret, safe="", errors="replace")
     try:
-        address = urlsplit(secret)
-        yield from (address.path, address.query, address.fragment, address.username or "", address.password or "")
-        yield quote(address.path, safe="/%:@!$&'()*+,;=~-._")
-    except ValueError:  # no address
+        url = httpx.URL(secret)  # as the client itself writes it, in its log too
+    except (httpx.InvalidURL, UnicodeError):
         return
+    yield from (str(url), url.path, url.username, url.password, url.fragment)
+    yield from (part.decode() for part in (url.raw_path, url.raw_path.partition(b"?")[0], url.query))
 
 
 def _secrets_in(value: Any) -> Iterator[str]:
