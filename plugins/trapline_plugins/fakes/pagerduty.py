@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from trapline_plugins.fake_server import Answer, Request, serving
 from trapline_plugins.fakes.faults import Faults
-from trapline_plugins.fakes.pages import answer_page, literal
+from trapline_plugins.fakes.pages import answer_page, literal, run_by_hand
 
 MAX_BYTES = 512 * 1024
 _SEVERITIES = ("critical", "error", "warning", "info")
@@ -79,10 +79,10 @@ class FakePagerDuty:
 
 
 @contextmanager
-def fake_pagerduty(routing_key: str = "0123456789abcdef0123456789abcdef") -> Iterator[FakePagerDuty]:
+def fake_pagerduty(routing_key: str = "0123456789abcdef0123456789abcdef", port: int = 0) -> Iterator[FakePagerDuty]:
     """Runs a PagerDuty that takes events with this routing key, until the block ends."""
     fake = FakePagerDuty(routing_key)
-    with serving(fake.faults.around(fake.take)) as server:
+    with serving(fake.faults.around(fake.take), port) as server:
         fake.url = f"{server.url}v2/enqueue"
         yield fake
 
@@ -146,3 +146,12 @@ def _table(value: Any) -> str:
     if isinstance(value, list):
         return "<br>".join(_table(item) for item in value)
     return literal(str(value))
+
+
+def _setting(pagerduty: FakePagerDuty) -> str:
+    lines = ("type: pagerduty", f"url: {pagerduty.url}", f"routing_key: {pagerduty.routing_key}")
+    return "\n".join(f"    {line}" for line in lines)
+
+
+if __name__ == "__main__":
+    run_by_hand(fake_pagerduty, _setting, what="PagerDuty")
