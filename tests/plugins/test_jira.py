@@ -394,6 +394,13 @@ def test_ids_that_are_no_labels_are_found_too(jira: FakeJira, tools: Tools) -> N
     assert destination(tools, jira.url).find(odd) == Delivered(ref="SEC-1")
 
 
+def test_a_token_with_scopes_has_an_address_of_its_own(tools: Tools) -> None:
+    with serving(lambda _: Answer(201, b'{"key": "SEC-1"}')) as server:
+        soc = destination(tools, f"{server.url}ex/jira/11223344/")
+        assert soc.send(OPENED, soc.render(OPENED), "") == Delivered(ref="SEC-1")
+    assert [request.path for request in server.requests] == ["/ex/jira/11223344/rest/api/3/issue"]
+
+
 def test_a_refusal_is_told_in_jiras_words(jira: FakeJira, tools: Tools) -> None:
     assert send(jira, tools, OPENED, issue_type="Epos", priorities={"high": "P1"}) == Rejected(
         "it answered 400 Bad Request: Jira said issuetype: Specify a valid issue type; "
