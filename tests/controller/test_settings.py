@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trapline.config.files import File
 from trapline.errors import Problem
 from trapline.settings import Settings, SettingsError, load, parse, resolve_secrets
+from trapline_plugins.api import Rate
 
 FULL = b"""\
 tables:
@@ -177,6 +178,15 @@ def test_unknown_keys_warn_and_options_of_destinations_do_not() -> None:
         (3, "warning", "did you mean `every`?"),
         (5, "warning", "did you mean `lag`?"),
     ]
+
+
+def test_a_rate_is_the_destinations_and_not_its_plugins() -> None:
+    destination = parse(b"destinations:\n  a: {type: x, rate: 5/30s, any: 1}\n")[0].destinations["a"]
+    assert destination.rate == Rate(5, timedelta(seconds=30))
+    assert destination.options == {"any": 1}
+    wrong = refused("destinations:\n  a:\n    type: x\n    rate: many\n")
+    assert wrong.line == 4
+    assert "'many' is no rate; write one such as 1/s, 60/m or 500/h" in wrong.message
 
 
 def test_a_secret_that_is_not_set_here_is_a_warning_where_an_environment_is_given() -> None:
