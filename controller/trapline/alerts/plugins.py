@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from importlib.metadata import Distribution, EntryPoint
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +22,7 @@ from packaging.utils import canonicalize_name
 
 from trapline.config.words import did_you_mean
 from trapline_plugins import api
-from trapline_plugins.api import ENTRY_POINT_GROUP, Destination, DestinationConfig, Kind
+from trapline_plugins.api import ENTRY_POINT_GROUP, Destination, DestinationConfig, Kind, Rate
 
 BUILTIN_DISTRIBUTION = "trapline-plugins"
 _OURS = (BUILTIN_DISTRIBUTION, "trapline")
@@ -188,6 +189,11 @@ def _checked(candidate: Any) -> type[Destination[Any]]:
         raise _Unfit(f"{destination.__name__}.config_model is no subclass of DestinationConfig")
     if not isinstance(destination.kinds, frozenset) or not destination.kinds <= frozenset(Kind):
         raise _Unfit(f"{destination.__name__}.kinds is not a frozenset of Kind")
+    if not (isinstance(destination.at_once, int) and destination.at_once >= 1):
+        raise _Unfit(f"{destination.__name__}.at_once is not a number of threads, 1 or more")
+    rate = destination.rate
+    if rate is not None and not (isinstance(rate, Rate) and rate.count >= 1 and rate.period > timedelta()):
+        raise _Unfit(f"{destination.__name__}.rate is not a Rate of 1 or more within some time")
     for method in _CALLED:
         _check_arguments(destination, method)
     return destination

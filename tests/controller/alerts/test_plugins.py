@@ -141,6 +141,14 @@ def test_nobody_takes_a_kind_from_the_built_ins(install: Install) -> None:
             GOOD.format(kind="x").replace("config_model =", "kinds = {'opened'}\n        config_model ="),
             "Carrier.kinds is not a frozenset of Kind",
         ),
+        (
+            GOOD.format(kind="x").replace("config_model =", "at_once = 0\n        config_model ="),
+            "Carrier.at_once is not a number of threads, 1 or more",
+        ),
+        (
+            GOOD.format(kind="x").replace("config_model =", "rate = 5\n        config_model ="),
+            "Carrier.rate is not a Rate of 1 or more within some time",
+        ),
         (GOOD.format(kind="x").replace("[Carrier]", "[Carrier, Carrier]"), "it brings the kind 'x' twice"),
         (
             GOOD.format(kind="x").replace("def send(self, notification, rendered, ref)", "def send(self, alert)"),
