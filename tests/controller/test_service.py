@@ -169,6 +169,22 @@ def test_deploy_results_are_told_to_a_command_from_the_first_on(ground: Playgrou
     assert '"action":"synced"' in status
 
 
+def test_who_is_to_be_told_is_told_once_a_secret_is_there(ground: Playground, tmp_path: Path) -> None:
+    secret = tmp_path / "token"
+    with serving(lambda _: Answer(200)) as team:
+        headers = {"Authorization": f"Bearer ${{file:{secret}}}"}
+        ground.settings(on_deploy={"url": team.url, "headers": headers}, schedule={"every": "1h", "poll": "1h"})
+        ground.commit()
+        controller = ground.controller()
+        with running(controller, Serving()):
+            eventually(lambda: "one" in controller.ledger.deployments())
+            time.sleep(1.5)  # longer than it pauses between two tries
+            assert team.requests == []
+            secret.write_text("at-last")
+            eventually(lambda: team.requests)
+    assert team.requests[0].headers["authorization"] == "Bearer at-last"
+
+
 def test_what_is_found_is_delivered_at_once_and_what_is_being_sent_at_the_end_is_written_down(
     ground: Playground, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,9 @@ def test_a_resolved_secret_fits_both_kinds_of_field() -> None:
         ("${file:/nowhere/at/all}", "No such file"),
         ("${vault:x}", "no reference"),
         ("${env:}", "no reference"),
+        ("${ssm:}", "no reference"),
+        ("${secretsmanager:a?zone=b}", "no reference"),
+        ("${secretsmanager:a#}", "no reference"),
     ],
 )
 def test_what_is_missing_is_named(reference: str, words: str) -> None:
