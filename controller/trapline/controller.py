@@ -12,11 +12,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from trapline.alerts.delivery import DeliveryReport
 from trapline.alerts.destinations import make_tools
 from trapline.alerts.dispatch import Dispatch
 from trapline.alerts.plugins import load_plugins
 from trapline.alerts.record import Policy
+from trapline.alerts.report import DeliveryReport
 from trapline.alerts.suppress import tell_expired
 from trapline.clock import Clock, SteadyClock, system_clock
 from trapline.deploy.ledger import Ledger

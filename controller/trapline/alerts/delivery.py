@@ -15,9 +15,7 @@ from __future__ import annotations
 import random as _random
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,7 +23,8 @@ import sqlalchemy as sa
 
 from trapline.alerts.circuit import Circuit, after, load_circuits, room, save_circuits
 from trapline.alerts.outbox import CLAIM, QueuedDelivery, claim, clean_reason, due, settle, skip
-from trapline.alerts.rate import Meter
+from trapline.alerts.rate import Meters
+from trapline.alerts.report import DeliveryReport, Tally
 from trapline.alerts.senders import Senders
 from trapline.alerts.verdict import State
 from trapline.alerts.watch import Watch, missing_reason, others, tell_of_dead
@@ -37,16 +36,6 @@ PASS = timedelta(minutes=1)
 
 _LOOK_AGAIN_SECONDS = 0.5  # while others work, for what becomes due with time, or by another process
 _MOST_SKIPS = 500  # in one transaction
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryReport:
-    """What was done. `retrying` wait for another attempt; `reasons` has the trouble of each destination."""
-
-    delivered: int = 0
-    retrying: int = 0
-    dead: int = 0
-    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 class Router:
@@ -77,7 +66,7 @@ class Router:
         self._news = threading.Event()
         self._senders = Senders(self._wake)
         self._watch = Watch(database, now=now)
-        self._meters: dict[str, Meter] = {}
+        self._meters = Meters()
         self._circuits: dict[str, Circuit] = {}  # as of the last turn
         self.use(destinations, operations=operations, rates=rates or {})
         database.listen(self._wake)
@@ -88,11 +77,11 @@ class Router:
         """Delivers to these from now on. What is under way to others is finished."""
         self._destinations = destinations
         self._operations = operations
-        self._rates = rates
+        self._meters.rates = rates
 
     def deliver(self) -> DeliveryReport:
         """One pass over what is due, until nothing more is. Never raises for what a destination does wrong."""
-        end, tally = self._now() + PASS, _Tally()
+        end, tally = self._now() + PASS, Tally()
         while True:
             self._news.clear()
             more = self._now() < end
@@ -104,15 +93,13 @@ class Router:
 
     def turn(self) -> DeliveryReport:
         """Settles what has come to an end and starts what is due, without waiting for any of it."""
-        tally = _Tally()
+        tally = Tally()
         self._turn(tally)
         return self._report(tally)
 
     def pause(self, longest: timedelta) -> timedelta:
-        """How long no turn is needed, unless there is news: until a rate limit lets something through, at most so long."""
-        now = self._now()
-        waits = [meter.free_at(now) - now for meter in self._meters.values() if meter.left(now) <= 0]
-        return min([longest, *waits])
+        """How long no turn is needed unless there is news: until a rate lets something through, at most so long."""
+        return self._meters.pause(self._now(), longest)
 
     def finish(self, seconds: float) -> None:
         """Waits at most so long for what is under way, and settles it. Starts nothing."""
@@ -120,14 +107,14 @@ class Router:
         while self._senders and (left := deadline - time.monotonic()) > 0:
             self._news.wait(left)
             self._news.clear()
-            self._turn(_Tally(), start=False)
+            self._turn(Tally(), start=False)
 
-    def _turn(self, tally: _Tally, *, start: bool = True) -> None:
+    def _turn(self, tally: Tally, *, start: bool = True) -> None:
         self._watch.look(self._destinations.keys(), self._operations)
         now = self._now()
         if not self._senders.ended(now) and not (start and self._anything_due(now)):
             return
-        fresh = _Tally()
+        fresh = Tally()
         with self._database.transaction() as connection:
             self._circuits = load_circuits(connection)
             self._settle(connection, fresh, now)
@@ -135,11 +122,12 @@ class Router:
         self._senders.forget()
         tally.add(fresh)
         for delivery in claimed:
-            if meter := self._meter(delivery.destination):
+            destination = self._destinations[delivery.destination]
+            if meter := self._meters.of(delivery.destination, destination):
                 meter.count(now)
-            self._senders.start(self._destinations[delivery.destination], delivery, now=now)
+            self._senders.start(destination, delivery, now=now)
 
-    def _settle(self, connection: sa.Connection, tally: _Tally, now: datetime) -> None:
+    def _settle(self, connection: sa.Connection, tally: Tally, now: datetime) -> None:
         """Writes down what has come to an end, and what that says of the destinations."""
         changed: dict[str, Circuit | None] = {}
         for delivery, outcome in self._senders.ended(now):
@@ -166,7 +154,7 @@ class Router:
             self._circuits = load_circuits(connection)
             return any(self._due(connection, name, now, 1) for name in self._rooms(now))
 
-    def _claim(self, connection: sa.Connection, tally: _Tally, now: datetime) -> list[QueuedDelivery]:
+    def _claim(self, connection: sa.Connection, tally: Tally, now: datetime) -> list[QueuedDelivery]:
         claimed: list[QueuedDelivery] = []
         for name, free in self._rooms(now).items():
             heads = self._wanted(connection, name, tally, now, free)
@@ -174,7 +162,7 @@ class Router:
         return claimed
 
     def _wanted(
-        self, connection: sa.Connection, name: str, tally: _Tally, now: datetime, limit: int
+        self, connection: sa.Connection, name: str, tally: Tally, now: datetime, limit: int
     ) -> list[QueuedDelivery]:
         """What may be sent now; what the destination does not want to hear of is settled."""
         kinds = self._destinations[name].kinds
@@ -198,20 +186,11 @@ class Router:
         rooms = {}
         for name, destination in self._destinations.items():
             free = room(self._circuits.get(name), destination.at_once, now) - busy.get(name, 0)
-            if meter := self._meter(name):
+            if meter := self._meters.of(name, destination):
                 free = min(free, meter.left(now))
             if free > 0:
                 rooms[name] = free
         return rooms
-
-    def _meter(self, name: str) -> Meter | None:
-        rate = self._rates.get(name) or self._destinations[name].rate
-        if rate is None:
-            return None
-        meter = self._meters.get(name)
-        if meter is None or meter.rate != rate:
-            meter = self._meters[name] = Meter(rate)
-        return meter
 
     def _waited_for_a_meter(self, end: datetime) -> bool:
         """Waits where nothing but a rate limit keeps something from being sent, and not in vain."""
@@ -220,7 +199,7 @@ class Router:
             waits = [
                 meter.free_at(now) - now
                 for name, destination in self._destinations.items()
-                if (meter := self._meter(name))
+                if (meter := self._meters.of(name, destination))
                 and room(self._circuits.get(name), destination.at_once, now)
                 and self._due(connection, name, now, 1)
             ]
@@ -229,34 +208,12 @@ class Router:
         self._sleep(min(waits).total_seconds())
         return self._now() > now  # not so by a clock that stands still
 
-    def _report(self, tally: _Tally) -> DeliveryReport:
+    def _report(self, tally: Tally) -> DeliveryReport:
         failing = {name: one.reason for name, one in self._circuits.items() if name in self._destinations}
         missing = self._watch.missing
-        return tally.report(
-            {**failing, **tally.dead, **{name: missing_reason(name) for name in missing}}, sum(missing.values())
-        )
+        reasons = failing | {name: missing_reason(name) for name in missing}
+        return tally.report(reasons, missing=sum(missing.values()))
 
     def _wake(self) -> None:
         self._news.set()
         self._on_news()
-
-
-@dataclass(slots=True)
-class _Tally:
-    """The last state of each delivery that came to an end, and why those that are dead are."""
-
-    states: dict[str, State] = field(default_factory=dict)
-    dead: dict[str, str] = field(default_factory=dict)
-
-    def add(self, other: _Tally) -> None:
-        self.states |= other.states
-        self.dead |= other.dead
-
-    def report(self, reasons: Mapping[str, str], missing: int) -> DeliveryReport:
-        states = Counter(self.states.values())
-        return DeliveryReport(
-            delivered=states[State.DELIVERED],
-            retrying=states[State.PENDING] + states[State.UNKNOWN] + missing,
-            dead=states[State.DEAD],
-            reasons=reasons,
-        )

@@ -5,7 +5,7 @@ The states of a delivery:
     pending    to be sent, at `next_attempt_at` or later
     unknown    being sent, or sent without an answer: looked up at the other side before it is sent again
     delivered  the other side has it
-    dead       given up: refused, or tried too often for too long; a person may revive it
+    dead       given up: refused, or not taken for a day in which others were; a person may revive it
 
 Deliveries of one alert to one destination are sent in the order they were written: only the first one that is neither
 delivered nor dead can be due. A dead one lets the next pass: that an alert is over is worth saying even where its
@@ -25,10 +25,8 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
-from trapline.alerts.circuit import release
 from trapline.alerts.verdict import DEFAULT_POLICY, History, RetryPolicy, judge
 from trapline.alerts.verdict import State as State
-from trapline.errors import TraplineError
 from trapline.state.database import announce
 from trapline.state.schema import UTCDateTime, deliveries
 from trapline_plugins.api import Notification, Outcome
@@ -165,59 +163,6 @@ def skip(connection: sa.Connection, delivery: QueuedDelivery, *, now: datetime) 
     """Settles a delivery that its destination does not want to hear of."""
     unchanged = (deliveries.c.id == delivery.id, deliveries.c.state == delivery.state.value)
     connection.execute(deliveries.update().where(*unchanged).values(state=State.DELIVERED.value, settled_at=now))
-
-
-def newest_deliveries(
-    connection: sa.Connection, *, state: State | None, destination: str | None, limit: int | None
-) -> list[Mapping[str, Any]]:
-    """The newest deliveries, in this state and to this destination where these are given, as rows of the table."""
-    query = sa.select(deliveries).order_by(deliveries.c.sequence.desc()).limit(limit)
-    if state is not None:
-        query = query.where(deliveries.c.state == state.value)
-    if destination is not None:
-        query = query.where(deliveries.c.destination == destination)
-    return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def find_delivery(connection: sa.Connection, prefix: str) -> Mapping[str, Any]:
-    """The one delivery whose id starts so, as a row of the table. Raises TraplineError where none or several do."""
-    query = sa.select(deliveries).where(deliveries.c.id.startswith(prefix, autoescape=True)).limit(2)
-    rows = connection.execute(query).mappings().all()
-    if len(rows) == 1:
-        return dict(rows[0])
-    problem = "several deliveries have an id that starts" if rows else "no delivery has an id that starts"
-    raise TraplineError(f"{problem} with {prefix!r}", remedy="see `trapline deliveries list`")
-
-
-def revive(connection: sa.Connection, ids: Collection[str], *, now: datetime) -> None:
-    """Has dead deliveries sent again, as if they were new.
-
-    Why they were given up no longer says whether they arrived: each is looked up first where its destination can tell.
-    Whatever else waits for their destinations is tried at once, too.
-    """
-    again = {"state": State.UNKNOWN.value, "attempts": 0, "strikes": 0, "next_attempt_at": now, "settled_at": None}
-    dead = deliveries.c.state == State.DEAD.value
-    mended: set[str] = set()
-    for id in ids:
-        update = deliveries.update().where(deliveries.c.id == id, dead).values(**again, reason="redriven")
-        mended.update(connection.execute(update.returning(deliveries.c.destination)).scalars())
-    hasten(connection, mended, now=now)
-
-
-def hasten(connection: sa.Connection, destinations: Collection[str], *, now: datetime) -> None:
-    """Has what waits for these destinations tried now: a person says that they work. What may be under way is left."""
-    release(connection, destinations)
-    connection.execute(
-        deliveries.update()
-        .where(
-            deliveries.c.destination.in_(destinations),
-            deliveries.c.settled_at.is_(None),
-            deliveries.c.state == State.PENDING.value,
-            deliveries.c.attempts > 0,
-        )
-        .values(next_attempt_at=now)
-    )
-    announce(connection)
 
 
 def destinations_waiting(connection: sa.Connection) -> list[str]:

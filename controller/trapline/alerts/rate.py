@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
 
-from trapline_plugins.api import Rate
+from trapline_plugins.api import Destination, Rate
 
 
 class Meter:
@@ -33,3 +35,26 @@ class Meter:
             self._sent.popleft()
         while self._sent and self._sent[-1] > now:  # the clock was set back, and must not hold us up until then
             self._sent.pop()
+
+
+class Meters:
+    """The meters of the destinations, by name. `rates` are what the settings say, before what their classes do."""
+
+    def __init__(self) -> None:
+        self.rates: Mapping[str, Rate] = {}
+        self._meters: dict[str, Meter] = {}
+
+    def of(self, name: str, destination: Destination[Any]) -> Meter | None:
+        """The meter of a destination; None where nothing limits it."""
+        rate = self.rates.get(name) or destination.rate
+        if rate is None:
+            return None
+        meter = self._meters.get(name)
+        if meter is None or meter.rate != rate:
+            meter = self._meters[name] = Meter(rate)
+        return meter
+
+    def pause(self, now: datetime, longest: timedelta) -> timedelta:
+        """How long until one more lets something through that lets nothing through now, at most so long."""
+        full = [meter for meter in self._meters.values() if meter.left(now) <= 0]
+        return min([longest, *(meter.free_at(now) - now for meter in full)])

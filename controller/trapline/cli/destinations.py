@@ -16,10 +16,11 @@ import sqlalchemy as sa
 
 from trapline.alerts.circuit import Circuit, load_circuits
 from trapline.alerts.destinations import build_destinations, make_tools
-from trapline.alerts.outbox import State, hasten
 from trapline.alerts.plugins import load_plugins
+from trapline.alerts.redrive import hasten
 from trapline.alerts.trial import check as check_destination
 from trapline.alerts.trial import send_test
+from trapline.alerts.verdict import State
 from trapline.cli.options import existing_database, home_option
 from trapline.cli.output import as_json, console, errors, moment, print_json, print_problems, print_table, say
 from trapline.clock import system_clock

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.controller.alerts.recorder import Clock, ensure_alert
-from trapline.alerts.delivery import DeliveryReport, Router
+from trapline.alerts.delivery import Router
 from trapline.alerts.outbox import enqueue
+from trapline.alerts.report import DeliveryReport
 from trapline.state.database import Database
 from trapline_plugins.api import Destination, Kind
 from trapline_plugins.samples import a_notification

@@ -13,8 +13,9 @@ from standardwebhooks import Webhook as Verifier
 
 from tests.controller.alerts.recorder import Clock, Recorder, row, state
 from trapline.alerts.circuit import FAILURES
-from trapline.alerts.delivery import DeliveryReport, Router
+from trapline.alerts.delivery import Router
 from trapline.alerts.outbox import CLAIM
+from trapline.alerts.report import DeliveryReport
 from trapline.state.database import Database
 from trapline.state.schema import deliveries
 from trapline_plugins.api import (

@@ -13,7 +13,8 @@ import pytest
 
 from tests.controller.alerts.recorder import Clock, Recorder, row, state
 from trapline.alerts.circuit import FAILURES, LONGEST_WAIT
-from trapline.alerts.delivery import DeliveryReport, Router
+from trapline.alerts.delivery import Router
+from trapline.alerts.report import DeliveryReport
 from trapline.alerts.senders import PATIENCE
 from trapline.state.database import Database
 from trapline_plugins.api import Delivered, Destination, Kind, Notification, Outcome, Rate, Retry, Tools, Unknown

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from tests.controller.alerts.recorder import Clock, Recorder
-from trapline.alerts.delivery import DeliveryReport, Router
-from trapline.alerts.outbox import newest_deliveries, revive
+from trapline.alerts.delivery import Router
+from trapline.alerts.redrive import newest_deliveries, revive
+from trapline.alerts.report import DeliveryReport
 from trapline.alerts.store import list_alerts
 from trapline.alerts.verdict import State
 from trapline.alerts.watch import EVERY, FAILING_AFTER, MISSING_AFTER, others
