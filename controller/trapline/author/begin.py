@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -13,10 +13,8 @@ from string import Template
 
 from pydantic import ValidationError
 
-from trapline.config.files import File
 from trapline.config.words import did_you_mean
-from trapline.detection.load import load
-from trapline.detection.model import DetectionConfig, Mode, Severity
+from trapline.detection.model import Detection, DetectionConfig, Mode, Severity
 from trapline.errors import TraplineError
 
 _ATTACK = re.compile(r"ta\d{4}:t\d{4}(\.\d{3})?", re.IGNORECASE)
@@ -34,13 +32,14 @@ class Wish:
     attack: Sequence[str] = ()
 
 
-def begin(wish: Wish, root: Path, *, known: Mapping[str, File], tables: Sequence[str], now: datetime) -> list[Path]:
+def begin(wish: Wish, root: Path, *, known: Iterable[Detection], tables: Sequence[str], now: datetime) -> list[Path]:
     """Writes `detections/NAME` into a repository, and returns its files. Raises TraplineError; nothing is overwritten.
 
-    `known` is what the repository has, `tables` what its trapline.yml names; where that is nothing any table will do.
+    `known` are the detections that the repository has, `tables` what its trapline.yml names; where that is nothing any
+    table will do.
     """
     _check(wish, tables)
-    for detection in load(known).detections:
+    for detection in known:
         if wish.name in (detection.name, detection.identity):
             message = f"there is a detection of that name already: {detection.path}"
             raise TraplineError(message, remedy="choose another name")

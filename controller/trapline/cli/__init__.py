@@ -42,6 +42,7 @@ COMMANDS = (
     "suspend",
     "sync",
     "tables",
+    "test",
     "validate",
 )
 

@@ -12,9 +12,9 @@ import click
 import pyarrow as pa
 from rich.filesize import decimal
 
+from trapline.author.checkout import Checkout
 from trapline.cli.options import home_option
 from trapline.cli.output import as_json, console, counted, print_json, print_table, say
-from trapline.cli.validate import root_of
 from trapline.clock import system_clock
 from trapline.config.words import did_you_mean
 from trapline.deploy.desired import read_desired
@@ -26,7 +26,6 @@ from trapline.query.lake import Lake
 from trapline.run.explain import Explanation, Member, ScanExplanation, explain_scan
 from trapline.run.explain import explain as explain_detection
 from trapline.settings import FILE_NAME, Settings
-from trapline.source.worktree import read_directory
 from trapline.window import Window
 
 
@@ -54,7 +53,7 @@ def explain(name: str | None, table: str | None, path: Path, home: Path, as_json
     """
     if (name is None) == (table is None):
         raise click.UsageError("name a detection, or a table with --table")
-    detections, settings = _read(read_directory(root_of(path.resolve())).files)
+    detections, settings = _read(Checkout.around(path).tree.files)
     if table is not None:
         _explain_table(table, detections, settings, home, as_json=as_json)
         return

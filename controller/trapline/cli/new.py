@@ -10,13 +10,11 @@ from pathlib import Path
 import click
 
 from trapline.author.begin import Wish, begin
+from trapline.author.checkout import Checkout
 from trapline.cli.output import say
-from trapline.cli.validate import root_of
 from trapline.clock import system_clock
 from trapline.detection.model import Mode, Severity
 from trapline.errors import TraplineError
-from trapline.settings import Settings, SettingsError, load
-from trapline.source.worktree import read_directory
 
 _FORMATS = {"yml": Mode.RECORD, "toml": Mode.BATCH}
 
@@ -52,15 +50,10 @@ def new(name: str, table: str | None, shape: str, severity: str, attack: Sequenc
 
     Nothing is overwritten.
     """
-    root = root_of(repository.resolve())
-    tree = read_directory(root)
-    try:
-        settings = load(tree.files)[0]
-    except SettingsError:  # which `validate` tells of; the detection can be begun all the same
-        settings = Settings()
-    tables = sorted(settings.tables)
+    checkout = Checkout.around(repository)
+    tables = sorted(checkout.settings.tables)
     wish = Wish(name, table or _asked(tables), _FORMATS[shape], Severity(severity), attack)
-    files = begin(wish, root, known=tree.files, tables=tables, now=system_clock())
+    files = begin(wish, checkout.root, known=checkout.loaded.detections, tables=tables, now=system_clock())
     for file in files:
         say(os.path.relpath(file))
     say("say in the first what it is about, and in the second how that looks; then: trapline validate")

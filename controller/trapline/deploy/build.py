@@ -10,13 +10,13 @@ from threading import Lock
 
 from trapline.deploy.memory import Memory
 from trapline.deploy.plan import Version, version
-from trapline.deploy.smoke import failing_cases
+from trapline.deploy.smoke import CaseResult, run_case
 from trapline.detection.model import Detection
 from trapline.errors import TraplineError
 from trapline.requirements.lock import LOCK_FILE, REQUIREMENTS_FILE, Requirements, RequirementsError
 from trapline.settings import Settings
 from trapline.state.logs import Logs
-from trapline.workers.interface import Backend, Build, BuildDigest, Rule, WorkerError
+from trapline.workers.interface import Backend, Build, BuildDigest, Rule, Worker, WorkerError
 from trapline.workers.limits import limits_of
 
 
@@ -79,24 +79,28 @@ class Builder:
                 self._make(detection, digest, lock)
                 self._made.add(digest)
 
+    def start(self, detection: Detection, digest: BuildDigest) -> Worker:
+        """A worker of what was built, with the limits that hold for it. Raises WorkerError."""
+        rule = Rule(detection.name, detection.script, detection.mode.value)
+        return self.backend.start(digest, rule, limits_of(self.settings, detection.config.limits))
+
     def smoke(self, detection: Detection, digest: BuildDigest) -> None:
         """Starts what was built, even without tests: a script that cannot be imported is not promoted.
 
         Raises Stalled with the cases that fail, and WorkerError.
         """
-        rule = Rule(detection.name, detection.script, detection.mode.value)
-        printed: list[str] = []
+        results: list[CaseResult] = []
+        died = ""
         try:
-            worker = self.backend.start(digest, rule, limits_of(self.settings, detection.config.limits))
-            with closing(worker):
-                failing = failing_cases(detection, worker, printed.append)
+            with closing(self.start(detection, digest)) as worker:
+                results += (run_case(detection, worker, case) for case in detection.config.tests)
         except WorkerError as error:
-            printed.append(error.log)
+            died = error.log
             raise
         finally:
-            text = "".join(printed)
+            text = "".join([*(result.log for result in results), died])
             self.logs.append(detection.identity, build_digest=digest, source="its tests", text=text, now=self.now())
-        if failing:
+        if failing := [f"test {one.case.name!r}: {one.complaint}" for one in results if one.complaint]:
             raise Stalled(
                 f"{detection.path}/{detection.config_file}: {'; '.join(failing)}",
                 remedy="correct the rule or the test",

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from trapline.detection.model import Detection, Expectation, Mode, TestCase
 from trapline.workers.answer import Answer, complete
-from trapline.workers.interface import Worker
+from trapline.workers.interface import BatchReply, Worker
 from trapline_plugins.text import one_line
 
 
-def failing_cases(detection: Detection, worker: Worker, printed: Callable[[str], None]) -> list[str]:
-    """One line for each test case that does not hold: its name, what was expected and what came.
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """How a test case went: what is wrong, None where it holds, and what the rule printed meanwhile."""
 
-    `printed` is given what the rule prints.
-    """
-    return [
-        f"test {case.name!r}: {complaint}"
-        for case in detection.config.tests
-        if (complaint := _complaint(detection, worker, case, printed))
-    ]
+    case: TestCase
+    complaint: str | None
+    log: str
 
 
-def _complaint(detection: Detection, worker: Worker, case: TestCase, printed: Callable[[str], None]) -> str | None:
-    replies = []
+def run_case(detection: Detection, worker: Worker, case: TestCase) -> CaseResult:
+    """Runs one test case. Raises WorkerError where the rule takes the worker with it."""
     try:
-        for batch in _batches(detection.mode, case.records):
-            replies.append(worker.run(batch))
-            printed(replies[-1].log)
+        replies = [worker.run(batch) for batch in _batches(detection.mode, case.records)]
     except pa.ArrowException as error:
-        return f"its records cannot be made into one table: {error}"
+        return CaseResult(case, f"its records cannot be made into one table: {error}", "")
+    return CaseResult(case, _complaint(detection, case, replies), "".join(reply.log for reply in replies))
+
+
+def _complaint(detection: Detection, case: TestCase, replies: Sequence[BatchReply]) -> str | None:
     for reply in replies:
         for failure in reply.failures:
-            return f"{failure.function}() raised {one_line(failure.error)} at {failure.file}:{failure.line}"
+            did = " raised" if failure.outcome == "raised" else ":"
+            return f"{failure.function}(){did} {one_line(failure.error)} at {failure.file}:{failure.line}"
     answers = [complete(match, detection.config) for reply in replies for match in reply.matches]
     wanted = len(case.records) if case.match is True else int(case.match)
     if detection.mode is Mode.BATCH and case.match is True:
