@@ -133,7 +133,9 @@ def _once(options: Options, *, confirm_prune: bool, as_json: bool) -> int:
     else:
         print_problems(problems)
         _print(summary)
-    wrong = failing or has_errors(problems) or tick.errors or tick.failures or summary["undelivered"]
+    wrong = (
+        failing or has_errors(problems) or tick.errors or tick.failures or summary["undelivered"] or delivery.reasons
+    )
     return 1 if wrong else 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.playground import Playground, column, deploy
+from tests.playground import NOON, Playground, column, deploy
 from trapline.cli import cli
 from trapline.clock import system_clock
 from trapline.state.schema import deliveries
@@ -126,6 +126,23 @@ def test_a_test_alert_is_marked_and_resolved(ground: Playground, server: FakeSer
     assert opened["title"].startswith("[TEST]")
     assert opened["delivery_id"] != resolved["delivery_id"]
     assert ground.rows(deliveries) == []
+
+
+def test_one_round_fails_for_as_long_as_a_destination_does(ground: Playground, other: OtherSide) -> None:
+    ground.settings(
+        destinations={"hook": {"type": "webhook", "url": "${env:HOOK}"}},
+        default_destinations=["hook"],
+        schedule={"start": NOON, "longest_window": "4000d"},
+    )
+    ground.commit()
+    ground.records(1)
+    other.status, other.headers = 429, (("Retry-After", "86400"),)
+    for undelivered in (1, 0):  # in the second round nothing is sent to it, as it asked
+        once = ("controller", "--once", "--json", "--sandbox", "process", "--repository", str(ground.repository))
+        result = run(ground, *once)
+        said = json.loads(result.stdout)
+        assert (result.exit_code, said["undelivered"]) == (1, undelivered)
+        assert said["delivery_problems"] == {"hook": "it answered 429 Too Many Requests"}
 
 
 def test_a_test_that_arrives_has_what_waits_sent_at_once(ground: Playground, other: OtherSide) -> None:
