@@ -5,9 +5,10 @@
     open        `FAILURES` different deliveries failed in a row: nothing, until `held_until`
     half open   then one probe; if that fails too, the circuit is open again, for longer
 
-A destination that answers, be it with a refusal, closes it. Failures of one delivery again and again count once: it may
-be the delivery's own fault, and must hold up no others. Where the other side says when to come back, all that is for it
-waits until then. Circuits are kept in the database: who is started anew knocks no more often.
+What arrives closes it. Failures of one delivery again and again count once: it may be the delivery's own fault, and
+must hold up no others. Refusals count too: a token that has expired is to cost a handful of deliveries, and not all
+that wait. Where the other side says when to come back, all that is for it waits until then. Circuits are kept in the
+database: who is started anew knocks no more often.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import sqlalchemy as sa
 
 from trapline.alerts.verdict import DEFAULT_POLICY, LONGEST_ASKED_WAIT
 from trapline.state.schema import circuits
-from trapline_plugins.api import Delivered, Outcome, Rejected, Retry
+from trapline_plugins.api import Delivered, Outcome, Retry
 from trapline_plugins.text import one_line
 
 FAILURES = 5
@@ -70,7 +71,7 @@ def after(
     random: Callable[[], float],
 ) -> Circuit | None:
     """The destination's circuit after this outcome of that delivery; None where it works."""
-    if isinstance(outcome, Delivered | Rejected):  # it was sent before the others were told to wait, if it was
+    if isinstance(outcome, Delivered):  # it was sent before the others were told to wait, if it was
         return circuit if circuit and circuit.holds(now) else None
     reason = one_line(outcome.reason, _MAX_REASON)
     if circuit is None:

@@ -47,7 +47,7 @@ def test_one_that_failed_is_sent_one_at_a_time_until_something_arrives() -> None
     assert outcomes(Delivered(), known=circuit) is None
 
 
-@pytest.mark.parametrize("failure", [DOWN, Unknown("lost")])
+@pytest.mark.parametrize("failure", [DOWN, Unknown("lost"), Rejected("the token has expired")])
 def test_it_opens_after_so_many_in_a_row_and_then_lets_one_probe_through(failure: Outcome) -> None:
     circuit = outcomes(*[failure] * (FAILURES - 1))
     assert circuit and not circuit.is_open
@@ -79,10 +79,6 @@ def test_one_delivery_that_fails_again_and_again_opens_nothing() -> None:
     circuit = outcomes(*[DOWN] * 50, alone=True)
     assert circuit and (circuit.failures, circuit.is_open) == (1, False)
     assert circuit.failed_at - circuit.failing_since == timedelta(minutes=49)
-
-
-def test_a_refusal_is_an_answer() -> None:
-    assert outcomes(DOWN, Rejected("no such channel")) is None
 
 
 def test_the_wait_that_it_asks_for_holds_for_all() -> None:

@@ -17,7 +17,18 @@ from trapline.alerts.delivery import Router
 from trapline.alerts.report import DeliveryReport
 from trapline.alerts.senders import PATIENCE
 from trapline.state.database import Database
-from trapline_plugins.api import Delivered, Destination, Kind, Notification, Outcome, Rate, Retry, Tools, Unknown
+from trapline_plugins.api import (
+    Delivered,
+    Destination,
+    Kind,
+    Notification,
+    Outcome,
+    Rate,
+    Rejected,
+    Retry,
+    Tools,
+    Unknown,
+)
 from trapline_plugins.fake_server import Answer, Request, serving
 from trapline_plugins.webhook import Webhook, WebhookConfig
 
@@ -228,6 +239,22 @@ def test_one_that_is_down_for_hours_is_left_alone_and_then_catches_up_in_order(
     for minute in range(0, hours * 60, hours * 12):
         assert [id for id in down.taken if f"-{minute}-" in id] == [f"hook-{minute}-opened", f"hook-{minute}-resolved"]
     assert row(database, "hook-0-opened").strikes in (0, 1)
+
+
+def test_a_token_that_has_expired_costs_a_handful_and_not_all(
+    put: Put, router: Make, database: Database, clock: Clock
+) -> None:
+    expired = True
+    recorder = Recorder(lambda _: Rejected("it answered 401") if expired else Delivered())
+    for number in range(50):
+        put(f"d{number}", alert=f"a{number}")
+    delivering = router(hook=recorder)
+    assert FAILURES <= delivering.deliver().dead <= FAILURES + recorder.at_once
+    clock.time += LONGEST_WAIT
+    assert delivering.deliver().dead == 1, "a probe"
+    expired = False
+    clock.time += LONGEST_WAIT
+    assert delivering.deliver().delivered >= 50 - FAILURES - recorder.at_once - 1
 
 
 def test_a_probe_goes_alone(put: Put, router: Make, clock: Clock) -> None:

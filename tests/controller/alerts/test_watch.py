@@ -132,13 +132,13 @@ def test_what_is_given_up_is_told_once_with_a_count_until_it_is_sent_again(
 ) -> None:
     here = site("hook", "pager")
     here.sides["hook"].failure = Rejected("it answered 404")
-    for number in range(30):
+    for number in range(4):
         put(f"d{number}", alert=f"a{number}")
     here.go_on(minutes=5)
     assert here.told("pager") == ["opened Deliveries to hook were given up"]
     [alarm] = list_alerts(database, detection="trapline")
-    assert alarm["description"] == "it answered 404\nDeliveries to it that are given up by now, and kept: 30"
-    assert alarm["context"] == {"destination": "hook", "given_up": 30}
+    assert alarm["description"] == "it answered 404\nDeliveries to it that are given up by now, and kept: 4"
+    assert alarm["context"] == {"destination": "hook", "given_up": 4}
 
     here.sides["hook"].failure = None
     with database.transaction() as connection:
