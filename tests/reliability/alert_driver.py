@@ -6,6 +6,7 @@ ISO 8601 time), nothing waits to be delivered and no alert is open any more.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import threading
@@ -17,7 +18,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from tests.reliability.forks import Order, Steps, serve
-from tests.reliability.other_sides import KINDS, clock
+from tests.reliability.other_sides import KINDS, moment
 from trapline.alerts.plugins import load_plugins
 from trapline.controller import Controller
 from trapline.detection.model import OWN_IDENTITY
@@ -44,14 +45,15 @@ STEPS: Steps = {
 
 def lead(options: Options, until: datetime, order: Order) -> None:
     """Runs the service until all is done."""
-    now, stop = partial(clock, order.ahead), threading.Event()
+    now, stop = partial(moment, order.ahead), threading.Event()
     controller = Controller(options, now=now)
     threading.Thread(target=_watch, args=(controller.database, until, stop), daemon=True).start()
     Service(controller, Serving(lease=LEASE), now=now).run(stop)
 
 
 def _watch(database: Database, until: datetime, stop: threading.Event) -> None:
-    while not _done(database, until):
+    driver = os.getppid()
+    while not _done(database, until) and os.getppid() == driver:  # which may have been ended meanwhile
         time.sleep(0.1)
     stop.set()
 

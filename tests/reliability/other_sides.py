@@ -47,8 +47,8 @@ Heard = Mapping[str, list[str]]
 """The ids of the deliveries that came about each alert, in order."""
 
 
-def clock(ahead: float) -> datetime:
-    """The test's clock, the same in every process of this machine, put forward by so many seconds."""
+def moment(ahead: float) -> datetime:
+    """Now by the test's clock, the same in every process of this machine, put forward by so many seconds."""
     return NOON + timedelta(seconds=ahead + SPEED * time.monotonic())
 
 

@@ -28,7 +28,7 @@ import pytest
 from tests.playground import NOON, Playground, deploy
 from tests.reliability.alert_driver import LEASE
 from tests.reliability.conftest import Drive
-from tests.reliability.other_sides import AWS, SPEED, Heard, OtherSides, clock, other_sides
+from tests.reliability.other_sides import AWS, SPEED, Heard, OtherSides, moment, other_sides
 
 KILLS = int(os.environ.get("TRAPLINE_TEST_KILLS", "10"))
 HOURS = KILLS * 11 // 10  # by the test's clock: each start is an hour later, and nobody is killed who has nothing to do
@@ -70,13 +70,13 @@ def _record(number: int, chance: Random) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class Time:
+class Clock:
     """The test's clock, which is put forward when somebody was killed, and goes on by itself."""
 
     ahead: float
 
     def now(self) -> datetime:
-        return clock(self.ahead)
+        return moment(self.ahead)
 
     def forward(self, by: timedelta) -> None:
         self.ahead += by.total_seconds()
@@ -86,36 +86,39 @@ class Time:
 def test_killed_anywhere_every_alert_arrives_and_in_order(
     ground: Playground, driving: Callable[..., Drive], chance: Random, expected: Mapping[str, int], tmp_path: Path
 ) -> None:
-    time_ = Time(-SPEED * time.monotonic())
-    with other_sides(tmp_path, chance, time_.now) as others:
+    clock = Clock(LEASE.total_seconds() - SPEED * time.monotonic())
+    with other_sides(tmp_path, chance, clock.now) as others:
         _deploy(ground, others)
         until = NOON + timedelta(hours=HOURS + 2)
         drive = driving(
             "alert_driver", ground.home, ground.repository, until.isoformat(), **AWS, AWS_ENDPOINT_URL=others.aws
         )
         hit = Counter[str]()
+        long = 20.0  # and then by how long it takes here to begin to send
         while hit.total() < KILLS:
-            answer = drive(**_somewhere(chance), ahead=time_.ahead)
+            order = _somewhere(chance, long) if hit else {"at": "send", "after": long}
+            answer = drive(**order, ahead=clock.ahead)
             assert answer.killed, answer.error or "there was nothing left to do"
+            long = long if hit else 2 * answer.seconds
             hit[answer.step or "start"] += 1
             _assert_whole(ground)
-            time_.forward(LEASE)
+            clock.forward(LEASE)
         print(f"killed at {dict(hit)}")
-        time_.forward(max(until - time_.now(), timedelta()))
-        _finish(drive, time_, ground)
+        clock.forward(max(until - clock.now(), timedelta()))
+        _finish(drive, clock, ground)
         _assert_whole(ground)
         _assert_recorded(ground, expected)
         _assert_told(ground, others)
 
 
-def _finish(drive: Drive, time_: Time, ground: Playground) -> None:
+def _finish(drive: Drive, clock: Clock, ground: Playground) -> None:
     """Has what is left done. Nobody leads for longer than the lease: by this clock it is renewed too late."""
     for _ in range(2 + KILLS // 10):
-        answer = drive(after=LEASE.total_seconds() / SPEED * 0.8, ahead=time_.ahead)
+        answer = drive(after=LEASE.total_seconds() / SPEED * 0.8, ahead=clock.ahead)
         assert not answer.error
         if not answer.killed:
             return
-        time_.forward(LEASE)
+        clock.forward(LEASE)
     pytest.fail(f"it does not come to an end: {_left(ground)}")
 
 
@@ -130,14 +133,14 @@ def _deploy(ground: Playground, others: OtherSides) -> None:
         deploy(ground, controller)
 
 
-def _somewhere(chance: Random) -> dict[str, Any]:
-    """Where to kill: at any moment, at the edge of a step, or between transactions; after a while in any case."""
+def _somewhere(chance: Random, long: float) -> dict[str, Any]:
+    """Where to kill: at any moment, at the edge of a step, between transactions; after so many seconds in any case."""
     match chance.choice(["moment", "edge", "transaction"]):
         case "edge":
-            return {"at": chance.choice(STEPS), "nth": chance.randint(1, 8), "after": 1.2}
+            return {"at": chance.choice(STEPS), "nth": chance.randint(1, 8), "after": long}
         case "transaction":
-            return {"at": "transaction", "nth": chance.randint(1, 80), "after": 1.2}
-    return {"after": chance.uniform(0.1, 1.2), "family": chance.random() < 0.5}
+            return {"at": "transaction", "nth": chance.randint(1, 80), "after": long}
+    return {"after": chance.uniform(0.1, long), "family": chance.random() < 0.5}
 
 
 def _rows(ground: Playground, query: str) -> list[dict[str, Any]]:
