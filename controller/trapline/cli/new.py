@@ -56,7 +56,7 @@ def new(name: str, table: str | None, shape: str, severity: str, attack: Sequenc
     files = begin(wish, checkout.root, known=checkout.loaded.detections, tables=tables, now=system_clock())
     for file in files:
         say(os.path.relpath(file))
-    say("say in the first what it is about, and in the second how that looks; then: trapline validate")
+    say("say in the first what it is about, and in the second how that looks; then: trapline test")
 
 
 def _asked(tables: Sequence[str]) -> str:
