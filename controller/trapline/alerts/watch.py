@@ -82,15 +82,15 @@ class Watch:
             title = f"Destination {name} has been failing since {circuit.failing_since:%H:%M} UTC"
             reason = circuit.reason
             runbook = (
-                f"See `trapline destinations check {name}`. Once it works again, what waits is sent by itself, in order "
-                "and within ten minutes. Nothing is given up because a destination is down."
+                f"See `trapline destinations check {name}`. Once it works again, what waits is sent by itself, in "
+                "order and within ten minutes. Nothing is given up because a destination is down."
             )
         else:
             title = f"Destination {name} is not there, and deliveries wait for it"
             reason = missing_reason(name)
             runbook = (
-                "See `trapline destinations list`. Mend it in trapline.yml, or add one of that name: then what waits is "
-                "sent."
+                "See `trapline destinations list`. Mend it in trapline.yml, or add one of that name: then what waits "
+                "is sent."
             )
         with self._database.transaction() as connection:
             count = waiting(connection, name)
