@@ -28,7 +28,7 @@ test: lint $(READY)  ## Lint, type-check and run every test this machine can run
 unit: $(READY)  ## The quick tests only, without Docker and without a package index
 	$(BIN)/pytest -q -n 2 -m "not docker and not network" --ignore tests/e2e --ignore tests/reliability --ignore tests/bench
 
-reliability: $(READY)  ## Kill the controller 200 times while alerts are on their way; minutes
+reliability: $(READY)  ## Kill the controller 200 times while alerts are on their way (ten minutes)
 	TRAPLINE_TEST_KILLS=200 $(BIN)/pytest -s tests/reliability/test_alerts.py
 
 lint: $(READY)  ## ruff, mypy --strict and the floors of the house
