@@ -12,13 +12,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from trapline.alerts.destinations import make_tools
-from trapline.alerts.dispatch import Dispatch
-from trapline.alerts.plugins import load_plugins
 from trapline.alerts.record import Policy
-from trapline.alerts.report import DeliveryReport
 from trapline.alerts.suppress import tell_expired
 from trapline.clock import Clock, SteadyClock, system_clock
+from trapline.delivery.destinations import make_tools
+from trapline.delivery.dispatch import Dispatch
+from trapline.delivery.plugins import load_plugins
+from trapline.delivery.report import DeliveryReport
 from trapline.deploy.ledger import Ledger
 from trapline.deploy.memory import Memory
 from trapline.deploy.overrides import Overrides

@@ -24,12 +24,12 @@ from tests.bench.ground import SETTINGS, Ground, ground, until
 from tests.bench.measure import Figures
 from trapline.alerts.match import Match, match_id
 from trapline.alerts.origin import Origin, ScanSummary
-from trapline.alerts.outbox import waiting
 from trapline.alerts.record import record
 from trapline.clock import system_clock
 from trapline.config.files import File
 from trapline.controller import Controller
 from trapline.detection.model import DetectionConfig, Severity
+from trapline.outbox.queue import waiting
 from trapline.service import Service
 from trapline.state.schema import alerts, deliveries
 from trapline.window import Window

@@ -19,8 +19,8 @@ import sqlalchemy as sa
 
 from tests.reliability.forks import Order, Steps, serve
 from tests.reliability.other_sides import KINDS, moment
-from trapline.alerts.plugins import load_plugins
 from trapline.controller import Controller
+from trapline.delivery.plugins import load_plugins
 from trapline.detection.model import OWN_IDENTITY
 from trapline.options import Options
 from trapline.run.feed import Feeder

@@ -1,1 +1,1 @@
-"""Matches become alerts, alerts become deliveries. The lifecycle is pure; the outbox is durable."""
+"""Matches become alerts, and alerts are told: what is to be said goes into the outbox. Nobody here sends anything."""

@@ -16,9 +16,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from trapline.alerts.notify import delivery_id_of, notification_of, provenance_to_json
-from trapline.alerts.outbox import enqueue
 from trapline.alerts.resolve import resolve
 from trapline.detection.model import OWN_IDENTITY, Severity
+from trapline.outbox.queue import enqueue
 from trapline.state.schema import alerts
 from trapline_plugins.api import Kind, Provenance
 from trapline_plugins.text import cut, one_line, plain, well_formed

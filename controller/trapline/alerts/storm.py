@@ -19,8 +19,8 @@ import sqlalchemy as sa
 from trapline.alerts.fold import Change, highest
 from trapline.alerts.notify import delivery_id_of, notification_of, provenance_to_json
 from trapline.alerts.origin import Origin, ScanSummary
-from trapline.alerts.outbox import State, encode, enqueue
 from trapline.detection.model import OWN_IDENTITY, Severity
+from trapline.outbox.queue import State, encode, enqueue
 from trapline.state.database import chunks
 from trapline.state.schema import alerts, deliveries
 from trapline_plugins.api import Kind, Provenance

@@ -18,9 +18,9 @@ import sqlalchemy as sa
 from trapline.alerts.fold import Change
 from trapline.alerts.notify import delivery_id_of, notification_of
 from trapline.alerts.origin import Origin, ScanSummary
-from trapline.alerts.outbox import decode, enqueue
 from trapline.alerts.storm import tell_of_storm
 from trapline.detection.model import Severity
+from trapline.outbox.queue import decode, enqueue
 from trapline.state.schema import alerts, deliveries
 from trapline_plugins.api import Kind, Notification
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema
 
-from trapline.alerts.plugins import Plugins
 from trapline.config.units import format_duration
+from trapline.delivery.plugins import Plugins
 from trapline.detection.model import DetectionConfig
 from trapline.settings import DestinationSettings, Settings
 from trapline.suppressions import SuppressionsFile

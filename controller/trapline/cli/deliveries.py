@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from trapline.alerts.redrive import find_delivery, newest_deliveries, revive
 from trapline.alerts.store import without_content
-from trapline.alerts.verdict import State
 from trapline.cli.options import existing_database, home_option
 from trapline.cli.output import as_json, counted, moment, print_json, print_table, say, short
 from trapline.clock import system_clock
 from trapline.errors import TraplineError
+from trapline.outbox.redrive import find_delivery, newest_deliveries, revive
+from trapline.outbox.verdict import State
 
 STATES = [state.value for state in State]
 

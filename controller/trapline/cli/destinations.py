@@ -14,19 +14,19 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
-from trapline.alerts.circuit import Circuit, load_circuits
-from trapline.alerts.destinations import build_destinations, make_tools
-from trapline.alerts.plugins import load_plugins
-from trapline.alerts.redrive import hasten
-from trapline.alerts.trial import check as check_destination
-from trapline.alerts.trial import send_test
-from trapline.alerts.verdict import State
 from trapline.cli.options import existing_database, home_option
 from trapline.cli.output import as_json, console, errors, moment, print_json, print_problems, print_table, say
 from trapline.clock import system_clock
 from trapline.config.words import did_you_mean
+from trapline.delivery.destinations import build_destinations, make_tools
+from trapline.delivery.plugins import load_plugins
+from trapline.delivery.trial import check as check_destination
+from trapline.delivery.trial import send_test
 from trapline.deploy.memory import Memory
 from trapline.errors import Problem, TraplineError
+from trapline.outbox.circuit import Circuit, load_circuits
+from trapline.outbox.redrive import hasten
+from trapline.outbox.verdict import State
 from trapline.settings import Settings, parse
 from trapline.state.database import Database
 from trapline.state.schema import deliveries

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from trapline.alerts.plugins import load_plugins
-from trapline.alerts.skeleton import write_skeleton
 from trapline.cli.output import as_json, print_json, print_table, say
+from trapline.delivery.plugins import load_plugins
+from trapline.delivery.skeleton import write_skeleton
 
 
 @click.group()

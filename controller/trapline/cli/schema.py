@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from trapline.alerts.plugins import load_plugins
 from trapline.author.schema import Subject, schema_of
 from trapline.cli.output import print_json
+from trapline.delivery.plugins import load_plugins
 
 
 @click.command()

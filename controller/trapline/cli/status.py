@@ -11,8 +11,6 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
-from trapline.alerts.circuit import load_circuits
-from trapline.alerts.outbox import waiting
 from trapline.cli.options import existing_database, home_option
 from trapline.cli.output import age, as_json, counted, errors, moment, print_json, print_table, say, short
 from trapline.clock import system_clock
@@ -20,6 +18,8 @@ from trapline.deploy.conditions import conditions
 from trapline.deploy.ledger import Deployment, Ledger, Status, find
 from trapline.deploy.memory import Memory, Source
 from trapline.deploy.overrides import Kind, Override, Overrides
+from trapline.outbox.circuit import load_circuits
+from trapline.outbox.queue import waiting
 from trapline.state.database import Database
 from trapline.state.schema import alerts, checkpoints, deliveries, failures, matches
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import click
 
 from trapline import suppressions
-from trapline.alerts.destinations import build_destinations, make_tools
-from trapline.alerts.plugins import load_plugins
 from trapline.author.checkout import Checkout, nothing_here
 from trapline.author.report import github, sarif
 from trapline.cli.output import as_json, counted, print_json, print_problems, say
 from trapline.clock import system_clock
+from trapline.delivery.destinations import build_destinations, make_tools
+from trapline.delivery.plugins import load_plugins
 from trapline.deploy.desired import Desired, read_desired
 from trapline.errors import Problem, has_errors
 from trapline.query.lake import Lake

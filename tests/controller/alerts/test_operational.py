@@ -13,9 +13,9 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from trapline.alerts.delivery import Router
 from trapline.alerts.operational import REMIND_AFTER, open_alarms, raise_alarm, settle_alarm
 from trapline.alerts.store import deliveries_of, find_alert, list_alerts
+from trapline.delivery.router import Router
 from trapline.detection.model import Severity
 from trapline.state.database import Database
 from trapline_plugins.api import Tools

@@ -337,7 +337,7 @@ def test_the_next_storm_after_a_while_is_another(beat: Beat) -> None:
 
 
 def delivered(beat: Beat, *, at: float) -> None:
-    from trapline.alerts.outbox import State
+    from trapline.outbox.queue import State
     from trapline.state.schema import deliveries
 
     with beat.database.transaction() as connection:

@@ -14,9 +14,9 @@ import yaml
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from trapline.alerts.plugins import load_plugins
 from trapline.author.schema import Subject, schema_of
 from trapline.cli import cli
+from trapline.delivery.plugins import load_plugins
 
 ROOT = Path(__file__).parents[3]
 PACK = sorted((ROOT / "detections").glob("*/detection.[yt]*ml"))

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trapline.alerts.outbox import (
+from trapline.outbox.queue import (
     CLAIM,
     QueuedDelivery,
     State,
@@ -26,7 +26,7 @@ from trapline.alerts.outbox import (
     settle,
     waiting,
 )
-from trapline.alerts.verdict import DEFAULT_POLICY
+from trapline.outbox.verdict import DEFAULT_POLICY
 from trapline.state.database import Database
 from trapline.state.schema import alerts, deliveries
 from trapline_plugins.api import Delivered, Kind, Notification, Outcome, Provenance, Rejected, Retry, Unknown

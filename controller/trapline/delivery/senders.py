@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from trapline.alerts.attempt import attempt
-from trapline.alerts.outbox import QueuedDelivery
-from trapline.alerts.plugins import describe_exception
+from trapline.delivery.attempt import attempt
+from trapline.delivery.plugins import describe_exception
+from trapline.outbox.queue import QueuedDelivery
 from trapline_plugins.api import Destination, Outcome, Unknown
 
 Ended = tuple[QueuedDelivery, Outcome]

@@ -11,7 +11,7 @@ import pytest
 from packaging.version import Version
 
 from tests.stranger import Workplace
-from trapline.alerts.skeleton import _api, write_skeleton
+from trapline.delivery.skeleton import _api, write_skeleton
 from trapline.errors import TraplineError
 
 ROOT = Path(__file__).parents[3]

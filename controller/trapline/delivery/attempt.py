@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from trapline.alerts.outbox import QueuedDelivery
-from trapline.alerts.plugins import describe_exception
-from trapline.alerts.verdict import State
 from trapline.config.redact import hide_declared_secrets, hide_secrets
+from trapline.delivery.plugins import describe_exception
+from trapline.outbox.queue import QueuedDelivery
+from trapline.outbox.verdict import State
 from trapline_plugins.api import Delivered, Destination, Notification, Outcome, Rejected, Retry, Unknown
 
 

@@ -20,10 +20,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.controller.alerts.recorder import Clock, ensure_alert
-from trapline.alerts.circuit import load_circuits
-from trapline.alerts.delivery import Router
-from trapline.alerts.outbox import enqueue
+from tests.controller.delivery.recorder import Clock, ensure_alert
+from trapline.delivery.router import Router
+from trapline.outbox.circuit import load_circuits
+from trapline.outbox.queue import enqueue
 from trapline.state.database import Database
 from trapline.state.schema import deliveries
 from trapline_plugins.api import (

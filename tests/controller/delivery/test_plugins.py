@@ -10,7 +10,7 @@ from textwrap import dedent
 
 import pytest
 
-from trapline.alerts.plugins import PluginInfo, Plugins, load_plugins
+from trapline.delivery.plugins import PluginInfo, Plugins, load_plugins
 from trapline_plugins.builtin import register_destinations
 from trapline_plugins.console import Console
 from trapline_plugins.webhook import Webhook

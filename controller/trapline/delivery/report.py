@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from trapline.alerts.verdict import State
+from trapline.outbox.verdict import State
 
 
 @dataclass(frozen=True, slots=True)

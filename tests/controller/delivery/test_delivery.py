@@ -11,11 +11,11 @@ import pytest
 from pydantic import SecretStr
 from standardwebhooks import Webhook as Verifier
 
-from tests.controller.alerts.recorder import Clock, Recorder, row, state
-from trapline.alerts.circuit import FAILURES
-from trapline.alerts.delivery import Router
-from trapline.alerts.outbox import CLAIM
-from trapline.alerts.report import DeliveryReport
+from tests.controller.delivery.recorder import Clock, Recorder, row, state
+from trapline.delivery.report import DeliveryReport
+from trapline.delivery.router import Router
+from trapline.outbox.circuit import FAILURES
+from trapline.outbox.queue import CLAIM
 from trapline.state.database import Database
 from trapline.state.schema import deliveries
 from trapline_plugins.api import (

@@ -8,9 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from trapline.alerts.circuit import release
-from trapline.alerts.verdict import State
 from trapline.errors import TraplineError
+from trapline.outbox.circuit import release
+from trapline.outbox.verdict import State
 from trapline.state.database import announce
 from trapline.state.schema import deliveries
 

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from trapline import __version__
-from trapline.alerts.plugins import Plugins, describe_exception
 from trapline.config.redact import hide_secrets
 from trapline.config.secrets import SecretError
 from trapline.config.words import did_you_mean, dotted
+from trapline.delivery.plugins import Plugins, describe_exception
 from trapline.errors import Problem
 from trapline.settings import DestinationSettings, Settings, resolve_secrets
 from trapline_plugins.api import Destination, Tools

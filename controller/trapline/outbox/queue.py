@@ -25,8 +25,8 @@ from typing import Any
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
-from trapline.alerts.verdict import DEFAULT_POLICY, History, RetryPolicy, judge
-from trapline.alerts.verdict import State as State
+from trapline.outbox.verdict import DEFAULT_POLICY, History, RetryPolicy, judge
+from trapline.outbox.verdict import State as State
 from trapline.state.database import announce
 from trapline.state.schema import UTCDateTime, deliveries
 from trapline_plugins.api import Notification, Outcome

@@ -7,7 +7,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trapline.alerts.rate import Meter
+from trapline.delivery.rate import Meter
 from trapline_plugins.api import Rate
 from trapline_plugins.samples import NOW
 

@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.controller.alerts.recorder import Clock, Recorder, row, state
-from trapline.alerts.circuit import FAILURES, LONGEST_WAIT
-from trapline.alerts.delivery import Router
-from trapline.alerts.report import DeliveryReport
-from trapline.alerts.senders import PATIENCE
+from tests.controller.delivery.recorder import Clock, Recorder, row, state
+from trapline.delivery.report import DeliveryReport
+from trapline.delivery.router import Router
+from trapline.delivery.senders import PATIENCE
+from trapline.outbox.circuit import FAILURES, LONGEST_WAIT
 from trapline.state.database import Database
 from trapline_plugins.api import (
     Delivered,

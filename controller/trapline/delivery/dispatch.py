@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from trapline.alerts.delivery import Router
-from trapline.alerts.destinations import ConfiguredDestinations
-from trapline.alerts.plugins import Plugins
-from trapline.alerts.report import DeliveryReport
+from trapline.delivery.destinations import ConfiguredDestinations
+from trapline.delivery.plugins import Plugins
+from trapline.delivery.report import DeliveryReport
+from trapline.delivery.router import Router
 from trapline.errors import Problem
 from trapline.settings import Settings
 from trapline.state.database import Database

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.controller.alerts.recorder import Clock, ensure_alert
-from trapline.alerts.delivery import Router
-from trapline.alerts.outbox import enqueue
-from trapline.alerts.report import DeliveryReport
+from tests.controller.delivery.recorder import Clock, ensure_alert
+from trapline.delivery.report import DeliveryReport
+from trapline.delivery.router import Router
+from trapline.outbox.queue import enqueue
 from trapline.state.database import Database
 from trapline_plugins.api import Destination, Kind
 from trapline_plugins.samples import a_notification

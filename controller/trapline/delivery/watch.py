@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from trapline.alerts.circuit import Circuit, load_circuits
 from trapline.alerts.operational import REMIND_AFTER, open_alarms, raise_alarm, settle_alarm
-from trapline.alerts.outbox import State, destinations_waiting, explain_waiting, waiting
 from trapline.detection.model import Severity
+from trapline.outbox.circuit import Circuit, load_circuits
+from trapline.outbox.queue import State, destinations_waiting, explain_waiting, waiting
 from trapline.state.database import Database
 from trapline.state.schema import deliveries
 

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from trapline.alerts.verdict import DEFAULT_POLICY, LONGEST_ASKED_WAIT
+from trapline.outbox.verdict import DEFAULT_POLICY, LONGEST_ASKED_WAIT
 from trapline.state.schema import circuits
 from trapline_plugins.api import Delivered, Outcome, Retry
 from trapline_plugins.text import one_line

@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from tests.controller.alerts.recorder import Clock, Recorder
-from trapline.alerts.delivery import Router
-from trapline.alerts.redrive import newest_deliveries, revive
-from trapline.alerts.report import DeliveryReport
+from tests.controller.delivery.recorder import Clock, Recorder
 from trapline.alerts.store import list_alerts
-from trapline.alerts.verdict import State
-from trapline.alerts.watch import EVERY, FAILING_AFTER, MISSING_AFTER, others
+from trapline.delivery.report import DeliveryReport
+from trapline.delivery.router import Router
+from trapline.delivery.watch import EVERY, FAILING_AFTER, MISSING_AFTER, others
+from trapline.outbox.redrive import newest_deliveries, revive
+from trapline.outbox.verdict import State
 from trapline.state.database import Database
 from trapline_plugins.api import Delivered, Notification, Outcome, Rejected, Retry
 

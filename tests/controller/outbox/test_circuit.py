@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from trapline.alerts.circuit import (
+from trapline.outbox.circuit import (
     FAILURES,
     LONGEST_WAIT,
     Circuit,
@@ -33,6 +35,13 @@ def outcomes(*said: Outcome, known: Circuit | None = None, alone: bool = False) 
 
 
 DOWN = Retry("down")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database.in_home(tmp_path)
+    yield database
+    database.close()
 
 
 def test_what_works_has_no_circuit_and_all_its_room() -> None:

@@ -11,10 +11,10 @@ import pytest
 from pydantic import SecretStr, model_validator
 
 from trapline import __version__
-from trapline.alerts.destinations import ConfiguredDestinations, build_destinations, make_tools
-from trapline.alerts.plugins import PluginInfo, load_plugins
 from trapline.config.redact import hide_declared_secrets, hide_secrets
 from trapline.config.secrets import Secret, resolve_secrets
+from trapline.delivery.destinations import ConfiguredDestinations, build_destinations, make_tools
+from trapline.delivery.plugins import PluginInfo, load_plugins
 from trapline.errors import Problem
 from trapline.settings import parse
 from trapline_plugins.api import Destination, DestinationConfig, Tools

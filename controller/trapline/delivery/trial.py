@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from trapline.alerts.attempt import attempt
-from trapline.alerts.outbox import QueuedDelivery, State, encode
-from trapline.alerts.plugins import describe_exception
 from trapline.config.redact import hide_secrets
+from trapline.delivery.attempt import attempt
+from trapline.delivery.plugins import describe_exception
+from trapline.outbox.queue import QueuedDelivery, State, encode
 from trapline_plugins.api import Delivered, Destination, Kind, Notification, Outcome, Provenance
 
 TITLE = "[TEST] Trapline tries this destination: nothing has happened"

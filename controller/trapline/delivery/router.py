@@ -21,13 +21,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from trapline.alerts.circuit import Circuit, after, load_circuits, room, save_circuits
-from trapline.alerts.outbox import CLAIM, QueuedDelivery, claim, clean_reason, due, settle, skip
-from trapline.alerts.rate import Meters
-from trapline.alerts.report import DeliveryReport, Tally
-from trapline.alerts.senders import Senders
-from trapline.alerts.verdict import State
-from trapline.alerts.watch import Watch, missing_reason, others, tell_of_dead
+from trapline.delivery.rate import Meters
+from trapline.delivery.report import DeliveryReport, Tally
+from trapline.delivery.senders import Senders
+from trapline.delivery.watch import Watch, missing_reason, others, tell_of_dead
+from trapline.outbox.circuit import Circuit, after, load_circuits, room, save_circuits
+from trapline.outbox.queue import CLAIM, QueuedDelivery, claim, clean_reason, due, settle, skip
+from trapline.outbox.verdict import State
 from trapline.state.database import Database
 from trapline_plugins.api import Delivered, Destination, Kind, Rate
 

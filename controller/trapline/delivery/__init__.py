@@ -1,0 +1,1 @@
+"""The way out: plugins found, destinations made of them, and what is due in the outbox brought to them."""
