@@ -186,7 +186,8 @@ def test_the_loop_deploys_what_is_merged_and_stops_cleanly(
 def test_killed_at_any_moment_it_goes_on_without_loss_or_double(
     trapline: Callable[..., Any], ground: Playground, tmp_path: Path
 ) -> None:
-    ground.settings(schedule={"start": NOON, "every": "1s", "poll": "1s", "longest_window": "30d"})
+    schedule = {"start": NOON, "every": "1s", "poll": "1s", "longest_window": "30d"}
+    ground.settings(schedule=schedule, alerts={"storm": 1_000})  # each alert is told by itself
     ground.detection("one", "def detect(record):\n    return True\ndef dedupe(record):\n    return record['key']\n")
     ground.commit()
     keys = 40
