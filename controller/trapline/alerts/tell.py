@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from trapline.alerts.notify import delivery_id_of, notification_of
 from trapline.alerts.origin import Origin, ScanSummary
 from trapline.alerts.storm import tell_of_storm
 from trapline.detection.model import Severity
-from trapline.outbox.queue import decode, enqueue
+from trapline.outbox.queue import decode, enqueue, enqueue_all
 from trapline.state.schema import alerts, deliveries
 from trapline_plugins.api import Kind, Notification
 
@@ -47,13 +47,20 @@ def tell(
                 wanted[destination].append(change)
     if not wanted:
         return
-    said = _said_lately(connection, origin.identity, now)
-    storm = {name: _too_many(group, most - said.get(name, 0)) for name, group in wanted.items()}
+    lately = _said_lately(connection, origin.identity, now)
+    storm = {name: _too_many(group, most - lately.get(name, 0)) for name, group in wanted.items()}
     among_many = {(name, change.after["id"]) for name, group in storm.items() for change in group}
+    said: list[tuple[Notification, str]] = []
+    hears = alerts.update().where(alerts.c.id == sa.bindparam("of")).values(told=sa.bindparam("to"), told_at=now)
+    heard: list[dict[str, Any]] = []
     for change in changes:
         names = [name for name in change.after["destinations"] if (name, change.after["id"]) not in among_many]
         if change.kind is not None and names:
-            _tell_of(connection, origin, change, names, now)
+            said += _words(origin, change, names, now)
+            heard.append({"of": change.after["id"], "to": list(dict.fromkeys([*_told_before(change), *names]))})
+    if said:
+        connection.execute(hears, heard)
+        enqueue_all(connection, said, now=now)
     if among_many:
         tell_of_storm(connection, origin, scan, {name: group for name, group in storm.items() if group}, now=now)
 
@@ -97,26 +104,22 @@ def _too_many(group: Sequence[Change], room: int) -> list[Change]:
     return rest
 
 
-def _tell_of(
-    connection: sa.Connection, origin: Origin, change: Change, destinations: Sequence[str], now: datetime
-) -> None:
-    alert = change.after
-    heard = told(change.before) if change.before else ()
+def _words(
+    origin: Origin, change: Change, destinations: Sequence[str], now: datetime
+) -> Iterator[tuple[Notification, str]]:
+    """What each of these destinations is told of a change."""
+    alert, heard = change.after, _told_before(change)
     records = [match.record for match in change.joined if match.record is not None][:EXAMPLES]
     examples = tuple(json.loads(record) for record in records)
     for destination in destinations:
         kind = Kind.UPDATED if destination in heard else Kind.OPENED
-        said = notification_of(
-            alert,
-            origin.config,
-            kind=kind,
-            delivery_id=delivery_id_of(alert, destination, kind),
-            records=examples,
-            now=now,
-        )
-        enqueue(connection, said, destination, now=now)
-    heard_now = list(dict.fromkeys([*heard, *destinations]))
-    connection.execute(alerts.update().where(alerts.c.id == alert["id"]).values(told=heard_now, told_at=now))
+        delivery_id = delivery_id_of(alert, destination, kind)
+        said = notification_of(alert, origin.config, kind=kind, delivery_id=delivery_id, records=examples, now=now)
+        yield said, destination
+
+
+def _told_before(change: Change) -> Sequence[str]:
+    return told(change.before) if change.before else ()
 
 
 def _said_lately(connection: sa.Connection, identity: str, now: datetime) -> dict[str, int]:

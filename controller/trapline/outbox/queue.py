@@ -17,7 +17,7 @@ destination cost the others nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +27,7 @@ from pydantic import TypeAdapter
 
 from trapline.outbox.verdict import DEFAULT_POLICY, History, RetryPolicy, judge
 from trapline.outbox.verdict import State as State
+from trapline.state.bulk import insert_all
 from trapline.state.database import announce
 from trapline.state.schema import UTCDateTime, deliveries
 from trapline_plugins.api import Notification, Outcome
@@ -80,21 +81,42 @@ def enqueue(
     not_before: datetime | None = None,
 ) -> None:
     """Writes a delivery, in the caller's transaction: the one that changes the alert."""
-    last = sa.select(sa.func.coalesce(sa.func.max(deliveries.c.sequence), 0)).scalar_subquery()
-    connection.execute(
-        deliveries.insert().values(
-            id=notification.delivery_id,
-            sequence=last + 1,
-            destination=destination,
-            alert_id=notification.alert_id,
-            kind=notification.kind.value,
-            notification=encode(notification),
-            state=State.PENDING.value,
-            next_attempt_at=not_before or now,
-            created_at=now,
-        )
-    )
+    enqueue_all(connection, [(notification, destination)], now=now, not_before=not_before)
+
+
+def enqueue_all(
+    connection: sa.Connection,
+    said: Sequence[tuple[Notification, str]],
+    *,
+    now: datetime,
+    not_before: datetime | None = None,
+) -> None:
+    """Writes deliveries, each a notification and its destination, in this order."""
+    if not said:
+        return
+    last: int = connection.execute(_LAST).scalar_one()
+    rows = [
+        {
+            "id": notification.delivery_id,
+            "sequence": sequence,
+            "destination": destination,
+            "alert_id": notification.alert_id,
+            "kind": notification.kind.value,
+            "notification": encode(notification),
+            "state": State.PENDING.value,
+            "attempts": 0,
+            "next_attempt_at": not_before or now,
+            "created_at": now,
+            "ref": "",
+            "reason": "",
+        }
+        for sequence, (notification, destination) in enumerate(said, last + 1)
+    ]
+    insert_all(connection, deliveries, rows)
     announce(connection)
+
+
+_LAST = sa.select(sa.func.coalesce(sa.func.max(deliveries.c.sequence), 0))
 
 
 def due(

@@ -269,7 +269,7 @@ deliveries = Table(
     Column("destination", sa.String, nullable=False),
     Column("alert_id", sa.String, ForeignKey("alerts.id"), nullable=False),
     Column("kind", sa.String, nullable=False),  # opened, updated, resolved
-    Column("notification", sa.JSON, nullable=False),
+    Column("notification", JsonText, nullable=False),
     Column("state", sa.String, nullable=False),  # pending, unknown, delivered, dead
     Column("attempts", sa.Integer, nullable=False, default=0),
     Column("next_attempt_at", UTCDateTime, nullable=False),
