@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from trapline.alerts.lifecycle import Moment, Span, assign
 from trapline.alerts.match import Match
-from trapline.alerts.notify import provenance_to_json
+from trapline.alerts.notify import provenance_of, provenance_to_json
 from trapline.alerts.origin import Origin, ScanSummary
 from trapline.detection.model import Severity
 from trapline.fingerprint import fingerprint
@@ -24,7 +24,7 @@ from trapline.state.database import chunks
 from trapline.state.schema import alerts, matches
 from trapline.window import Window
 from trapline.workers.answer import Answer
-from trapline_plugins.api import Kind, Provenance
+from trapline_plugins.api import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +69,11 @@ def fold(
     whole = {match.id: match for match in fresh}
     whole |= _matches(connection, [m.match_id for _, span in changed for m in span.joined if m.match_id not in whole])
     before = _alerts(connection, [span.alert_id for _, span in changed if span.alert_id])
-    provenance = provenance_to_json(_provenance(origin, scan))
+    provenance = provenance_to_json(provenance_of(origin, scan))  # what replays it is each alert's own
     return [
         _change(origin, provenance, dedupe, span, [whole[m.match_id] for m in sorted(span.joined)], before, now)
         for dedupe, span in changed
     ]
-
-
-def _provenance(origin: Origin, scan: ScanSummary) -> Provenance:
-    """Where the alerts of a scan come from; the command that replays it is each alert's own."""
-    return Provenance(
-        revision=origin.revision,
-        digest=origin.build_digest,
-        table=scan.table,
-        window_start=scan.window.start,
-        window_end=scan.window.end,
-        query_id=scan.query_id,
-        bytes_scanned=scan.bytes_scanned,
-        replay="",
-    )
 
 
 def _change(

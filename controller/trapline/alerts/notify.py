@@ -9,11 +9,26 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from trapline.alerts.origin import Origin, ScanSummary
 from trapline.detection.model import DetectionConfig
 from trapline.fingerprint import fingerprint
 from trapline_plugins.api import Kind, Notification, Provenance
 
 _provenance = TypeAdapter(Provenance)
+
+
+def provenance_of(origin: Origin, scan: ScanSummary, *, replay: str = "") -> Provenance:
+    """Where an alert comes from that this scan raised; `replay` is the command that shows it again."""
+    return Provenance(
+        revision=origin.revision,
+        digest=origin.build_digest,
+        table=scan.table,
+        window_start=scan.window.start,
+        window_end=scan.window.end,
+        query_id=scan.query_id,
+        bytes_scanned=scan.bytes_scanned,
+        replay=replay,
+    )
 
 
 def provenance_to_json(provenance: Provenance) -> dict[str, Any]:

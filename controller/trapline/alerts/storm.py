@@ -17,13 +17,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from trapline.alerts.fold import Change, highest
-from trapline.alerts.notify import delivery_id_of, notification_of, provenance_to_json
+from trapline.alerts.notify import delivery_id_of, notification_of, provenance_of, provenance_to_json
 from trapline.alerts.origin import Origin, ScanSummary
 from trapline.detection.model import OWN_IDENTITY, Severity
 from trapline.outbox.queue import State, encode, enqueue
 from trapline.state.database import chunks
 from trapline.state.schema import alerts, deliveries
-from trapline_plugins.api import Kind, Provenance
+from trapline_plugins.api import Kind
 from trapline_plugins.text import one_line
 
 PAUSE = timedelta(minutes=1)
@@ -81,16 +81,7 @@ def _open_storm(connection: sa.Connection, identity: str, now: datetime) -> Mapp
 
 def _begun(origin: Origin, scan: ScanSummary, now: datetime) -> dict[str, Any]:
     id = uuid.uuid4().hex[:20]
-    provenance = Provenance(
-        revision=origin.revision,
-        digest=origin.build_digest,
-        table=scan.table,
-        window_start=scan.window.start,
-        window_end=scan.window.end,
-        query_id=scan.query_id,
-        bytes_scanned=scan.bytes_scanned,
-        replay=f"trapline alerts list --storm {id}",
-    )
+    provenance = provenance_of(origin, scan, replay=f"trapline alerts list --storm {id}")
     return {
         "id": id,
         "identity": OWN_IDENTITY,
