@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from trapline.alerts.origin import Origin
 from trapline.alerts.store import alert_of
-from trapline.alerts.storm import members
+from trapline.alerts.storm import ended_storms, members
 from trapline.alerts.tell import tell_resolved
 from trapline.detection.model import OWN_IDENTITY
 from trapline.state.checkpoints import seen_until
@@ -57,14 +57,18 @@ def resolve(connection: sa.Connection, alert: Mapping[str, Any], *, by: str, rea
 
 
 def resolve_ended(connection: sa.Connection, origin: Origin, *, now: datetime) -> int:
-    """Resolves the alerts of a detection whose window all of its tables were seen beyond; returns how many."""
+    """Resolves the alerts of a detection whose window all of its tables were seen beyond, and its storms that are over.
+
+    Returns how many.
+    """
     seen = seen_until(connection, origin.identity, origin.config.tables)
     if seen is None:
         return 0
     over = sa.select(alerts).where(
         alerts.c.identity == origin.identity, alerts.c.status == "open", alerts.c.window_end <= seen
     )
-    rows = connection.execute(over.order_by(alerts.c.window_end, alerts.c.id)).mappings().all()
+    found = connection.execute(over.order_by(alerts.c.window_end, alerts.c.id)).mappings()
+    rows = [*map(dict, found), *ended_storms(connection, origin.identity, now)]
     for row in rows:
-        resolve(connection, dict(row), by=OWN_IDENTITY, reason=_WINDOW_OVER, now=now)
+        resolve(connection, row, by=OWN_IDENTITY, reason=_WINDOW_OVER, now=now)
     return len(rows)

@@ -68,15 +68,20 @@ def members(connection: sa.Connection, storm_id: str) -> list[Mapping[str, Any]]
     return [dict(row) for row in connection.execute(query.order_by(alerts.c.opened_at, alerts.c.id)).mappings()]
 
 
+def ended_storms(connection: sa.Connection, identity: str, now: datetime) -> list[Mapping[str, Any]]:
+    """The open storms of a detection that nothing comes to any more, as rows of the table `alerts`."""
+    query = _storms(identity).where(alerts.c.window_end <= now)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
 def _open_storm(connection: sa.Connection, identity: str, now: datetime) -> Mapping[str, Any] | None:
-    query = sa.select(alerts).where(
-        alerts.c.identity == OWN_IDENTITY,
-        alerts.c.dedupe == _dedupe(identity),
-        alerts.c.status == "open",
-        alerts.c.window_end > now,
-    )
-    row = connection.execute(query).mappings().first()
+    row = connection.execute(_storms(identity).where(alerts.c.window_end > now)).mappings().first()
     return dict(row) if row else None
+
+
+def _storms(identity: str) -> sa.Select[Any]:
+    ours = (alerts.c.identity == OWN_IDENTITY, alerts.c.dedupe == _dedupe(identity))
+    return sa.select(alerts).where(*ours, alerts.c.status == "open")
 
 
 def _begun(origin: Origin, scan: ScanSummary, now: datetime) -> dict[str, Any]:

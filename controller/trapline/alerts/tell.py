@@ -67,8 +67,9 @@ def tell(
 
 def tell_resolved(connection: sa.Connection, alert: Mapping[str, Any], *, now: datetime) -> None:
     """Says to those who heard of an alert that it is over. `alert` is its row of the table `alerts`, resolved."""
-    last = _last_said(connection, alert["id"])
-    for destination in told(alert):
+    heard = told(alert)
+    last = _last_said(connection, alert["id"]) if heard else None
+    for destination in heard:
         delivery_id = delivery_id_of(alert, destination, Kind.RESOLVED, now.isoformat())
         said = notification_of(alert, None, kind=Kind.RESOLVED, delivery_id=delivery_id, records=(), now=now)
         if last is not None:  # what is not in the row

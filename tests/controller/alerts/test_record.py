@@ -319,6 +319,16 @@ def test_resolving_a_storm_resolves_what_is_in_it(beat: Beat) -> None:
     assert beat.said()[1:] == [("soc", "resolved", STORM, 50)]
 
 
+def test_a_storm_that_is_over_is_resolved_with_its_alerts_where_they_are(beat: Beat) -> None:
+    beat.auto_resolve, beat.policy = True, Policy(storm=5)
+    beat.tick(*stormy(beat, 1, range(50)), at=5)
+    assert beat.tick(at=17).resolved == 50
+    assert beat.tick(at=19.9).resolved == 0
+    assert beat.tick(at=20).resolved == 1
+    assert {alert["status"] for alert in beat.alerts()} == {"resolved"}
+    assert beat.said() == [("soc", "opened", STORM, 50), ("soc", "resolved", STORM, 50)]
+
+
 def test_after_the_storm_an_alert_that_goes_on_is_told_as_new(beat: Beat) -> None:
     beat.policy = Policy(storm=5)
     beat.tick(*stormy(beat, 1, range(50)), at=5)
