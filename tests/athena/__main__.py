@@ -31,6 +31,7 @@ tables:
 )
 def main(port: int, cloudtrail: Path | None) -> None:
     """Run a double of Athena, Glue and S3, and print how to use it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it runs in the background ignore it
     with athena_double(port=port) as double:
         if cloudtrail is not None:
             location = double.put_table("aws_cloudtrail", cloudtrail, partitions=["day"], database="security")

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
@@ -27,7 +29,7 @@ def test_it_runs_by_hand_until_it_is_interrupted(tmp_path: Path, monkeypatch: py
     pq.write_table(pa.table({"a": [1]}), tmp_path / "day=2026-01-01" / "x.parquet")
     command = [sys.executable, "-m", "tests.athena", "--port", "0", "--cloudtrail", str(tmp_path)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=ROOT, start_new_session=True, **pipes) as process:
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True, **pipes) as process, _ended(process):
         assert process.stdout is not None and process.stderr is not None
         said = ""
         while "partition: day" not in said:
@@ -43,6 +45,15 @@ def test_it_runs_by_hand_until_it_is_interrupted(tmp_path: Path, monkeypatch: py
         assert process.stderr.read() == ""
     with pytest.raises(EndpointConnectionError):
         boto3.client("glue").get_databases()
+
+
+@contextmanager
+def _ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Whatever happens, nobody waits for it for ever."""
+    try:
+        yield
+    finally:
+        process.kill()
 
 
 def test_it_ends_while_queries_run() -> None:
