@@ -167,7 +167,7 @@ def test_a_crash_while_recording_leaves_nothing_half_done(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(tell, "enqueue", crash)
+        patched.setattr(tell, "enqueue_all", crash)
         with pytest.raises(KeyboardInterrupt):
             controller.tick()
     for table in (matches, alerts, deliveries, scans):
