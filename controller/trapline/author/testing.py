@@ -37,15 +37,15 @@ class Tested:
     def failed(self) -> bool:
         return bool(self.problem) or any(case.result.complaint for case in self.cases)
 
-    @property
-    def one_sided(self) -> str:
-        """What its tests do not show, for a rule is only known by both: what it finds, and what it leaves alone."""
-        matches = [bool(case.match) for case in self.detection.config.tests]
-        if not matches:
-            return "it has no tests"
-        if all(matches):
-            return "no test shows what it leaves alone: add a case with `match: false`"
-        return "" if any(matches) else "no test shows what it finds: add a case with `match: true`"
+
+def one_sided(detection: Detection) -> str:
+    """What its tests do not show, for a rule is only known by both: what it finds, and what it leaves alone."""
+    matches = [bool(case.match) for case in detection.config.tests]
+    if not matches:
+        return "it has no tests"
+    if all(matches):
+        return "no test shows what it leaves alone: add a case with `match: false`"
+    return "" if any(matches) else "no test shows what it finds: add a case with `match: true`"
 
 
 def run_tests(detections: Sequence[Detection], workshop: Workshop, *, wanted: Wanted, at_once: int) -> Iterator[Tested]:

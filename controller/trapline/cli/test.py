@@ -13,7 +13,7 @@ import click
 
 from trapline.author.checkout import Checkout
 from trapline.author.junit import junit
-from trapline.author.testing import Tested, run_tests
+from trapline.author.testing import Tested, Wanted, one_sided, run_tests
 from trapline.author.workshop import workshop
 from trapline.cli.options import sandbox_options
 from trapline.cli.output import as_json, console, counted, errors, print_json, print_problems, progress, say
@@ -70,7 +70,7 @@ def test(
     sys.exit(1 if broken or any(tested.failed for tested in results) else 0)
 
 
-def _wanted(words: str) -> Any:
+def _wanted(words: str) -> Wanted:
     def wanted(detection: Detection, case: TestCase) -> bool:
         return words.lower() in f"{detection.name} {case.name}".lower()
 
@@ -82,9 +82,9 @@ def _print(results: Sequence[Tested], detections: Sequence[Detection], *, second
         if tested.failed:
             _print_failed(tested)
     for detection in detections:
-        if one_sided := Tested(detection).one_sided:
+        if missing := one_sided(detection):
             place = f"{detection.path}/{detection.config_file}"
-            print_problems([Problem(place, 0, "warning", "one-sided-tests", f"{detection.name}: {one_sided}")])
+            print_problems([Problem(place, 0, "warning", "one-sided-tests", f"{detection.name}: {missing}")])
     cases = [case for tested in results for case in tested.cases]
     failed = sum(bool(case.result.complaint) for case in cases)
     stopped = sum(bool(tested.problem) for tested in results)
