@@ -8,12 +8,15 @@ import io
 import os
 import resource
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trapline_sandbox.columns import Fields
 from trapline_sandbox.frames import Frame, FrameError, Pipe
-from trapline_sandbox.rule import OUT_OF_MEMORY, Rule, RuleError, TooManyMatches
+from trapline_sandbox.rule import OUT_OF_MEMORY, Rule, RuleError, TooManyMatches, Verdicts
 from trapline_sandbox.watch import Watch
+
+if TYPE_CHECKING:
+    from trapline_sandbox.coverage import Coverage
 
 
 class Log(io.TextIOBase):
@@ -65,10 +68,11 @@ def _work(root: str, pipe: Pipe, log: Log) -> None:
     _limit(start.header["limits"], log)
     limits = start.header["limits"]
     watch = Watch(limits["record_seconds"], limits["batch_seconds"])
+    coverage = _coverage(root) if start.header["rule"]["coverage"] else None
     rule = _load(root, start.header["rule"], watch, pipe, log)
     if rule is not None:
         gc.freeze()  # the runtime and the rule live as long as the worker: no collection need look at them
-        _serve(pipe, rule, log, limits)
+        _serve(pipe, rule, log, limits, coverage)
 
 
 def _private_pipe() -> Pipe:
@@ -102,6 +106,12 @@ def _limit(limits: dict[str, Any], log: Log) -> None:
         os.setuid(limits["user"])
 
 
+def _coverage(root: str) -> Coverage:
+    from trapline_sandbox.coverage import Coverage
+
+    return Coverage(f"{root}/detection")
+
+
 def _load(root: str, rule: dict[str, str], watch: Watch, pipe: Pipe, log: Log) -> Rule | None:
     # Behind the standard library, so that nothing in them can stand in for a part of it or of this runtime.
     sys.path += [f"{root}/requirements", f"{root}/detection"]
@@ -114,13 +124,15 @@ def _load(root: str, rule: dict[str, str], watch: Watch, pipe: Pipe, log: Log) -
     return loaded
 
 
-def _serve(pipe: Pipe, rule: Rule, log: Log, limits: dict[str, Any]) -> None:
+def _serve(pipe: Pipe, rule: Rule, log: Log, limits: dict[str, Any], coverage: Coverage | None) -> None:
     while (frame := pipe.read()) is not None:
         try:
             reply = _answer(frame, rule, limits)
         except TooManyMatches as error:
             _refuse(pipe, "matches", str(error), log)
             return
+        if coverage:
+            reply["coverage"] = coverage.told()
         reply["log"] = log.take()
         try:
             pipe.write(reply, limit=limits["reply_bytes"])
@@ -134,10 +146,12 @@ def _serve(pipe: Pipe, rule: Rule, log: Log, limits: dict[str, Any]) -> None:
 def _answer(frame: Frame, rule: Rule, limits: dict[str, Any]) -> dict[str, Any]:
     header, fields = frame.header, Fields(frame.header["batch"], frame.buffers)
     said: dict[str, Any]
-    if header["sieve"]:
+    if header["type"] == "probe":
+        said = {"type": "probed", **rule.probe(fields)}
+    elif header["sieve"]:
         said = {"type": "sifted", **rule.sift(fields, max_failures=limits["failures"])._asdict()}
     else:
-        verdicts = rule.run(fields, max_matches=limits["matches"], max_failures=limits["failures"])
+        verdicts = _verdicts(rule, fields, header, limits)
         said = {
             "type": "result",
             "matches": verdicts.matches,
@@ -145,6 +159,19 @@ def _answer(frame: Frame, rule: Rule, limits: dict[str, Any]) -> dict[str, Any]:
             "complete": verdicts.complete,
         }
     return {**said, "seq": header["seq"], "memory": _memory()}
+
+
+def _verdicts(rule: Rule, fields: Fields, header: dict[str, Any], limits: dict[str, Any]) -> Verdicts:
+    most = {"max_matches": limits["matches"], "max_failures": limits["failures"]}
+    if not header["mocks"]:
+        return rule.run(fields, **most)
+    from trapline_sandbox.mocks import MockError, mocked
+
+    try:
+        with mocked(rule.module, header["mocks"]):
+            return rule.run(fields, **most)
+    except MockError as error:
+        return Verdicts.failed(str(error))
 
 
 def _refuse(pipe: Pipe, outcome: str, error: str, log: Log) -> None:

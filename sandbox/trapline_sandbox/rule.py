@@ -53,6 +53,14 @@ class Verdicts:
         self.failures: list[dict[str, Any]] = []
         self.complete = True
 
+    @classmethod
+    def failed(cls, error: str) -> Verdicts:
+        """That nothing could be asked of the rule."""
+        verdicts = cls(0, 1)
+        place = {"function": "", "file": "", "line": 0}
+        verdicts.fail({"row": None, **place, "error": clean(error, ERROR_LIMIT), "outcome": "raised"})
+        return verdicts
+
     def match(self, match: dict[str, Any]) -> None:
         if len(self.matches) == self._max_matches:
             raise TooManyMatches(f"it matches more than {self._max_matches} times in one batch")
@@ -79,9 +87,10 @@ class Rule:
     def __init__(self, folder: str | os.PathLike[str], script: str, mode: str, *, watch: Watch) -> None:
         self._folder = f"{os.fspath(folder)}{os.sep}"
         self._watch = watch
-        module = self._load(script)
+        self._script, self._mode = f"{self._folder}{script}", mode
+        self.module = self._load(script)
         names = ("detect", *_ANSWERS)
-        self.functions = {name: call for name in names if callable(call := getattr(module, name, None))}
+        self.functions = {name: call for name in names if callable(call := getattr(self.module, name, None))}
         if "detect" not in self.functions:
             raise RuleError(f"{script} defines no function detect", script)
         self._detect = self.functions["detect"]
@@ -123,6 +132,21 @@ class Rule:
         if missed or fields.missed:  # the rule may have swallowed the exception
             return Sifted([], [], complete=True, missed=True)
         return Sifted(matches, failures, complete=complete, missed=False)
+
+    def probe(self, fields: Fields) -> dict[str, Any]:
+        """Runs `detect` over the first record of a batch alone, and tells what its expressions came to on the way."""
+        from trapline_sandbox.probe import Probe  # for those who write rules: production does without
+
+        probe = Probe(self._script, self.module)
+        failure = None
+        with self._watch.over(lambda: 0):
+            try:
+                probe.run(records(fields, range(1))[0], several=self._mode == "batch")
+            except BaseException as error:
+                text, file, line = self._describe(error)
+                place = {"function": "detect", "file": file, "line": line}
+                failure = {"row": 0, **place, "error": text, "outcome": _outcome(error)}
+            return {**probe.told(), "failure": failure}
 
     def _load(self, script: str) -> ModuleType:
         name = script.removesuffix(".py")

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from trapline.errors import TraplineError
-from trapline.workers.backends.bubblewrap import BubblewrapBackend
-from trapline.workers.backends.docker import DockerBackend
 from trapline.workers.backends.owner import Owner
 from trapline.workers.backends.process import ProcessBackend
 from trapline.workers.interface import Backend, BackendUnavailable
@@ -30,8 +28,8 @@ def choose(
         raise TraplineError(f"there is no backend {backend!r}", remedy=f"use one of {', '.join(BACKENDS)}")
     owner = Owner(home.parent / "run")
     ways: dict[str, Callable[[], Backend]] = {
-        "docker": lambda: DockerBackend(base_image, scope=scope, runtime=runtime, owner=owner),
-        "bubblewrap": lambda: BubblewrapBackend(home, owner),
+        "docker": lambda: _docker(base_image, scope=scope, runtime=runtime, owner=owner),
+        "bubblewrap": lambda: _bubblewrap(home, owner),
         "process": lambda: ProcessBackend(home, owner),
     }
     asked = "docker" if backend == "auto" and runtime else backend
@@ -41,6 +39,21 @@ def choose(
         owner.release()
         raise
     return chosen, chosen.describe() + (_BECAUSE + ", and ".join(reasons) if reasons else "")
+
+
+# What one of them needs takes long to load, and nobody uses all of them.
+
+
+def _docker(base_image: str | None, *, scope: str, runtime: str | None, owner: Owner) -> Backend:
+    from trapline.workers.backends.docker import DockerBackend
+
+    return DockerBackend(base_image, scope=scope, runtime=runtime, owner=owner)
+
+
+def _bubblewrap(home: Path, owner: Owner) -> Backend:
+    from trapline.workers.backends.bubblewrap import BubblewrapBackend
+
+    return BubblewrapBackend(home, owner)
 
 
 def _strongest(ways: Mapping[str, Callable[[], Backend]]) -> tuple[Backend, tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NewType, Protocol
 
 import pyarrow as pa
@@ -72,6 +73,7 @@ class Rule:
     detection: str
     script: str
     mode: str  # "record" or "batch"
+    coverage: bool = False  # whether its replies say which lines of the detection's own files ran; slower
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,14 @@ class FailureReply:
 
 
 @dataclass(frozen=True, slots=True)
+class Lines:
+    """The lines of a file that hold code: those that `ran`, since the worker began, and those `missing`."""
+
+    ran: frozenset[int]
+    missing: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class BatchReply:
     """The verdicts on one batch: in row order, or in batch mode in the order the rule yielded them.
 
@@ -139,6 +149,48 @@ class BatchReply:
     log: str
     complete: bool = True
     missed: bool = False
+    coverage: Mapping[str, Lines] = field(default_factory=dict)
+
+
+NO_MOCKS: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a script: lines from 1, columns in characters from 0, the last one behind its end."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedValue:
+    """What an expression of `detect` came to, in Python's words; None where it was not gone through.
+
+    Of one that was gone through several `times`, it is the last.
+    """
+
+    span: Span
+    value: str | None
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReply:
+    """What `detect` said of one record, and the values of its expressions on the way; none where it is not written as
+    one plain function. `returned` is the line of the `return` that it took, 0 where it took none.
+
+    Where it failed there is no answer; `raised` is the expression that did, where that is known.
+    """
+
+    answer: str | None
+    returned: int
+    values: tuple[ProbedValue, ...]
+    failure: FailureReply | None
+    raised: Span | None
+    log: str
 
 
 class Worker(Protocol):
@@ -157,10 +209,20 @@ class Worker(Protocol):
         """Whether a fresh one should take its place: it ran many batches, has grown, or left threads running."""
         ...
 
-    def run(self, batch: pa.RecordBatch, *, sieve: Sieve | None = None) -> BatchReply:
+    def run(
+        self, batch: pa.RecordBatch, *, sieve: Sieve | None = None, mocks: Mapping[str, Any] = NO_MOCKS
+    ) -> BatchReply:
         """Runs the rule over one batch. Raises WorkerError, after which the worker is dead.
 
-        With a `sieve`, which only rules of one record at a time take, `detect` alone is called.
+        With a `sieve`, which only rules of one record at a time take, `detect` alone is called. With `mocks`, each call
+        of a function that is named there, as the script does, answers the JSON value that stands beside the name.
+        """
+        ...
+
+    def probe(self, batch: pa.RecordBatch) -> ProbeReply:
+        """Runs `detect` over the one record of a batch and tells what its expressions come to.
+
+        Raises WorkerError, after which the worker is dead.
         """
         ...
 

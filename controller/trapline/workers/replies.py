@@ -9,10 +9,26 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, FailFast, Field, StringConstraints, TypeAdapter, ValidationError
 
 from trapline.config.limits import MOST_MATCHES
-from trapline.workers.interface import BatchReply, FailureReply, Limits, MatchReply, WorkerError
+from trapline.workers.interface import (
+    BatchReply,
+    FailureReply,
+    Limits,
+    Lines,
+    MatchReply,
+    ProbedValue,
+    ProbeReply,
+    Span,
+    WorkerError,
+)
 
 MOST_ROWS = 2**20
 """The rows that a batch of a sieve run may have."""
+
+MOST_VALUES = 300
+"""The expressions that a probe may tell of."""
+
+MOST_FILES = 1_000
+"""The files of a detection that are told of by their lines."""
 
 Short = Annotated[str, StringConstraints(max_length=1_000)]
 Prose = Annotated[str, StringConstraints(max_length=20_000)]
@@ -46,6 +62,11 @@ class _Failure(_Part):
     outcome: Literal["raised", "timeout", "pids"]
 
 
+class _Lines(_Part):
+    ran: Rows
+    missing: Rows
+
+
 class Result(_Part):
     """The verdicts on one batch."""
 
@@ -57,6 +78,7 @@ class Result(_Part):
     complete: bool
     memory: Bytes
     log: str
+    coverage: Annotated[dict[Short, _Lines], Field(max_length=MOST_FILES)] = {}
 
 
 class Sifted(_Part):
@@ -68,6 +90,32 @@ class Sifted(_Part):
     failures: Rows
     complete: bool
     missed: bool
+    memory: Bytes
+    log: str
+
+
+class _Span(_Part):
+    line: Row
+    column: Row
+    end_line: Row
+    end_column: Row
+
+
+class _Value(_Span):
+    value: Short | None
+    times: Bytes
+
+
+class Probed(_Part):
+    """What the expressions of `detect` came to on one record."""
+
+    type: Literal["probed"]
+    seq: int
+    answer: Short | None
+    returned: Row
+    values: Annotated[list[_Value], Field(max_length=MOST_VALUES), FailFast()]
+    failure: _Failure | None
+    raised: _Span | None
     memory: Bytes
     log: str
 
@@ -91,7 +139,7 @@ class Refusal(_Part):
     log: str
 
 
-Reply = Ready | Result | Sifted | Refusal
+Reply = Ready | Result | Sifted | Probed | Refusal
 _REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="type")])
 
 
@@ -123,9 +171,10 @@ def verdicts(result: Result, *, seq: int, rows: int, each_once: bool, limits: Li
             raise protocol_error(f"a context larger than {CONTEXT_LIMIT} bytes")
     return BatchReply(
         matches=tuple(_match(match) for match in result.matches),
-        failures=tuple(FailureReply(f.row, f.function, f.error, f.file, f.line, f.outcome) for f in result.failures),
+        failures=tuple(_failure(failure) for failure in result.failures),
         log=result.log,
         complete=result.complete,
+        coverage={file: Lines(frozenset(one.ran), frozenset(one.missing)) for file, one in result.coverage.items()},
     )
 
 
@@ -147,17 +196,35 @@ def sifted(result: Sifted, *, seq: int, rows: int, limits: Limits) -> BatchReply
     )
 
 
+def probed(result: Probed, *, seq: int, limits: Limits) -> ProbeReply:
+    """What a probe found in its record. Raises WorkerError("protocol"), as `verdicts` does."""
+    _check_said(result, seq=seq, limits=limits)
+    return ProbeReply(
+        answer=result.answer,
+        returned=result.returned,
+        values=tuple(ProbedValue(_span(one), one.value, one.times) for one in result.values),
+        failure=None if result.failure is None else _failure(result.failure),
+        raised=None if result.raised is None else _span(result.raised),
+        log=result.log,
+    )
+
+
 def _check_bounds(result: Result | Sifted, *, seq: int, limits: Limits) -> None:
-    if result.seq != seq:
-        raise protocol_error(f"a reply to batch {result.seq}, where batch {seq} was asked about")
-    for what, count, most in (
-        ("failures", len(result.failures), limits.failures + 1),
-        ("characters of log", len(result.log), limits.log_bytes + 100),  # and how many more there were
-    ):
-        if count > most:
-            raise protocol_error(f"{count} {what}, where {most} are the most")
+    _check_said(result, seq=seq, limits=limits)
+    _check_count("failures", len(result.failures), limits.failures + 1)
     if not result.complete and len(result.failures) <= limits.failures:
         raise protocol_error("it gave up, and has no reason to")
+
+
+def _check_said(result: Result | Sifted | Probed, *, seq: int, limits: Limits) -> None:
+    if result.seq != seq:
+        raise protocol_error(f"a reply to batch {result.seq}, where batch {seq} was asked about")
+    _check_count("characters of log", len(result.log), limits.log_bytes + 100)  # and how many more there were
+
+
+def _check_count(what: str, count: int, most: int) -> None:
+    if count > most:
+        raise protocol_error(f"{count} {what}, where {most} are the most")
 
 
 def _check_rows(named: Sequence[int], rows: int) -> None:
@@ -193,3 +260,11 @@ def _match(match: _Match) -> MatchReply:
         runbook=match.runbook,
         context=match.context,
     )
+
+
+def _failure(failure: _Failure) -> FailureReply:
+    return FailureReply(failure.row, failure.function, failure.error, failure.file, failure.line, failure.outcome)
+
+
+def _span(span: _Span) -> Span:
+    return Span(span.line, span.column, span.end_line, span.end_column)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from trapline.errors import TraplineError
-from trapline.workers.interface import PRESENCE_UNKNOWN, Sieve
+from trapline.workers.interface import NO_MOCKS, PRESENCE_UNKNOWN, Sieve
 from trapline_sandbox.columns import Fields
 from trapline_sandbox.frames import prefix
 
@@ -44,13 +43,23 @@ def frame(header: dict[str, Any], buffers: Iterable[memoryview] = ()) -> list[me
     return [memoryview(prefix(text) + text), *kept]
 
 
-def batch_frame(batch: pa.RecordBatch, seq: int, *, sieve: Sieve | None = None) -> list[memoryview]:
+def batch_frame(
+    batch: pa.RecordBatch, seq: int, *, sieve: Sieve | None = None, mocks: Mapping[str, Any] = NO_MOCKS
+) -> list[memoryview]:
     """The frame that asks a worker for its verdicts on a batch; with a `sieve`, only for the rows."""
     sender = _Sender()
     node: Node = {"length": batch.num_rows, "children": sender.children(batch.schema.names, batch.columns)}
     if sieve is not None:
         _say_what_is_missing(node, batch.schema, sieve.schema)
-    return frame({"type": "batch", "seq": seq, "sieve": sieve is not None, "batch": node}, sender.buffers)
+    asked = {"type": "batch", "seq": seq, "sieve": sieve is not None, "mocks": dict(mocks)}
+    return frame({**asked, "batch": node}, sender.buffers)
+
+
+def probe_frame(batch: pa.RecordBatch, seq: int) -> list[memoryview]:
+    """The frame that asks a worker what the expressions of `detect` come to on the one record of a batch."""
+    sender = _Sender()
+    node: Node = {"length": batch.num_rows, "children": sender.children(batch.schema.names, batch.columns)}
+    return frame({"type": "probe", "seq": seq, "batch": node}, sender.buffers)
 
 
 def _say_what_is_missing(node: Node, sent: Iterable[pa.Field], full: Iterable[pa.Field]) -> None:
@@ -205,7 +214,7 @@ def _plain(array: pa.Array) -> pa.Array:
     if isinstance(kind, pa.BaseExtensionType):
         return _plain(array.storage)
     if pa.types.is_run_end_encoded(kind):
-        return _plain(pc.run_end_decode(array))
+        return _plain(_compute().run_end_decode(array))
     if pa.types.is_string_view(kind):
         return array.cast(pa.large_string())
     if pa.types.is_binary_view(kind):
@@ -228,6 +237,7 @@ def _by_its_values(array: pa.Array) -> pa.Array:
 
 def _contiguous(array: pa.Array) -> pa.Array:
     """A list view as a list. (Arrow's own cast reads beyond its buffers where the array is a slice.)"""
+    pc = _compute()
     lengths = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64())
     offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(lengths)])
     return pa.LargeListArray.from_arrays(offsets, array.flatten(), mask=array.is_null())
@@ -243,3 +253,10 @@ def _has_offsets(kind: pa.DataType) -> bool:
 def _is_large(kind: pa.DataType) -> bool:
     types = pa.types
     return bool(types.is_large_string(kind) or types.is_large_binary(kind) or types.is_large_list(kind))
+
+
+def _compute() -> Any:
+    """Arrow's functions, which take long to load, and few columns need them."""
+    import pyarrow.compute as pc
+
+    return pc

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from time import monotonic
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pyarrow as pa
 
 from trapline.workers import replies, wire
 from trapline.workers.channel import Channel, Death
-from trapline.workers.interface import BatchReply, Limits, Rule, Sieve, WorkerError
+from trapline.workers.interface import NO_MOCKS, BatchReply, Limits, ProbeReply, Rule, Sieve, WorkerError
 from trapline_plugins.text import one_line
 from trapline_sandbox.frames import PREFIX_BYTES, FrameError, header_length
 
@@ -53,24 +53,38 @@ class SandboxWorker:
     def alive(self) -> bool:
         return self._alive and self._channel.alive()
 
-    def run(self, batch: pa.RecordBatch, *, sieve: Sieve | None = None) -> BatchReply:
-        """Runs the rule over one batch. Raises WorkerError, after which the worker is dead.
-
-        With a `sieve`, which only rules of one record at a time take, `detect` alone is called.
-        """
+    def run(
+        self, batch: pa.RecordBatch, *, sieve: Sieve | None = None, mocks: Mapping[str, Any] = NO_MOCKS
+    ) -> BatchReply:
+        """Runs the rule over one batch, as `Worker` says. Raises WorkerError, after which the worker is dead."""
         if not self._alive:
             raise WorkerError("crashed", f"the worker of {self._rule.detection} has ended already")
         self._seq += 1
-        parts = wire.batch_frame(batch, self._seq, sieve=sieve)
+        parts = wire.batch_frame(batch, self._seq, sieve=sieve, mocks=mocks)
         try:
             reply = self._exchange(parts)
-            if isinstance(reply, replies.Sifted) != (sieve is not None):
+            if isinstance(reply, replies.Probed) or isinstance(reply, replies.Sifted) != (sieve is not None):
                 raise replies.protocol_error(f"a {reply.type}, where something else was asked for")
             self.memory_bytes = reply.memory
             asked = {"seq": self._seq, "rows": batch.num_rows, "limits": self._limits}
             if isinstance(reply, replies.Sifted):
                 return replies.sifted(reply, **asked)
+            if reply.coverage and not self._rule.coverage:
+                raise replies.protocol_error("lines that nobody asked for")
             return replies.verdicts(reply, **asked, each_once=self._rule.mode == "record")
+        except BaseException:
+            self.close()
+            raise
+
+    def probe(self, batch: pa.RecordBatch) -> ProbeReply:
+        """Runs `detect` over the one record of a batch and tells what its expressions come to. Raises WorkerError."""
+        self._seq += 1
+        try:
+            reply = self._exchange(wire.probe_frame(batch, self._seq))
+            if not isinstance(reply, replies.Probed):
+                raise replies.protocol_error(f"a {reply.type}, where a record was probed")
+            self.memory_bytes = reply.memory
+            return replies.probed(reply, seq=self._seq, limits=self._limits)
         except BaseException:
             self.close()
             raise
@@ -92,7 +106,7 @@ class SandboxWorker:
         limits = self._limits
         start = {
             "type": "start",
-            "rule": {"script": self._rule.script, "mode": self._rule.mode},
+            "rule": {"script": self._rule.script, "mode": self._rule.mode, "coverage": self._rule.coverage},
             "limits": {
                 "rlimits": dict(rlimits),
                 "user": user,
@@ -118,7 +132,7 @@ class SandboxWorker:
         if not isinstance(reply, replies.Ready):
             raise replies.protocol_error("a result before the rule was ready")
 
-    def _exchange(self, parts: list[memoryview]) -> replies.Result | replies.Sifted:
+    def _exchange(self, parts: list[memoryview]) -> replies.Result | replies.Sifted | replies.Probed:
         limits = self._limits
         reply = self._ask(parts, limits.batch_seconds)
         if isinstance(reply, replies.Refusal):
@@ -128,7 +142,7 @@ class SandboxWorker:
                 remedy=_REMEDIES.get(reply.outcome, ""),
                 log=reply.log[: limits.log_bytes],
             )
-        if not isinstance(reply, replies.Result | replies.Sifted):
+        if not isinstance(reply, replies.Result | replies.Sifted | replies.Probed):
             raise replies.protocol_error("no result")
         return reply
 

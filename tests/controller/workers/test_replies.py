@@ -9,8 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trapline.workers.interface import BatchReply, FailureReply, Limits, MatchReply, WorkerError
-from trapline.workers.replies import CONTEXT_LIMIT, Refusal, Result, Sifted, parse, sifted, verdicts
+from trapline.workers.interface import BatchReply, FailureReply, Limits, Lines, MatchReply, WorkerError
+from trapline.workers.replies import (
+    CONTEXT_LIMIT,
+    MOST_VALUES,
+    Probed,
+    Refusal,
+    Result,
+    Sifted,
+    parse,
+    probed,
+    sifted,
+    verdicts,
+)
 
 MATCH: dict[str, Any] = {"row": 0, "title": "t", "destinations": ["a"], "context": {"x": [1, None]}}
 FAILURE: dict[str, Any] = {
@@ -39,6 +50,8 @@ def test_a_good_reply() -> None:
     reply = _verdicts(_result())
     assert reply.matches == (MatchReply(row=0, title="t", destinations=("a",), context={"x": [1, None]}),)
     assert reply.failures[0].line == 3
+    measured = _verdicts(_result(coverage={"detect.py": {"ran": [1, 3], "missing": [2]}}))
+    assert measured.coverage == {"detect.py": Lines(frozenset({1, 3}), frozenset({2}))}
     refusal = b'{"type":"error","outcome":"import","error":"e","file":"","line":0,"log":""}'
     assert isinstance(parse(refusal), Refusal)
 
@@ -77,6 +90,12 @@ def test_a_good_reply() -> None:
         _result(matches=[{**MATCH, "row": row} for row in (0, 1, 2, 1)]),
         _result(memory=-1),
         _result(log=None),
+        _result(coverage=[]),
+        _result(coverage={"detect.py": [1]}),
+        _result(coverage={"detect.py": {"ran": [-1], "missing": []}}),
+        _result(coverage={"detect.py": {"ran": ["1"], "missing": []}}),
+        _result(coverage={"x" * 1001: {"ran": [], "missing": []}}),
+        _result(coverage={str(number): {"ran": [], "missing": []} for number in range(1001)}),
     ],
 )
 def test_what_no_worker_of_ours_says(text: bytes) -> None:
@@ -184,3 +203,39 @@ def test_a_reply_that_is_nearly_right(key: str, value: Any, field: str, inner: A
         assert error.outcome == "protocol"
     else:
         assert all(match.row in range(3) for match in reply.matches)
+
+
+VALUE: dict[str, Any] = {"line": 2, "column": 4, "end_line": 2, "end_column": 9, "value": "True", "times": 1}
+
+
+def _probed(**changes: Any) -> bytes:
+    reply = {"type": "probed", "seq": 1, "answer": "True", "returned": 2, "values": [VALUE], "failure": None}
+    return json.dumps({**reply, "raised": None, "memory": 1, "log": "", **changes}).encode()
+
+
+def test_a_good_probe() -> None:
+    result = parse(_probed(failure=FAILURE, raised={key: VALUE[key] for key in VALUE if key not in ("value", "times")}))
+    assert isinstance(result, Probed)
+    reply = probed(result, seq=1, limits=Limits())
+    assert (reply.values[0].span.end_column, reply.values[0].value) == (9, "True")
+    assert reply.failure is not None
+    assert reply.raised == reply.values[0].span
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _probed(seq=2),
+        _probed(answer=1),
+        _probed(answer="x" * 1_001),
+        _probed(values=[{**VALUE, "line": -1}]),
+        _probed(values=[{**VALUE, "value": 7}]),
+        _probed(values=[{**VALUE, "more": 7}]),
+        _probed(values=[VALUE] * (MOST_VALUES + 1)),
+        _probed(raised={"line": 1}),
+        _probed(log="x" * (Limits().log_bytes + 101)),
+    ],
+)
+def test_a_probe_that_no_worker_of_ours_sends(text: bytes) -> None:
+    with pytest.raises(WorkerError, match="not one of ours"):
+        probed(parse(text), seq=1, limits=Limits())  # type: ignore[arg-type]

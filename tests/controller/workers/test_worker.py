@@ -14,6 +14,7 @@ from trapline.workers.interface import (
     Build,
     FailureReply,
     Limits,
+    Lines,
     MatchReply,
     Rule,
     Sieve,
@@ -37,6 +38,41 @@ def start(process_backend: ProcessBackend, build_of: Callable[..., Build]) -> It
             return worker
 
         yield begin
+
+
+def test_lines_that_ran_are_told_where_they_are_asked_for(
+    process_backend: ProcessBackend, build_of: Callable[..., Build]
+) -> None:
+    build = build_of(
+        "import helper\ndef detect(r):\n    return helper.yes() or\\\n        1\n", helper__py="def yes():\n    1\n"
+    )
+    process_backend.build(build)
+    worker = process_backend.start(build.digest, Rule("demo", "detect.py", "record", coverage=True), Limits())
+    try:
+        told = worker.run(_batch(2)).coverage
+    finally:
+        worker.close()
+    assert told["detect.py"] == Lines(ran=frozenset({1, 2, 3, 4}), missing=frozenset())
+    assert told["helper.py"].missing == frozenset()
+
+
+def test_lines_that_nobody_asked_for_are_refused(start: Start) -> None:
+    reply = {"type": "result", "seq": 1, "matches": [], "failures": [], "complete": True, "memory": 1}
+    reply["coverage"] = {"detect.py": {"ran": [1], "missing": []}}
+    worker = start(f"import trapline_sandbox.main as main\nmain._answer = lambda *_: {reply!r}\ndef detect(r): ...\n")
+    with pytest.raises(WorkerError, match="lines that nobody asked for"):
+        worker.run(_batch(1))
+
+
+def test_functions_are_replaced_for_one_batch(start: Start) -> None:
+    worker = start("def lookup(): return False\ndef detect(r): return lookup()\n")
+    assert [len(worker.run(_batch(2), mocks=mocks).matches) for mocks in ({"lookup": True}, {}, {"lookup": 1})] == [
+        2,
+        0,
+        2,
+    ]
+    [failure] = worker.run(_batch(2), mocks={"look": 1}).failures
+    assert failure == FailureReply(None, "", "`look` is not there: the script has no `look`", "", 0)
 
 
 def _batch(count: int) -> pa.RecordBatch:
@@ -70,4 +106,28 @@ def test_an_answer_to_another_question_is_none(start: Start, sieve: Sieve | None
     worker = start(f"import trapline_sandbox.main as main\nmain._answer = lambda *_: {reply!r}\ndef detect(r): ...\n")
     with pytest.raises(WorkerError, match=f"a {kind}, where something else was asked for"):
         worker.run(_batch(1), sieve=sieve)
+    assert not worker.alive
+
+
+def test_a_probe_beside_what_it_does_else(start: Start) -> None:
+    worker = start("def detect(r):\n    print('seen')\n    return r['n'] > 0\n")
+    reply = worker.probe(_batch(2).slice(1))
+    assert (reply.answer, reply.returned, reply.log) == ("True", 3, "seen\n")
+    assert [(one.value, one.times) for one in reply.values] == [("None", 1), ("1", 1), ("True", 1)]
+    assert [match.row for match in worker.run(_batch(3)).matches] == [1, 2]
+
+
+def test_a_probe_of_a_rule_that_does_not_end(start: Start) -> None:
+    worker = start("def detect(r):\n    while r['n'] == 0:\n        pass\n", record_seconds=1)
+    reply = worker.probe(_batch(1))
+    assert reply.failure is not None
+    assert (reply.failure.outcome, reply.answer) == ("timeout", None)
+    assert {one.value for one in reply.values} == {"0", "True"}
+
+
+def test_a_probe_is_answered_as_one(start: Start) -> None:
+    script = "import trapline_sandbox.main as main\nmain._answer = lambda *_: {}\ndef detect(r): ...\n"
+    worker = start(script)
+    with pytest.raises(WorkerError, match="not one of ours"):
+        worker.probe(_batch(1))
     assert not worker.alive

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from trapline.workers import channel
+from trapline.workers.backends.nursery import Process
 from trapline.workers.backends.owner import Owner
 from trapline.workers.channel import Death
 from trapline.workers.interface import WorkerError
@@ -29,7 +30,7 @@ class Child:
         owner: Owner,
         *,
         pass_fds: Sequence[int] = (),
-        spawn: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen,
+        spawn: Callable[..., Process] = subprocess.Popen,
     ) -> None:
         self._held = ExitStack()
         try:
@@ -44,7 +45,7 @@ class Child:
         command: Sequence[str],
         owner: Owner,
         pass_fds: Sequence[int],
-        spawn: Callable[..., subprocess.Popen[bytes]],
+        spawn: Callable[..., Process],
     ) -> None:
         scratch = owner.scratch()
         self._held.callback(owner.drop, scratch)

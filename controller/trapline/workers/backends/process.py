@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 from trapline.workers.backends import layout
-from trapline.workers.backends.child import Child
+from trapline.workers.backends.child import ENVIRONMENT, Child
 from trapline.workers.backends.folders import FolderBackend
+from trapline.workers.backends.nursery import CAN_FORK, Nursery
 from trapline.workers.backends.owner import Owner
 from trapline.workers.interface import BackendUnavailable, BuildDigest, Limits, Rule
 from trapline.workers.worker import SandboxWorker
@@ -25,6 +27,7 @@ class ProcessBackend(FolderBackend):
         if os.name != "posix":
             raise BackendUnavailable("the process backend needs Linux or macOS", remedy="use the docker backend")
         super().__init__(home, owner)
+        self._nursery = Nursery([self._interpreter, *layout.FLAGS], ENVIRONMENT, folder=home) if CAN_FORK else None
 
     def describe(self) -> str:
         return (
@@ -35,8 +38,14 @@ class ProcessBackend(FolderBackend):
     def start(self, digest: BuildDigest, rule: Rule, limits: Limits) -> SandboxWorker:
         """Starts a worker and loads the rule. Raises WorkerError where the script cannot be imported."""
         root = self._root(digest, rule)
-        channel = Child([self._interpreter, *layout.FLAGS, str(root)], self._owner)
+        spawn = self._nursery.spawn if self._nursery else subprocess.Popen
+        channel = Child([self._interpreter, *layout.FLAGS, str(root)], self._owner, spawn=spawn)
         return SandboxWorker(channel, rule, limits, rlimits=rlimits(limits))
+
+    def close(self) -> None:
+        if self._nursery:
+            self._nursery.close()
+        super().close()
 
 
 def rlimits(limits: Limits) -> dict[str, int]:

@@ -56,6 +56,13 @@ def test_the_format_of_all_records_of_a_batch(run: Run) -> None:
     )
 
 
+def test_a_probe_tells_what_expressions_come_to(start: Start) -> None:
+    reply = start("def detect(record):\n    return record['n'] > 1 and undefined\n").probe(BATCH.slice(2, 1))
+    assert [one.value for one in reply.values if one.times] == ["2", "True"]
+    assert reply.failure is not None
+    assert (reply.failure.error, reply.failure.line) == ("NameError: name 'undefined' is not defined", 2)
+
+
 def test_a_worker_answers_batch_after_batch(start: Start) -> None:
     worker = start("seen = []\ndef detect(r):\n    seen.append(r['n'])\n    return len(seen) == 6\n")
     assert worker.run(BATCH).matches == ()

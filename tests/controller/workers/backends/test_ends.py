@@ -87,7 +87,8 @@ class Ground:
         return choose(self.backend, home=self.home / "builds", base_image=self.image, scope=self.scope)[0]
 
     def processes(self) -> list[str]:
-        """Those that know of the home by their command line or by what is mounted for them, but for controllers."""
+        """Those that know of the home by their command line, their folder or what is mounted for them, but for
+        controllers."""
         return [pid for pid in _pids() if self._is_worker(pid)]
 
     def containers(self) -> list[str]:
@@ -114,7 +115,7 @@ class Ground:
     def _is_worker(self, pid: str) -> bool:
         try:
             command = Path(f"/proc/{pid}/cmdline").read_text()
-            mounted = Path(f"/proc/{pid}/mountinfo").read_text()
+            mounted = Path(f"/proc/{pid}/mountinfo").read_text() + str(Path(f"/proc/{pid}/cwd").readlink())
         except OSError:  # gone, or a zombie
             return False
         return CONTROLLER not in command and bool(command) and str(self.home) in command + mounted

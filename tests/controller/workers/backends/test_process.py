@@ -150,7 +150,9 @@ def test_a_disk_that_is_full_leaves_nothing_of_a_worker(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    backend, before = ProcessBackend(tmp_path / "builds"), set(Path("/proc/self/fd").iterdir())
+    backend = ProcessBackend(tmp_path / "builds")
+    _start(backend, build_of("def detect(r): ...")).close()
+    before = set(Path("/proc/self/fd").iterdir())
     monkeypatch.setattr(Owner, step, full)
     with pytest.raises(WorkerError, match=r"cannot be started: .*No space left on device") as raised:
         _start(backend, build_of("def detect(r): ..."))
@@ -207,6 +209,30 @@ def test_a_worker_that_died_between_batches_is_known_to_be_dead(tmp_path: Path, 
         time.sleep(0.02)
     assert not worker.alive
     worker.close()
+
+
+def test_a_rule_that_ends_what_its_worker_comes_from_harms_no_other(tmp_path: Path, build_of: BuildOf) -> None:
+    backend = ProcessBackend(tmp_path)
+    honest = _start(backend, build_of("def detect(r): return True"))
+    killer = _start(backend, build_of("import os\ndef detect(r): os.kill(os.getppid(), 9)"))
+    killer.run(BATCH)
+    killer.close()
+    assert len(honest.run(BATCH).matches) == 1
+    honest.close()
+    again = _start(backend, build_of("def detect(r): return True"))
+    assert len(again.run(BATCH).matches) == 1
+    again.close()
+    backend.close()
+
+
+def test_workers_have_nothing_of_each_other_open(tmp_path: Path, build_of: BuildOf) -> None:
+    script = "import os\ndef detect(r): print(len(os.listdir('/proc/self/fd')))"
+    backend = ProcessBackend(tmp_path)
+    workers = [_start(backend, build_of(script)) for _ in range(3)]
+    assert len({worker.run(BATCH).log for worker in workers}) == 1
+    for worker in workers:
+        worker.close()
+    backend.close()
 
 
 def test_it_says_that_it_is_no_boundary(tmp_path: Path) -> None:
