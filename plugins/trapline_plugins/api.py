@@ -21,11 +21,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
-import httpx
 import pluggy
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import httpx  # which takes long to load: who delivers has it
 
 ENTRY_POINT_GROUP = "trapline"
 

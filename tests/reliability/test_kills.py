@@ -18,7 +18,7 @@ from tests.playground import MATCH_BAD, Playground
 from tests.reliability.conftest import Drive
 from tests.reliability.driver import STEPS
 from tests.reliability.witness import DockerWitness, ProcessWitness, Witness
-from trapline.deploy.plan import Version
+from trapline.deploy.digest import Version
 from trapline.state.schema import events
 
 CASE = {"name": "a bad one", "records": [{"event": {"action": "bad"}}], "match": True}

@@ -13,9 +13,9 @@ import docker
 
 from tests.playground import Playground
 from trapline.deploy.desired import read_desired
+from trapline.deploy.digest import Version, version
 from trapline.deploy.ledger import PROMOTIONS
 from trapline.deploy.memory import Memory
-from trapline.deploy.plan import Version, version
 from trapline.detection.model import Detection
 from trapline.source.git import Mirror
 from trapline.state.database import Database

@@ -86,7 +86,7 @@ def _change(
     now: datetime,
 ) -> Change:
     if span.alert_id is None:
-        alert = _opened(origin, provenance, dedupe, span, joined, now)
+        alert = opened(origin, provenance, dedupe, span, joined, now)
         return Change(None, alert, joined, Kind.OPENED)
     before = known[span.alert_id]
     after = {**before, **_joined(before, joined, now)}
@@ -99,7 +99,7 @@ def _change(
     return Change(before, {**after, **reopened}, joined, Kind.UPDATED)
 
 
-def _opened(
+def opened(
     origin: Origin,
     provenance: Mapping[str, Any],
     dedupe: str,
@@ -107,6 +107,7 @@ def _opened(
     joined: Sequence[Match],
     now: datetime,
 ) -> dict[str, Any]:
+    """The row of an alert that these matches, oldest first, open."""
     first = joined[0]
     alert_id = fingerprint(*(part.encode() for part in (origin.identity, dedupe, first.id)))[:20]
     return {

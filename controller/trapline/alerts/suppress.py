@@ -22,7 +22,7 @@ ALARM = "suppression-expired"
 
 def suppressed(origin: Origin, found: Iterable[Match], suppressions: Suppressions) -> dict[str, str]:
     """The matches that are suppressed, by their ids, and the suppression that does it: the first that covers them."""
-    entries = suppressions.concerning(origin.identity, origin.config.name)
+    entries = suppressions.concerning(origin.config.identity, origin.config.name)
     if not entries:
         return {}
     by: dict[str, str] = {}

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from trapline.config.secrets import Secret, resolved_so_far
@@ -42,6 +41,8 @@ def _hidden(text: str, secrets: Iterable[str]) -> str:
 
 def _parts(secret: str) -> Iterator[str]:
     """What of a secret, or in which other spelling, may stand alone: words, an address without its host, escapes."""
+    import httpx  # takes long to load, and most commands read no secret
+
     yield from secret.split()
     yield json.dumps(secret)[1:-1]
     yield repr(secret)[1:-1]

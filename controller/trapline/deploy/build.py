@@ -7,21 +7,36 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
+from typing import Protocol
 
-from trapline.deploy.memory import Memory
-from trapline.deploy.plan import Version, version
+from trapline.deploy.digest import Version, version
 from trapline.deploy.smoke import CaseResult, run_case
 from trapline.detection.model import Detection
 from trapline.errors import TraplineError
 from trapline.requirements.lock import LOCK_FILE, REQUIREMENTS_FILE, Requirements, RequirementsError
 from trapline.settings import Settings
-from trapline.state.logs import Logs
-from trapline.workers.interface import Backend, Build, BuildDigest, Rule, Worker, WorkerError
+from trapline.workers.interface import Backend, Build, BuildDigest, Rule, Seal, Worker, WorkerError
 from trapline.workers.limits import limits_of
 
 
 class Stalled(TraplineError):
     """This version of a detection cannot be deployed until a person changes it."""
+
+
+class Kept(Protocol):
+    """What is remembered of earlier builds: locked requirements by what they depend on, and the seals of builds."""
+
+    def lock(self, key: str) -> str | None: ...
+
+    def keep_lock(self, key: str, text: str, *, now: datetime) -> None: ...
+
+    def keep_seal(self, digest: BuildDigest, seal: Seal, *, now: datetime) -> None: ...
+
+
+class Log(Protocol):
+    """Where that goes which a detection prints."""
+
+    def append(self, identity: str, *, build_digest: str, source: str, text: str, now: datetime) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +46,8 @@ class Builder:
     backend: Backend
     platform: str
     requirements: Requirements
-    memory: Memory
-    logs: Logs
+    memory: Kept
+    logs: Log
     settings: Settings
     now: Callable[[], datetime]
     on_progress: Callable[[str], None] = lambda _: None
@@ -79,9 +94,9 @@ class Builder:
                 self._make(detection, digest, lock)
                 self._made.add(digest)
 
-    def start(self, detection: Detection, digest: BuildDigest) -> Worker:
+    def start(self, detection: Detection, digest: BuildDigest, *, coverage: bool = False) -> Worker:
         """A worker of what was built, with the limits that hold for it. Raises WorkerError."""
-        rule = Rule(detection.name, detection.script, detection.mode.value)
+        rule = Rule(detection.name, detection.script, detection.mode.value, coverage)
         return self.backend.start(digest, rule, limits_of(self.settings, detection.config.limits))
 
     def smoke(self, detection: Detection, digest: BuildDigest) -> None:
@@ -93,7 +108,7 @@ class Builder:
         died = ""
         try:
             with closing(self.start(detection, digest)) as worker:
-                results += (run_case(detection, worker, case) for case in detection.config.tests)
+                results += (run_case(detection, worker, case, self.settings) for case in detection.config.tests)
         except WorkerError as error:
             died = error.log
             raise

@@ -80,7 +80,7 @@ def read_desired(
             destinations=settings.destinations,
             ceiling=settings.sandbox.ceiling,
         )
-        found += _requirement_problems(detection)
+        found += requirement_problems(detection)
         problems += found
         if has_errors(found) and detection.config.enabled:  # turning one off always works
             held.append(Held(detection.identity, detection.path, tuple(found)))
@@ -123,7 +123,8 @@ def read_one(files: Mapping[str, File], path: str) -> Detection | None:
     return next((detection for detection in load(files).detections if detection.path == path), None)
 
 
-def _requirement_problems(detection: Detection) -> Iterator[Problem]:
+def requirement_problems(detection: Detection) -> Iterator[Problem]:
+    """What is wrong with requirements and lock as they are written, whether or not they can be had."""
     for name in (REQUIREMENTS_FILE, LOCK_FILE):
         if file := detection.files.get(name):
             path = f"{detection.path}/{name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import NewType
 
 from trapline.detection.model import Detection
@@ -36,3 +37,17 @@ def attempt_digest(detection: Detection, *, lock: str | None, platform: str) -> 
     """What an attempt at deploying is made with: trying the same again before its time is of no use."""
     build = build_digest(detection, lock="not locked" if lock is None else lock, platform=platform)
     return deploy_digest(detection, build)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a detection by its digests. They are known once its requirements are locked."""
+
+    build: BuildDigest
+    deploy: DeployDigest
+
+
+def version(detection: Detection, *, lock: str, platform: str) -> Version:
+    """The version that a detection is with these locked requirements on this platform."""
+    build = build_digest(detection, lock=lock, platform=platform)
+    return Version(build, deploy_digest(detection, build))

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from trapline.config.words import did_you_mean
-from trapline.deploy.digest import DeployDigest
+from trapline.deploy.digest import DeployDigest, Version
 from trapline.detection.model import Detection, DetectionConfig, Mode
 from trapline.errors import TraplineError
 from trapline.state.database import Database, upsert
@@ -52,6 +52,22 @@ class Deployment:
     health_message: str
     strikes: int | None = None
     """How many windows in a row it could not get through."""
+
+    @classmethod
+    def of(cls, detection: Detection, version: Version, *, revision: str, now: datetime) -> Deployment:
+        """That a detection runs at this version, from now on and without a complaint."""
+        return cls(
+            identity=detection.identity,
+            name=detection.name,
+            build_digest=version.build,
+            deploy_digest=version.deploy,
+            revision=revision,
+            mode=detection.mode,
+            config=detection.config,
+            deployed_at=now,
+            failing_since=None,
+            health_message="",
+        )
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Deployment:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from trapline.deploy.desired import Desired, Held
-from trapline.deploy.digest import DeployDigest, build_digest, deploy_digest
+from trapline.deploy.digest import Version
 from trapline.deploy.ledger import Deployment, Status
 from trapline.deploy.overrides import Override
 from trapline.deploy.prune import elsewhere, gone, over_the_cap
@@ -27,14 +27,6 @@ class Action(StrEnum):
     DISABLE = "disable"
     HOLD = "hold"  # it cannot be deployed as it stands; its last good version stays
     NOTHING = "nothing"
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One version of a detection by its digests. They are known once its requirements are locked."""
-
-    build: BuildDigest
-    deploy: DeployDigest
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +165,3 @@ def _rebuild_reason(files: tuple[str, ...] | None, detection: Detection) -> str:
     if not [name for name in files if name != detection.config_file]:
         return "what it is built on changed: the runtime, the base image, Python or a lock"
     return f"changed: {', '.join(files)}"
-
-
-def version(detection: Detection, *, lock: str, platform: str) -> Version:
-    """The version that a detection is with these locked requirements on this platform."""
-    build = build_digest(detection, lock=lock, platform=platform)
-    return Version(build, deploy_digest(detection, build))

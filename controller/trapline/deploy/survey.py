@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from trapline.deploy.build import Builder
 from trapline.deploy.desired import Desired, read_desired, read_one, with_pins
+from trapline.deploy.digest import Version
 from trapline.deploy.ledger import Deployment, Ledger
 from trapline.deploy.memory import Memory
 from trapline.deploy.overrides import Kind, Override, Overrides
-from trapline.deploy.plan import Actual, Before, Change, Version, plan
+from trapline.deploy.plan import Actual, Before, Change, plan
 from trapline.detection.model import Detection, File
+from trapline.detection.shared import FOLDER
 from trapline.errors import Problem
 from trapline.requirements.lock import Requirements
 from trapline.settings import Settings
@@ -150,10 +153,16 @@ class Surveyor:
 def detection_at(house: House, revision: str, path: str) -> Detection | None:
     """A detection as it was at a revision; None where that can no longer be read."""
     try:
-        tree = house.mirror.read(revision, root=posixpath.join(house.root, path)).beneath(house.root)
+        files = _files_at(house, revision, path)
     except SourceError:
         return None
-    return read_one(tree.files, path)
+    with suppress(SourceError):  # there is none
+        files = {**_files_at(house, revision, FOLDER), **files}
+    return read_one(files, path)
+
+
+def _files_at(house: House, revision: str, folder: str) -> Mapping[str, File]:
+    return house.mirror.read(revision, root=posixpath.join(house.root, folder)).beneath(house.root).files
 
 
 def files_before(house: House) -> Before:

@@ -42,7 +42,7 @@ def _lint(path: str, source: bytes, mode: Mode) -> tuple[Problem, ...]:
     if tree is None or code is None:
         return tuple(problems)
     try:
-        return (*problems, *_names(path, tree), *_functions(path, tree, _generators(code), mode))
+        return (*problems, *_names(path, tree, source), *_functions(path, tree, _generators(code), mode))
     except RecursionError:
         message = "the code is nested too deeply to be checked for undefined names"
         return (*problems, Problem(path, 0, "warning", "not-checked", message, "split long expressions"))
@@ -51,6 +51,20 @@ def _lint(path: str, source: bytes, mode: Mode) -> tuple[Problem, ...]:
 def lint_module(path: str, source: bytes) -> list[Problem]:
     """Syntax errors of any other Python file of a detection."""
     return _parse(path, source)[2]
+
+
+def lint_shared(path: str, source: bytes) -> list[Problem]:
+    """The same, and undefined and unused names: of a file that no detection may import yet."""
+    tree, _, problems = _parse(path, source)
+    try:
+        return [*problems, *(_names(path, tree, source) if tree else ())]
+    except RecursionError:
+        return problems
+
+
+def column_of(lines: Sequence[bytes], line: int, offset: int) -> int:
+    """The column, from 1, of a byte of a line: trees count in bytes, and people in characters."""
+    return len(lines[line - 1][:offset].decode("utf-8", "replace")) + 1 if line <= len(lines) else offset + 1
 
 
 def _parse(path: str, source: bytes) -> tuple[ast.Module | None, CodeType | None, list[Problem]]:
@@ -90,17 +104,19 @@ class _Names(checker.Checker):  # type: ignore[misc]  # pyflakes has no types
             super().addBinding(node, value)
 
 
-def _names(path: str, tree: ast.Module) -> Iterator[Problem]:
+def _names(path: str, tree: ast.Module, source: bytes) -> Iterator[Problem]:
     names = _Names(tree, filename=path)
     found = names.messages
     names.__dict__.clear()  # a checker holds itself in circles; torn open here, it need not wait for the collector
     undefined = any(isinstance(message, messages.UndefinedName) for message in found)
     hints = _Hints(tree) if undefined else None  # walks the whole tree
+    lines = source.splitlines() if found else []
     for message in sorted(found, key=lambda one: (not isinstance(one, _FATAL), one.lineno, one.col))[:MAX_FINDINGS]:
         text = message.message % message.message_args
         severity: Severity = "error" if isinstance(message, _FATAL) else "warning"
         remedy = hints.remedy(message) if hints and isinstance(message, messages.UndefinedName) else ""
-        yield Problem(path, message.lineno, severity, _kebab(message), text, remedy, message.col + 1)
+        column = column_of(lines, message.lineno, message.col)
+        yield Problem(path, message.lineno, severity, _kebab(message), text, remedy, column)
 
 
 def _kebab(message: messages.Message) -> str:

@@ -13,6 +13,7 @@ from trapline.config.words import did_you_mean
 from trapline.detection.lint import lint, lint_module
 from trapline.detection.model import Detection, File, Mode
 from trapline.detection.parse import Parsed, parse
+from trapline.detection.shared import shared_files, with_shared
 from trapline.errors import Problem, has_errors
 
 CONFIGS = {mode.config: mode for mode in Mode}
@@ -50,17 +51,23 @@ class _Candidate:
 
 
 def load(files: Mapping[str, File], *, root: str = "detections") -> Loaded:
-    """Loads every directory beneath `root`, at any depth, that has a detection.yml or detection.toml."""
-    with _collection_paused():
+    """Loads every directory beneath `root`, at any depth, that has a detection.yml or detection.toml.
+
+    Among a detection's files are those of `lib/` that it imports.
+    """
+    shared = shared_files(files)
+    with collection_paused():
         candidates = [
-            _candidate(path, inside) for path, inside in sorted(_directories(files, posixpath.normpath(root)).items())
+            _candidate(path, inside, shared)
+            for path, inside in sorted(_directories(files, posixpath.normpath(root)).items())
         ]
     candidates = _without_twins(candidates)
     broken = [candidate for candidate in candidates if candidate.detection is None]
     detections = (candidate.detection for candidate in candidates if candidate.detection)
     return Loaded(
         detections=tuple(sorted(detections, key=lambda detection: detection.name)),
-        problems=tuple(problem for candidate in candidates for problem in candidate.problems),
+        # What is wrong in a file that several share is said once.
+        problems=tuple(dict.fromkeys(problem for candidate in candidates for problem in candidate.problems)),
         broken={candidate.path: candidate.problems for candidate in broken},
         broken_identities=frozenset(value for candidate in broken for _, value in candidate.identities),
         broken_identity={
@@ -70,7 +77,7 @@ def load(files: Mapping[str, File], *, root: str = "detections") -> Loaded:
 
 
 @contextmanager
-def _collection_paused() -> Iterator[None]:
+def collection_paused() -> Iterator[None]:
     """Syntax trees are garbage by the million with hardly a circle: looking for some took a quarter of the time."""
     collecting = gc.isenabled()
     gc.disable()
@@ -106,13 +113,15 @@ def _above(path: str) -> Iterator[str]:
     yield "."
 
 
-def _candidate(path: str, files: Mapping[str, File]) -> _Candidate:
+def _candidate(path: str, files: Mapping[str, File], shared: Mapping[str, File]) -> _Candidate:
     configs = [name for name in CONFIGS if name in files]
     if len(configs) != 1:
         return _Candidate(path, (_config_missing(path, files, configs),))
     mode = CONFIGS[configs[0]]
     parsed = parse(_join(path, configs[0]), files[configs[0]].content)
     problems = [*_absent(path, files), *parsed.problems, *_scripts(path, files, mode), *_requirements(path, files)]
+    files, found = with_shared(path, files, shared)
+    problems += found
     if parsed.config is None or has_errors(problems):
         return _Candidate(path, tuple(problems), parsed)
     present = {name: file for name, file in files.items() if not file.absent}

@@ -22,30 +22,14 @@ from pydantic import (
 from trapline.config.files import File as File
 from trapline.config.limits import LimitSettings
 from trapline.config.units import Moment, Period
+from trapline.detection.case import TestCase as TestCase
+from trapline.detection.severity import Severity as Severity
 from trapline.schedule import Cron, Every, Schedule, ScheduleError, checked_cron
 
 DetectionName = NewType("DetectionName", str)
 
 OWN_IDENTITY = "trapline"
 """Whose alerts are about Trapline itself: no detection is called so."""
-
-
-class Severity(StrEnum):
-    """The severities of the documented format, least first; comparable by `rank`."""
-
-    INFO = "info"
-    NOTICE = "notice"
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-    CRITICAL = "critical"
-
-    @property
-    def rank(self) -> int:
-        return _RANKS[self]
-
-
-_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 class Mode(StrEnum):
@@ -107,12 +91,6 @@ def _not_ours(value: str) -> str:
     return value
 
 
-def _verdict(value: Any) -> Any:
-    if not isinstance(value, int) or value < 0:
-        raise ValueError("write true, false, or the number of matches that are expected")
-    return value
-
-
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -141,10 +119,23 @@ class AlertSettings(_Part):
         return timedelta(minutes=self.deduplication_window_minutes)
 
 
+AttackId = Annotated[
+    str,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^([Tt][Aa]\d{4}(:[Tt]\d{4}(\.\d{3})?)?|[Tt]\d{4}(\.\d{3})?)$",
+            "examples": ["ta0006:t1110", "ta0001:t1078.004"],
+        }
+    ),
+]
+"""A tactic and a technique of MITRE ATT&CK, or one of them. Any text is taken; `trapline validate` judges it."""
+
+
 class Reports(_Part):
     """The `reports` table of a config."""
 
-    attack: tuple[str, ...] = Field(default=(), description="MITRE ATT&CK ids, such as ta0006:t1110.")
+    attack: tuple[AttackId, ...] = Field(default=(), description="MITRE ATT&CK ids, such as ta0006:t1110.")
 
 
 class QuerySettings(_Part):
@@ -186,31 +177,6 @@ class OwnSchedule(_Part):
         return Every(self.every) if self.every else None
 
 
-class Expectation(_Part):
-    """What a test case expects of one match; only what is stated is compared."""
-
-    title: str | None = Field(default=None, description="The alert's title.")
-    dedupe: str | None = Field(default=None, description="The dedupe key.")
-    severity: Severity | None = Field(default=None, description="The severity.")
-    destinations: tuple[str, ...] | None = Field(default=None, description="The destinations.")
-    description: str | None = Field(default=None, description="The description.")
-    runbook: str | None = Field(default=None, description="The runbook.")
-    context: Mapping[str, Any] | None = Field(default=None, description="What `alert_context` returns.")
-
-
-class TestCase(_Part):
-    """A test of the config: records in, expected matches out."""
-
-    __test__ = False  # not a pytest class
-
-    name: str = Field(description="What the case shows.")
-    records: tuple[Mapping[str, Any], ...] = Field(min_length=1, description="The records that go in.")
-    match: Annotated[bool | int, BeforeValidator(_verdict)] = Field(
-        description="Whether they match, or how many matches there are."
-    )
-    expect: Expectation = Field(default=Expectation(), description="What the first match says.")
-
-
 class DetectionConfig(_Part):
     """Everything detection.yml and detection.toml can say, in one schema for both."""
 
@@ -245,6 +211,11 @@ class DetectionConfig(_Part):
     )
     tests: tuple[TestCase, ...] = Field(default=(), description="Tests that run on every change.")
 
+    @property
+    def identity(self) -> str:
+        """What the detection is across renames of its directory: its `id` where given, else its name."""
+        return self.id or self.name
+
     @field_validator("tables")
     @classmethod
     def _no_table_twice(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -269,8 +240,8 @@ class Detection(BaseModel):
 
     @property
     def identity(self) -> str:
-        """What this detection is across renames of its directory: its `id` where given, else its name."""
-        return self.config.id or self.config.name
+        """What it is known by, whatever its directory is called."""
+        return self.config.identity
 
     @property
     def script(self) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 
 from trapline.config.words import did_you_mean
-from trapline.detection.check import Finding, place_in, placed
+from trapline.detection.check import Finding, placed
 from trapline.detection.model import Detection
+from trapline.detection.where import place_in
 from trapline.errors import Problem
-from trapline.query.engine import Engine, QueryError
+from trapline.query.engine import QueryError
 from trapline.settings import Settings
 
 Path = tuple[str, ...]
@@ -75,7 +77,15 @@ def missing(where: str, schema: pa.Schema, *, besides: Collection[str] = ()) -> 
             fields = list(field.type)
 
 
-def problems(detection: Detection, engine: Engine, settings: Settings) -> list[Problem]:
+class Described(Protocol):
+    """Something that knows what tables look like: an engine, for one."""
+
+    def schema(self, table: str) -> pa.Schema:
+        """Raises QueryError."""
+        ...
+
+
+def problems(detection: Detection, lake: Described, settings: Settings) -> list[Problem]:
     """What a detection's `where` names that its tables do not have; nothing of tables that cannot be looked up now."""
     where = detection.config.query.where
     found: dict[str, Finding] = {}
@@ -83,12 +93,13 @@ def problems(detection: Detection, engine: Engine, settings: Settings) -> list[P
         return []
     for table in detection.config.tables:
         try:
-            schema = engine.schema(table)
-            for one in missing(where, schema, besides=settings.tables[table].partition) if schema.names else ():
+            schema = lake.schema(table)
+            besides = known.partition if (known := settings.tables.get(table)) else ()
+            for one in missing(where, schema, besides=besides) if schema.names else ():
                 message = f"`where`, {place_in(where, one.named.start)}: {one.message} in the table {table}"
                 remedy = f"{one.remedy} `trapline tables show {table}` lists its columns".strip()
                 found.setdefault(message, (("query", "where"), "unknown-column", message, remedy))
-        except (QueryError, KeyError):  # told as the trouble of the table that it is
+        except QueryError:  # told as the trouble of the table that it is
             continue
     return placed(detection, found.values())
 

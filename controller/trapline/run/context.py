@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from trapline.alerts.record import DEFAULT_POLICY, Policy
@@ -20,7 +20,7 @@ from trapline.workers.pool import Pool
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """The lake, the workers, the state, the settings that hold now, what is known of the rules, the clock `now`, and
-    what holds for all alerts."""
+    what holds for all alerts, or by identity for those of one detection."""
 
     database: Database
     ledger: Ledger
@@ -32,3 +32,8 @@ class Context:
     rules: Rules
     now: Callable[[], datetime]
     policy: Policy = DEFAULT_POLICY
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+
+    def policy_of(self, identity: str) -> Policy:
+        """What holds for one detection: what holds for all, where nothing else is said."""
+        return self.policies.get(identity, self.policy)

@@ -109,7 +109,7 @@ def _replayed(
         findings.failures,
         now=context.now(),
         replayed=[row["id"] for row in rows],
-        policy=context.policy,
+        policy=context.policy_of(deployment.identity),
     )
     report.settled += done.settled
     report.matches += done.new_matches

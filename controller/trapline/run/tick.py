@@ -216,7 +216,7 @@ class Ticker:
             found.matches,
             found.failures,
             now=self._context.now(),
-            policy=self._context.policy,
+            policy=self._context.policy_of(identity),
         )
         report.matches += recorded.new_matches
         report.opened += recorded.opened

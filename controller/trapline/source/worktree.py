@@ -27,6 +27,11 @@ def read_directory(path: Path, *, root: str = "") -> Tree:
     return tree_of(REVISION, files)
 
 
+def leaves_out(path: str) -> bool:
+    """Whether `read_directory` leaves out a file, as far as its path tells."""
+    return path.endswith(".pyc") or any(_is_hidden(part) for part in path.split("/")[:-1])
+
+
 def _walk(start: Path) -> Iterator[Path]:
     for directory, names, files in os.walk(start):
         here = Path(directory)
@@ -36,8 +41,11 @@ def _walk(start: Path) -> Iterator[Path]:
 
 
 def _is_litter(directory: Path) -> bool:
-    hidden = directory.name.startswith(".") or directory.name == "__pycache__"
-    return hidden or (directory / "pyvenv.cfg").exists()
+    return _is_hidden(directory.name) or (directory / "pyvenv.cfg").exists()
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__pycache__"
 
 
 def _read(file: Path) -> File:

@@ -8,8 +8,11 @@ from datetime import UTC, date, datetime
 
 import sqlalchemy as sa
 
+from trapline.settings import Settings
 from trapline.state.database import Database
 from trapline.state.schema import costs
+
+_TB = 2**40
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,17 @@ class Costs:
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         return [Cost(date.fromisoformat(row.day), row.table_name, row.identity, row.queries, row.bytes) for row in rows]
+
+
+def price(table: str, bytes: int, settings: Settings) -> float:
+    """What reading so much of a table takes, in US dollars; nothing of one that the embedded engine reads."""
+    known = settings.tables.get(table)
+    return bytes / _TB * settings.athena.price_per_tb if settings.athena and known and known.engine == "athena" else 0.0
+
+
+def dollars(price: float) -> str:
+    """A sum in US dollars, for a column that says so."""
+    return "-" if not price else "under 0.01" if price < 0.01 else f"{price:.2f}"
 
 
 def _of(day: str, table: str) -> tuple[sa.ColumnElement[bool], ...]:

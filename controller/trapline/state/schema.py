@@ -258,7 +258,7 @@ alerts = Table(
     Index("alerts_open", "identity", "status", "window_end"),
 )
 
-_unsettled: dict[str, Any] = dict.fromkeys(("sqlite_where", "postgresql_where"), sa.text("settled_at IS NULL"))
+_unsettled = sa.text("settled_at IS NULL")
 
 # The outbox. A row is written with the state change it tells of, in one transaction, and settled by delivery.
 deliveries = Table(
@@ -281,8 +281,8 @@ deliveries = Table(
     Index("deliveries_due", "state", "destination", "next_attempt_at"),
     Index("deliveries_told", "alert_id", "destination", "sequence"),
     # What is settled is most of the table, and in neither of these.
-    Index("deliveries_queue", "destination", "next_attempt_at", "sequence", **_unsettled),
-    Index("deliveries_order", "destination", "alert_id", "sequence", **_unsettled),
+    Index("deliveries_queue", "destination", "next_attempt_at", "sequence", sqlite_where=_unsettled),
+    Index("deliveries_order", "destination", "alert_id", "sequence", sqlite_where=_unsettled),
 )
 
 # The destinations that failed the last time they were spoken to; one that works has no row.

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from tests.playground import NOON
 from trapline.deploy.desired import Desired, Held
+from trapline.deploy.digest import Version, version
 from trapline.deploy.ledger import Deployment
 from trapline.deploy.overrides import Kind, Override
-from trapline.deploy.plan import Action, Actual, Change, Version, changed_files, plan, version
+from trapline.deploy.plan import Action, Actual, Change, changed_files, plan
 from trapline.detection.model import Detection, DetectionConfig, File, Mode
 from trapline.errors import Problem
 from trapline.settings import PruneSettings, Settings

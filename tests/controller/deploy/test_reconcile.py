@@ -220,6 +220,18 @@ def test_its_own_tests_hold_a_version_back(ground: Playground, controller: Contr
     assert actions(controller.reconcile())["two"] == "deployed"
 
 
+def test_its_own_tests_are_about_alerts_and_what_it_calls_too(ground: Playground, controller: Controller) -> None:
+    script = "def known(user): raise ConnectionError\ndef detect(record): return known(record['user'])\n"
+    case = {"name": "twice", "records": [{"user": "eve"}], "repeat": 2, "mocks": {"known": True}, "alerts": [{}]}
+    ground.detection("one", script, tests=[case])
+    ground.detection("two", script, tests=[case], alert={"threshold": 3})
+    ground.commit()
+    report = controller.reconcile()
+    assert actions(report) == {"one": "deployed", "two": "stalled", "three": "deployed"}
+    [outcome] = [one for one in report.outcomes if one.name == "two"]
+    assert "test 'twice': expected an alert, got no alert: 2 matches came" in outcome.message
+
+
 def test_two_folders_with_one_name_change_nothing(ground: Playground, controller: Controller) -> None:
     controller.reconcile()
     good = live(controller)

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trapline.config.files import File
-from trapline.detection.check import check, condition_error
+from trapline.detection.check import check
 from trapline.detection.load import load
 from trapline.detection.model import Detection
+from trapline.detection.where import condition_error
 
 
 def detection(config: str) -> Detection:

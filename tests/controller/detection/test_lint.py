@@ -56,6 +56,11 @@ def destinations(r):
     )
 
 
+def test_columns_count_characters() -> None:
+    [problem] = check('def detect(record):\n    return "é" == undefined\n')
+    assert (problem.line, problem.column) == (2, 19)
+
+
 @pytest.mark.parametrize(
     ("source", "remedy"),
     [

@@ -31,10 +31,12 @@ MOST_ATOMS = 1_000
 @dataclass(frozen=True, slots=True)
 class Inferred:
     """No record for which the predicate does not hold matches, or makes the rule raise. `gaps` say what was not
-    understood; without any, it holds for no other record either."""
+    understood; without any, it holds for no other record either. `matching` leaves out where the rule is known to only
+    raise."""
 
     predicate: Predicate
     gaps: tuple[Gap, ...]
+    matching: Predicate = TRUE
 
 
 def infer(source: bytes | str, *, function: str = "detect") -> Inferred:
@@ -61,10 +63,12 @@ def _inferred(tree: ast.Module, name: str) -> Inferred:
     value = rule.call(function, [Field(ROOT)], {})
     if value is None:
         return _nothing_known(f"{name} is no plain function of one record")
-    predicate = some(rule.matches(value), *(each.where for each in rule.exits))
+    matches = rule.matches(value)
+    predicate = some(matches, *(each.where for each in rule.exits))
+    matching = some(matches, *(each.where for each in rule.exits if not each.usual))
     if sum(1 for _ in islice(atoms(predicate), MOST_ATOMS + 1)) > MOST_ATOMS:
         return _nothing_known("it has too many cases")
-    return Inferred(predicate, tuple(sorted(rule.gaps, key=lambda gap: (gap.line, gap.reason))))
+    return Inferred(predicate, tuple(sorted(rule.gaps, key=lambda gap: (gap.line, gap.reason))), matching)
 
 
 def _nothing_known(reason: str) -> Inferred:

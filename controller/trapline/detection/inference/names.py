@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from trapline.detection.inference.literals import Literals
@@ -54,7 +54,7 @@ def names_of(tree: ast.Module) -> Names | None:
     declared = {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
     times = Counter(name for statement in _in_scope(tree.body) for name in bound_by(statement))
     once = {name for name, count in times.items() if count == 1} - declared
-    untouched = looked_into([tree]) - {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    untouched = _only_looked_into(nodes) - {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     whole = {alias.name for node in imports if isinstance(node, ast.Import) for alias in node.names if not alias.asname}
     modules = whole & once
@@ -104,7 +104,10 @@ def parameters_of(function: ast.FunctionDef) -> list[str]:
 def looked_into(nodes: Iterable[ast.AST]) -> frozenset[str]:
     """The names in these statements whose values are looked into wherever they are used: nothing else could hold on to
     what they stand for, or change it."""
-    nodes = list(dict.fromkeys(inner for node in nodes for inner in ast.walk(node)))
+    return _only_looked_into(list(dict.fromkeys(inner for node in nodes for inner in ast.walk(node))))
+
+
+def _only_looked_into(nodes: Sequence[ast.AST]) -> frozenset[str]:
     bound = {name for node in nodes for name in bound_by(node)} | {n.arg for n in nodes if isinstance(n, ast.arg)}
     used = Counter(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
     looked = Counter(name for node in nodes for name in _looked_into(node, bound))

@@ -9,17 +9,13 @@ that was too narrow costs time and nothing else.
 from __future__ import annotations
 
 import ast
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import takewhile
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from trapline.detection.inference.names import Names, bound_by, is_harmless_import, names_of, parameters_of
+from trapline.detection.inference.names import Names, is_harmless_import, names_of
 from trapline.detection.inference.parse import Unreadable, parse, quietly
+from trapline.detection.inference.parts import Parts, Scope, positional
 from trapline.detection.inference.predicate import Path
-
-Parts = Mapping[str, Path]
-"""What the names in a function stand for, where that is a part of the record."""
 
 
 class Read(NamedTuple):
@@ -46,10 +42,10 @@ def reads_of(source: bytes | str, *, function: str = "detect") -> frozenset[Read
         with quietly():
             names = names_of(parse(source))
         detect = names.functions.get(function) if names else None
-        if names is None or detect is None or len(positional := _positional(detect)) != 1:
+        if names is None or detect is None or len(parameters := positional(detect)) != 1:
             return None
         reader = _Reader(names)
-        reader.function(detect, {positional[0]: ()})
+        reader.function(detect, {parameters[0]: ()})
         return frozenset(read for read in reader.reads if not _is_within(read, reader.reads))
     except (_Everything, Unreadable, RecursionError, MemoryError):
         return None
@@ -74,27 +70,16 @@ class _Reader:
         for statement in function.body:
             self._use(statement, scope)
 
-    def _scope(self, function: ast.FunctionDef, given: Parts) -> _Scope:
-        nodes = [node for statement in function.body for node in ast.walk(statement)]
-        times = Counter(name for node in nodes for name in bound_by(node))
-        hidden = {node.arg for node in nodes if isinstance(node, ast.arg)}
-        elsewhere = hidden | self._names.bound | set(parameters_of(function))
+    def _scope(self, function: ast.FunctionDef, given: Parts) -> Scope:
+        nodes = (node for statement in function.body for node in ast.walk(statement))
         if any(isinstance(node, _OUTLIVING) for node in nodes):
             raise _Everything
-        if any(times[name] or name in hidden for name in given):
+        scope = Scope.of(function, given, self._names)
+        if not given.keys() <= scope.parts.keys():
             raise _Everything  # a part of the record under a name that also stands for something else
-        scope = _Scope(self._names, dict(given), frozenset(times) | hidden)
-        for node in nodes:  # in the order of the text, so that one alias may rest on another
-            match node:
-                case ast.Assign([ast.Name(name)], value) | ast.NamedExpr(ast.Name(name), value) if times[name] == 1:
-                    if name not in elsewhere and (path := scope.part(value)) is not None:
-                        scope.parts[name] = path
-                case ast.For(ast.Name(name), over) | ast.comprehension(ast.Name(name), over) if times[name] == 1:
-                    if name not in elsewhere and (texts := scope.texts_of(over)) is not None:
-                        scope.texts[name] = texts
         return scope
 
-    def _use(self, node: ast.AST, scope: _Scope) -> None:
+    def _use(self, node: ast.AST, scope: Scope) -> None:
         """Notes what a node touches."""
         match node:
             case ast.Assign([ast.Name(name)], value) | ast.NamedExpr(ast.Name(name), value) if name in scope.parts:
@@ -120,7 +105,7 @@ class _Reader:
                 for child in ast.iter_child_nodes(node):
                     self._use(child, scope)
 
-    def _use_name(self, node: ast.Name, scope: _Scope) -> None:
+    def _use_name(self, node: ast.Name, scope: Scope) -> None:
         if node.id in scope.parts:
             self._whole(scope.parts[node.id])
         elif (node.id in self._names.kept or node.id in _HEARD) and isinstance(node.ctx, ast.Load):
@@ -133,7 +118,7 @@ class _Reader:
             raise _Everything
         self.reads.add(Read(path, whole=True))
 
-    def _walk_to(self, node: ast.AST, scope: _Scope) -> None:
+    def _walk_to(self, node: ast.AST, scope: Scope) -> None:
         """Notes what is touched on the way to a part of the record, but not the part itself."""
         match node:
             case ast.Call(ast.Attribute(holder), arguments, keywords):
@@ -150,7 +135,7 @@ class _Reader:
                 for each in others:
                     self._use(each, scope)
 
-    def _step_through(self, holder: ast.expr, scope: _Scope) -> None:
+    def _step_through(self, holder: ast.expr, scope: Scope) -> None:
         self._walk_to(holder, scope)
         if path := scope.part(holder):
             self.reads.add(Read(path, whole=False))
@@ -160,10 +145,10 @@ class _Reader:
         function: ast.FunctionDef,
         arguments: Sequence[ast.expr],
         keywords: Sequence[ast.keyword],
-        scope: _Scope,
+        scope: Scope,
     ) -> None:
         """The record, or a part of it, handed on to a function of the script."""
-        parameters = _positional(function)
+        parameters = positional(function)
         given: dict[str, Path] = {}
         pairs: Iterable[tuple[str | None, ast.expr]] = [
             *zip(parameters, arguments, strict=False),
@@ -180,83 +165,6 @@ class _Reader:
         self.function(function, given)
 
 
-class _Scope:
-    """The names of one function: which are parts of the record, and which are one of some texts."""
-
-    def __init__(self, names: Names, parts: dict[str, Path], locals: frozenset[str]) -> None:
-        self._names = names
-        self.parts = parts
-        self.locals = locals
-        self.texts: dict[str, tuple[str, ...]] = {}
-
-    def is_function(self, name: str) -> bool:
-        """Whether a name is a function of the script."""
-        return name in self._names.functions and name not in self.locals
-
-    def part(self, node: ast.AST) -> Path | None:
-        """The part of the record that an expression is; None for anything else."""
-        match node:
-            case ast.Name(name):
-                return self.parts.get(name)
-            case ast.NamedExpr(_, value):
-                return self.part(value)
-            case ast.BoolOp(ast.Or(), [first, *others]) if all(map(_is_empty, others)):
-                return self.part(first)
-            case ast.Call(ast.Attribute(holder, "get" | "deepget" as how), [key, *_]):
-                return self._inside(holder, key, dotted=how == "deepget")
-            case ast.Subscript(holder, key):
-                return self._inside(holder, key, dotted=False)
-            case _:
-                return None
-
-    def several(self, node: ast.Call) -> list[Path]:
-        """The parts that `record.get(name)` may be, for a name that a loop over constants binds."""
-        match node:
-            case ast.Call(ast.Attribute(holder, how), [ast.Name(name), *_]) if name in self.texts:
-                path, constants = self.part(holder), map(ast.Constant, self.texts[name])
-                keys = (self._key(each, dotted=how == "deepget") for each in constants)
-                return [] if path is None else [(*path, *key) for key in keys if key]
-            case ast.Call(ast.Attribute(holder, "deepget"), [ast.List(steps) | ast.Tuple(steps), *_]):
-                first = takewhile(_is_text, (getattr(step, "value", None) for step in steps))
-                path = self.part(holder)
-                return [] if path is None else [(*path, *map(str, first))]
-            case _:
-                return []
-
-    def texts_of(self, node: ast.expr) -> tuple[str, ...] | None:
-        """The texts that a loop goes through; None where it is over anything else."""
-        match node:
-            case ast.Name(name) if name in self._names.constants and name not in self.locals:
-                values = self._names.constants[name].value
-            case ast.List(items) | ast.Tuple(items) | ast.Set(items):
-                values = [getattr(item, "value", None) for item in items]
-            case _:
-                return None
-        several = isinstance(values, tuple | list | frozenset) and all(isinstance(value, str) for value in values)
-        return tuple(values) if several else None
-
-    def _inside(self, holder: ast.expr, key: ast.expr, *, dotted: bool) -> Path | None:
-        path, names = self.part(holder), self._key(key, dotted=dotted)
-        return None if path is None or names is None else (*path, *names)
-
-    def _key(self, node: ast.expr, *, dotted: bool) -> Path | None:
-        match node:
-            case ast.Constant(str() as text):
-                return tuple(text.split(".")) if dotted else (text,)
-            case ast.Name(name) if name in self._names.constants and name not in self.locals:
-                text = self._names.constants[name].value
-                return self._key(ast.Constant(text), dotted=dotted) if isinstance(text, str) else None
-            case ast.List(parts) | ast.Tuple(parts) if dotted:
-                texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
-                return tuple(texts) if texts and len(texts) == len(parts) else None
-            case _:
-                return None
-
-
-def _positional(function: ast.FunctionDef) -> list[str]:
-    return [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
-
-
 _OUTSIDE = frozenset({"open", "print", "input"})
 """Functions whose doings last, so that a rule should not do them twice."""
 _OUTLIVING = (ast.Global, ast.Nonlocal, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -267,16 +175,3 @@ def _is_within(read: Read, others: set[Read]) -> bool:
     """Whether another takes in all of this one."""
     longest = len(read.path) + (not read.whole)
     return any(Read(read.path[:length], whole=True) in others for length in range(1, longest))
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_empty(node: ast.expr) -> bool:
-    """`{}`, `[]`, `""` and the like, which stand in for a part that is not there."""
-    match node:
-        case ast.Dict(keys=[]) | ast.List(elts=[]) | ast.Tuple(elts=[]):
-            return True
-        case _:
-            return isinstance(node, ast.Constant)
