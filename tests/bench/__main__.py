@@ -14,6 +14,7 @@ from rich.console import Console
 from tests.bench import (
     alerts_delivery,
     alerts_record,
+    author,
     bills,
     cold,
     growth,
@@ -43,6 +44,7 @@ BENCHMARKS: dict[str, Callable[..., Result | Sizes | Figures | list[Result | Siz
     "push": pushes.measure_code,
     "requirement": pushes.measure_requirement,
     "where": where.measure,
+    "author-tests": author.measure_tests,
     "cold-process": cold.measure_process,
     "cold-docker": cold.measure_docker,
     "sandbox-start": sandbox.measure_start,

@@ -1,4 +1,4 @@
-"""Made-up detections, in both formats, as the files of a repository."""
+"""Made-up detections, in both formats, as the files of a repository; each has three tests."""
 
 from __future__ import annotations
 
@@ -50,6 +50,9 @@ tests:
   - name: another action
     match: false
     records: [{{event: {{action: Nothing, outcome: success}}, user: {{name: alice}}}}]
+  - name: it fails
+    match: false
+    records: [{{event: {{action: Action{number}, outcome: failure}}, user: {{name: mallory}}}}]
 """
 
 _DETECTION_PY = '''\
@@ -100,6 +103,11 @@ expect.title = "mallory did action {number} often"
 name = "once"
 match = false
 records = [{{ event.action = "Action{number}", user.name = "alice" }}]
+
+[[tests]]
+name = "another action"
+match = false
+records = [{{ event.action = "Nothing", user.name = "alice" }}]
 """
 
 _FORMATS = (

@@ -24,9 +24,11 @@ class Family:
 def families(backend: str, label: str, beside: Collection[int] = ()) -> list[Family]:
     """The workers of a backend that this process has running; those of Docker are known by their label.
 
-    The others are its children; `beside` are those that it had before it started a worker.
+    The others are its children's; `beside` are those that it had before it started a worker.
     """
-    return _containers(label) if backend == "docker" else _processes(beside)
+    if backend == "docker":
+        return _containers(label)
+    return _forked() if backend == "process" else _processes(beside)
 
 
 def children() -> Collection[int]:
@@ -42,6 +44,12 @@ def memory(pid: int, kind: str) -> int:
 def peak(pid: int | str = "self") -> int:
     """The most that the RSS of a process ever was, in bytes."""
     return int(_field(Path(f"/proc/{pid}/status"), "VmHWM")) * 1024
+
+
+def _forked() -> list[Family]:
+    """Workers are forked from one child of this process, which is there for the sake of the first of them."""
+    lines = [(child, worker) for child in _children(getpid()) for worker in _children(child)]
+    return [Family(worker, () if place else (nursery,)) for place, (nursery, worker) in enumerate(lines)]
 
 
 def _processes(beside: Collection[int]) -> list[Family]:

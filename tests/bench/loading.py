@@ -19,7 +19,7 @@ _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def measure(*, quick: bool) -> Result:
-    """1,000 detection directories in memory, half of them in each format, each with two tests."""
+    """1,000 detection directories in memory, half of them in each format, each with three tests."""
     count = COUNT // 5 if quick else COUNT
     files = make_files(count)
     assert len(load(files).detections) == count

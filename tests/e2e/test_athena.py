@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,9 +12,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
 from tests.athena.double import CONCURRENCY, AthenaDouble, athena_double
 from tests.playground import NOON, Playground, column, deploy
+from trapline.cli import cli
 from trapline.controller import Controller
 from trapline.state.schema import alerts, checkpoints, costs, failures, matches
 
@@ -148,6 +151,33 @@ def test_athena_and_the_embedded_engine_find_the_same(
     assert sum(row["bytes"] for row in ground.rows(costs) if not row["identity"]) == sum(
         query.bytes for query in double.queries
     )
+
+
+def test_a_backtest_on_athena_says_what_it_takes(
+    ground: Playground, double: AthenaDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_athena(ground, double, {"logs": {"engine": "athena", "partition": "day"}}, price_per_tb=10.0**9)
+    double.put_table("logs", rows(), partitions=["day"])
+    ground.detection("one", RULES["understood"])
+    ground.batch_detection("batch", BATCH, '[schedule]\nevery = "30m"\n')
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(ground.repository)
+    hour = ["--since", "2026-01-01T12:00", "--until", "2026-01-01T13:00"]
+    command = ["backtest", *hour, "--sandbox", "process", "--json", "--home", str(tmp_path / "nowhere")]
+
+    said = json.loads(CliRunner().invoke(cli, command, catch_exceptions=False).stdout)
+    found = {one["name"]: (one["matches"], one["windows"]) for one in said["detections"]}
+    assert found == {"one": (7, 1), "batch": (2, 2)}
+    totals = said["totals"]
+    assert totals["bytes_scanned"] == sum(query.bytes for query in double.queries) > 0
+    assert totals["price_usd"] == pytest.approx(totals["bytes_scanned"] / 2**40 * 10**9, abs=1e-5)
+    assert sum(one["price_usd"] for one in said["detections"]) == pytest.approx(totals["price_usd"], abs=1e-2)
+
+    asked = len(double.queries)
+    done = CliRunner().invoke(cli, [*command, "--max-bytes", "10"], catch_exceptions=False)
+    assert done.exit_code == 1
+    assert all("--max-bytes allows 10 bytes" in one["errors"][0] for one in json.loads(done.stdout)["detections"])
+    assert len(double.queries) == asked
 
 
 def test_what_goes_wrong_in_the_account_is_told_and_loses_nothing(

@@ -32,7 +32,10 @@ def test_the_demo_finds_every_planted_attack(trapline: Callable[..., Any]) -> No
     assert demo["home"] is None
 
 
-def test_its_text_shows_deployments_scans_and_alerts(trapline: Callable[..., Any], tmp_path: Path) -> None:
+def test_its_text_shows_deployments_scans_and_alerts(
+    trapline: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     home = tmp_path / "kept"
     done = trapline("demo", "--sandbox", "process", "--keep", home)
     assert done.code == 0, done.err
@@ -50,6 +53,18 @@ def test_its_text_shows_deployments_scans_and_alerts(trapline: Callable[..., Any
     assert again.code == 0, again.err
     assert "unchanged" in again.out
     assert trapline("demo", "--keep", home).code == 1  # what is kept is never overwritten
+    # And a backtest of what it deployed, over what it read, says the same.
+    raised = [
+        (one["detection"], one["severity"], one["title"], one["dedupe"], one["match_count"])
+        for one in trapline("alerts", "list", "--home", home, "--json").json
+    ]
+    command = ("backtest", "--since", "4h", "--home", home, "--sandbox", "process", "--json")
+    backtest = trapline(*command, cwd=home / "repository").json
+    names = ("severity", "title", "dedupe", "match_count")
+    would = [
+        (one["name"], *(alert[name] for name in names)) for one in backtest["detections"] for alert in one["examples"]
+    ]
+    assert sorted(would) == sorted(raised)
 
 
 @pytest.mark.skipif(not CLOUDTRAIL.is_dir(), reason=f"no real CloudTrail events at {CLOUDTRAIL.name}")

@@ -13,11 +13,11 @@ from string import Template
 
 from pydantic import ValidationError
 
+from trapline.author.attack import doubt
 from trapline.config.words import did_you_mean
 from trapline.detection.model import Detection, DetectionConfig, Mode, Severity
 from trapline.errors import TraplineError
 
-_ATTACK = re.compile(r"ta\d{4}:t\d{4}(\.\d{3})?", re.IGNORECASE)
 _TABLE = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -69,9 +69,8 @@ def _check(wish: Wish, tables: Sequence[str]) -> None:
         remedy = "small letters, digits and `_`, beginning with a letter"
         raise TraplineError(f"{wish.table!r} is no name for a table", remedy=remedy)
     for technique in wish.attack:
-        if not _ATTACK.fullmatch(technique):
-            remedy = "write the tactic and the technique, such as ta0006:t1110 or ta0001:t1078.004"
-            raise TraplineError(f"{technique!r} is no tactic and technique of ATT&CK", remedy=remedy)
+        if found := doubt(technique):
+            raise TraplineError(found.message, remedy=found.remedy)
 
 
 def _write(file: Path, wish: Wish, now: datetime) -> Path:

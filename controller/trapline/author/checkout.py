@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from trapline.config.words import did_you_mean
 from trapline.detection.load import Loaded, load
 from trapline.detection.model import Detection
+from trapline.detection.shared import shared_files
 from trapline.errors import Problem, TraplineError
 from trapline.settings import FILE_NAME, Settings, SettingsError
 from trapline.settings import load as load_settings
@@ -44,17 +46,26 @@ class Checkout:
 
     @property
     def detections(self) -> Sequence[Detection]:
-        """Those that are asked about and load. Raises TraplineError where there is none to load at all."""
-        found = [one for one in self.loaded.detections if self.asks_about(one.path)]
-        if not found and not any(self.asks_about(path) for path in self.loaded.broken):
+        """Those that are asked about and load, whatever the others are called. Raises TraplineError where there is none
+        to load at all."""
+        if not self.asked.detections and not self.asked.broken:
             raise nothing_here()
-        return found
+        return self.asked.detections
 
     @property
     def broken(self) -> Sequence[Problem]:
         """What is wrong with those that are asked about and do not load."""
-        said = (problem for path, found in self.loaded.broken.items() if self.asks_about(path) for problem in found)
+        said = (problem for found in self.asked.broken.values() for problem in found)
         return [problem for problem in said if problem.severity == "error"]
+
+    @cached_property
+    def asked(self) -> Loaded:
+        """What is asked about alone, which in a large repository is read much sooner."""
+        if not self.folder:
+            return self.loaded
+        files = self.tree.files
+        asked = {path: file for path, file in files.items() if self.asks_about(path)}
+        return load({**shared_files(files), **asked}, root=self.folder)
 
     @cached_property
     def settings(self) -> Settings:
@@ -71,6 +82,25 @@ class Checkout:
             if (folder / ".git").exists():
                 return self.root.relative_to(folder)
         return Path()
+
+    def named(self, name: str, known: Mapping[str, Collection[str]]) -> list[str]:
+        """The folders of the detections that somebody means by a name, id or path; `known` has the names of each.
+
+        Raises TraplineError where there is none.
+        """
+        found = [path for path, names in known.items() if name in names]
+        if found:
+            return found
+        place = Path(name).resolve()
+        if place.is_relative_to(self.root):
+            folder = place.relative_to(self.root).as_posix()
+            found = [path for path in known if folder in (".", path) or path.startswith(f"{folder}/")]
+            found += [path for path in known if place.is_file() and folder.startswith(f"{path}/")]
+        if not found:
+            near = did_you_mean(name, {each for names in known.values() for each in names if each})
+            remedy = f"{near} name one by its name, id or folder; `trapline validate` shows what is here".strip()
+            raise TraplineError(f"there is no detection {name!r} in {self.root}", remedy=remedy)
+        return found
 
     def asks_about(self, path: str) -> bool:
         """Whether what is at this path, from the root, is asked about."""

@@ -10,25 +10,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trapline.author.checkout import Checkout
+from trapline.author.shelf import Shelf
 from trapline.clock import Clock
 from trapline.deploy.build import Builder
-from trapline.deploy.memory import Memory
 from trapline.detection.model import Detection
 from trapline.errors import TraplineError
 from trapline.fingerprint import fingerprint
 from trapline.requirements.lock import Requirements
-from trapline.state.database import Database
-from trapline.state.logs import Logs
 from trapline.workers.choose import choose
 from trapline.workers.interface import BuildDigest, Worker
 
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """The builder of a checkout, and the sandbox that it builds for, in a sentence."""
+    """The builder of a checkout, and the sandbox that it builds for, in a sentence. `home` is kept between commands."""
 
     builder: Builder
     sandbox: str
+    home: Path
+    built: set[BuildDigest]
 
     def build(self, detection: Detection) -> BuildDigest:
         """What a controller would build of it, made where it is not there yet. Raises TraplineError."""
@@ -36,17 +36,20 @@ class Workshop:
         lock = builder.lock(detection)
         version = builder.version(detection)
         assert version is not None  # its requirements are locked
-        if version.build not in builder.backend.built():
+        if version.build not in self.built:
             builder.build(detection, version.build, lock, instead=False)
+            self.built.add(version.build)
         return version.build
 
-    def start(self, detection: Detection, digest: BuildDigest) -> Worker:
+    def start(self, detection: Detection, digest: BuildDigest, *, coverage: bool = False) -> Worker:
         """A worker of what was built. Raises WorkerError."""
-        return self.builder.start(detection, digest)
+        return self.builder.start(detection, digest, coverage=coverage)
 
     def keep(self, digests: Collection[BuildDigest]) -> None:
         """Removes all builds but these."""
-        self.builder.backend.remove(sorted(set(self.builder.backend.built()) - set(digests)))
+        others = self.built - set(digests)
+        self.builder.backend.remove(sorted(others))
+        self.built.difference_update(others)
 
 
 @contextmanager
@@ -61,17 +64,15 @@ def workshop(
 ) -> Iterator[Workshop]:
     """The workshop of a checkout, whose builds and locks are kept in the user's cache; one process at a time has it."""
     settings = checkout.settings
-    home = (cache or _cache()) / "trapline" / fingerprint(os.fsencode(checkout.root))[:12]
+    home = cached(checkout, cache)
     with ExitStack() as ends:
-        database = Database.in_home(home)
-        ends.callback(database.close)
+        shelf = Shelf(home / "shelf")
         ends.enter_context(_turn(home, on_progress))
-        memory = Memory(database)
         backend, sentence = choose(
             sandbox or settings.sandbox.backend,
             home=home / "builds",
             base_image=base_image or settings.sandbox.base_image,
-            scope=memory.scope(),
+            scope=shelf.scope(),
             runtime=settings.sandbox.runtime,
         )
         ends.enter_context(closing(backend))
@@ -81,14 +82,21 @@ def workshop(
                 backend=backend,
                 platform=backend.platform(),
                 requirements=Requirements(home / "requirements", python=python, platform=platform),
-                memory=memory,
-                logs=Logs(database),
+                memory=shelf,
+                logs=shelf,
                 settings=settings,
                 now=now,
                 on_progress=on_progress,
             ),
             sentence,
+            home,
+            set(backend.built()),
         )
+
+
+def cached(checkout: Checkout, cache: Path | None = None) -> Path:
+    """The folder in the user's cache of what was made of a checkout."""
+    return (cache or _cache()) / "trapline" / fingerprint(os.fsencode(checkout.root))[:12]
 
 
 def _cache() -> Path:

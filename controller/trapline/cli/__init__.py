@@ -7,24 +7,28 @@ Exit codes: 0 the command did its job and found nothing wrong; 1 something needs
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
+from keyword import iskeyword
 
 import click
 
 from trapline import __version__
 from trapline.cli import diagnostics
-from trapline.cli.output import errors, say
-from trapline.config.redact import hide_known_secrets
+from trapline.cli.output import print_error
 from trapline.errors import TraplineError
 
-# Each is a module of this package with the command of the same name in it.
+# Each is a module of this package with the command of the same name in it; of a word of Python's, with a `_` behind it.
 COMMANDS = (
     "alerts",
+    "backtest",
+    "comment",
     "controller",
     "costs",
     "deliveries",
     "demo",
     "destinations",
+    "diff",
     "explain",
     "failures",
     "history",
@@ -43,6 +47,7 @@ COMMANDS = (
     "sync",
     "tables",
     "test",
+    "try",
     "validate",
 )
 
@@ -56,7 +61,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"trapline.cli.{cmd_name}"), cmd_name)
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = getattr(importlib.import_module(f"trapline.cli.{name}"), name)
         return command
 
 
@@ -69,11 +75,9 @@ def cli() -> None:
 def main() -> None:
     """Runs the command line; what a person can act on is said without a traceback."""
     diagnostics.set_up()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing temporary is left behind
     try:
         cli()
     except TraplineError as error:
-        errors.print("error: ", style="bold red", end="")
-        say(hide_known_secrets(error.message), to=errors)
-        if error.remedy:
-            say(f"  {error.remedy}", to=errors)
+        print_error(error)
         sys.exit(1)

@@ -17,9 +17,8 @@ from trapline.clock import system_clock
 from trapline.deploy.ledger import Ledger
 from trapline.deploy.memory import Memory
 from trapline.settings import Settings, parse
-from trapline.state.costs import Cost, Costs
+from trapline.state.costs import Cost, Costs, dollars, price
 
-_TB = 2**40
 _MOST = 20
 
 
@@ -87,16 +86,11 @@ def _summed(known: Iterable[Cost], key: Callable[[Cost], tuple[str, ...]], setti
             names,
             queries=sum(cost.queries for cost in group),
             bytes=sum(cost.bytes for cost in group),
-            price=sum(cost.bytes for cost in group) / _TB * _price_per_tb(group[0].table, settings),
+            price=sum(price(cost.table, cost.bytes, settings) for cost in group),
         )
         for names, group in grouped.items()
     ]
     return sorted(sums, key=lambda one: (-one.price, -one.bytes, one.names))
-
-
-def _price_per_tb(table: str, settings: Settings) -> float:
-    known = settings.tables.get(table)
-    return settings.athena.price_per_tb if settings.athena and known and known.engine == "athena" else 0.0
 
 
 def _json(one: _Sum, *keys: str) -> dict[str, object]:
@@ -104,13 +98,9 @@ def _json(one: _Sum, *keys: str) -> dict[str, object]:
     return {**named, "queries": one.queries, "bytes": one.bytes, "price_usd": round(one.price, 6)}
 
 
-def _dollars(price: float) -> str:
-    return "-" if not price else "under 0.01" if price < 0.01 else f"{price:.2f}"
-
-
 def _print(names: Sequence[str], sums: Sequence[_Sum], *, empty: str) -> None:
     print_table(
         (*names, "QUERIES", "READ", "USD"),
-        ((*one.names, f"{one.queries:,}", decimal(one.bytes), _dollars(one.price)) for one in sums),
+        ((*one.names, f"{one.queries:,}", decimal(one.bytes), dollars(one.price)) for one in sums),
         empty=empty,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import signal
 import sys
 import tempfile
 from collections import Counter
@@ -36,7 +35,7 @@ from trapline.run.tick import TickReport
 )
 @click.option(
     "--detections",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False),
     default=OFFICIAL_PACK,
     show_default="the official pack",
     help="The detections to deploy.",
@@ -54,9 +53,11 @@ def demo(
     as_json: bool,
 ) -> None:
     """Deploy the official pack from git, run it over a few hours of CloudTrail, and show the alerts."""
+    if not detections.is_dir():
+        remedy = "name its folder in Trapline's repository, or detections of your own, with --detections"
+        raise TraplineError("the official pack is not part of what is installed here", remedy=remedy)
     if keep and keep.exists() and any(keep.iterdir()):
         raise TraplineError(f"{keep} is not empty", remedy="name a new folder: the demo keeps what is yours")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing temporary is left behind
     with ExitStack() as ends:
         home = keep or Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="trapline-demo-")))
         home = make_folder(home)

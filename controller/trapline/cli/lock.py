@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
-from contextlib import closing
 from pathlib import Path
 
 import click
 
+from trapline.author.validation.locking import differences, lock_path, locker, present
 from trapline.cli.options import sandbox_options
 from trapline.cli.output import errors, progress, say
 from trapline.detection.load import load
 from trapline.detection.model import Detection
 from trapline.errors import TraplineError
-from trapline.requirements.lock import LOCK_FILE, REQUIREMENTS_FILE, Requirements, RequirementsError, check, pins
+from trapline.requirements.lock import REQUIREMENTS_FILE, check, pins
 from trapline.settings import load as load_settings
 from trapline.source.worktree import read_directory
-from trapline.workers.choose import choose
-
-_SCOPE = "lock"  # nothing is built, so that all who lock can share it
 
 
 @click.command()
@@ -44,27 +40,12 @@ def lock(
     """
     files = read_directory(repository_folder).files
     detection = _find(name, load(files, root="").detections)
-    settings, _ = load_settings(files)
-    path, file = f"{detection.path}/{LOCK_FILE}", detection.files.get(LOCK_FILE)
-    present = file.content.decode("utf-8", "replace") if file else ""
-    with tempfile.TemporaryDirectory() as home, progress("resolving"):
-        backend, _ = choose(
-            sandbox or settings.sandbox.backend,
-            home=Path(home, "builds"),
-            base_image=base_image or settings.sandbox.base_image,
-            scope=_SCOPE,
-        )
-        with closing(backend):
-            python, platform = backend.python()
-        text = Requirements(Path(home, "requirements"), python=python, platform=platform).lock(
-            detection.requirements,
-            path=f"{detection.path}/{REQUIREMENTS_FILE}",
-            allow_source_builds=detection.config.allow_source_builds,
-            prefer="" if upgrade or not _usable(present, path) else present,
-        )
+    path, settings = lock_path(detection), load_settings(files)[0]
+    with progress("resolving"), locker(settings, sandbox=sandbox, base_image=base_image) as resolving:
+        text = resolving.lock(detection, upgrade=upgrade)
     if only_check:
-        sys.exit(_report(path, present, text))
-    header = f"# Written by `trapline lock {detection.name}` for Python {python} on {platform}.\n"
+        sys.exit(_report(path, present(detection), text))
+    header = f"# Written by `trapline lock {detection.name}` for Python {resolving.python} on {resolving.platform}.\n"
     _replace(repository_folder / path, header + text)
     say(f"{path}: {len(pins(text))} locked")
 
@@ -84,28 +65,18 @@ def _find(name: str, detections: tuple[Detection, ...]) -> Detection:
     return found[0]
 
 
-def _usable(present: str, path: str) -> bool:
-    try:
-        check(present, path=path)
-    except RequirementsError:
-        return False
-    return True
-
-
-def _report(path: str, present: str, resolved: str) -> int:
+def _report(path: str, before: str, resolved: str) -> int:
     """Says how the lock differs from what the requirements resolve to, keeping its versions; the exit code."""
-    if not present:
+    if not before:
         say(f"{path} is missing: write it with `trapline lock` and the detection's name", to=errors)
         return 1
-    check(present, path=path)
-    before, after = pins(present), pins(resolved)
-    for line in sorted(after - before):
-        say(f"{path} lacks {line}", to=errors)
-    for line in sorted(before - after):
-        say(f"{path} has {line}, which the requirements do not ask for", to=errors)
-    if before == after:
+    check(before, path=path)
+    said = differences(before, resolved)
+    for line in said:
+        say(f"{path} {line}", to=errors)
+    if not said:
         say(f"{path} is up to date")
-    return int(before != after)
+    return int(bool(said))
 
 
 def _replace(path: Path, text: str) -> None:

@@ -37,7 +37,9 @@ _FORMATS = {"yml": Mode.RECORD, "toml": Mode.BATCH}
     show_default=True,
     help="The severity of its alerts.",
 )
-@click.option("--attack", multiple=True, metavar="TACTIC:TECHNIQUE", help="An id of ATT&CK, such as ta0006:t1110.")
+@click.option(
+    "--attack", multiple=True, metavar="TACTIC:TECHNIQUE", help="An id of MITRE ATT&CK, such as ta0006:t1110."
+)
 @click.option(
     "--repository",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -63,6 +65,7 @@ def _asked(tables: Sequence[str]) -> str:
     if len(tables) == 1:
         return tables[0]
     if not sys.stdin.isatty():
-        among = f"name one with --table: {', '.join(tables)}" if tables else "name it with --table"
-        raise TraplineError("nobody has said which table the detection reads", remedy=among)
+        none = "name it with --table; trapline.yml names none that can be used, as `trapline validate` would say"
+        remedy = f"name one with --table: {', '.join(tables)}" if tables else none
+        raise TraplineError("nobody has said which table the detection reads", remedy=remedy)
     return str(click.prompt("Which table does it read?", type=click.Choice(tables) if tables else str))

@@ -5,16 +5,20 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from trapline.clock import system_clock
+from trapline.config.units import parse_duration, parse_size
 from trapline.errors import TraplineError
-from trapline.state.database import Database
+from trapline.window import Window
 
 if TYPE_CHECKING:
     from trapline.options import Options
+    from trapline.state.database import Database
 
 DEFAULT_HOME = Path.home() / ".trapline"
 BACKENDS = ("auto", "docker", "bubblewrap", "process")
@@ -45,6 +49,68 @@ def sandbox_options(command: Callable[..., Any]) -> Callable[..., Any]:
         envvar="TRAPLINE_SANDBOX",
         help="How detections are isolated; wins over trapline.yml.",
     )(command)
+
+
+class Point(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click alone
+    """A point in time: a period before another (`30d`), a date or a moment, in UTC."""
+
+    name = "point"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta | datetime:
+        if not isinstance(value, str):
+            return cast("timedelta | datetime", value)  # click converts a default once more
+        try:
+            return parse_duration(value)
+        except ValueError:
+            pass
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is none: write 30d, 12h, 2026-11-01 or 2026-11-01T06:30:00Z", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Bytes(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click alone
+    """A size as trapline.yml has it: `20GB`, `512MiB`."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return parse_size(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def window_options(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--since` and `--until` as one `window` of the past, by default of this length until now."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def wrapped(*, since: timedelta | datetime, until: timedelta | datetime | None, **others: Any) -> Any:
+            return command(window=_window(since, until, system_clock()), **others)
+
+        decorated = click.option(
+            "--until", type=Point(), metavar="POINT", help="Where it ends: a date or moment (UTC), or so long ago; now."
+        )(wrapped)
+        return click.option(
+            "--since",
+            type=Point(),
+            metavar="POINT",
+            default=default,
+            show_default=True,
+            help="Where the past that is looked at begins: so long before its end (30d, 12h), a date, a moment (UTC).",
+        )(decorated)
+
+    return decorate
+
+
+def _window(since: timedelta | datetime, until: timedelta | datetime | None, now: datetime) -> Window:
+    end = now - until if isinstance(until, timedelta) else until or now
+    start = end - since if isinstance(since, timedelta) else since
+    if start >= end:
+        raise click.UsageError(f"--since is not before --until: {start.isoformat()} and {end.isoformat()}")
+    return Window(start, end)
 
 
 _FILE = click.Path(path_type=Path, dir_okay=False, resolve_path=True)
@@ -157,4 +223,6 @@ def existing_database(home: Path) -> Database:
             f"{home} is not the home of a controller: it has no trapline.db",
             remedy="name the home with --home or TRAPLINE_HOME, or make one with `trapline controller --once`",
         )
+    from trapline.state.database import Database  # which takes long to load
+
     return Database.in_home(home)

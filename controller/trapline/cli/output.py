@@ -15,7 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from trapline.errors import Problem
+from trapline.config.redact import hide_known_secrets
+from trapline.errors import Problem, TraplineError
 from trapline_plugins.text import one_line, visible
 
 # In a pipe or a file there is no width to keep to: a line is a line, and a table as wide as it needs.
@@ -38,7 +39,12 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for p
 
 def print_json(value: Any) -> None:
     """Writes plain JSON, without colour or wrapping."""
-    click.echo(json.dumps(value, indent=2, default=_plain))
+    click.echo(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Plain JSON, times in ISO 8601."""
+    return json.dumps(value, indent=2, default=_plain)
 
 
 def say(text: str, *, to: Console = console, style: str = "", end: str = "\n") -> None:
@@ -56,6 +62,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *,
         console.print(table, soft_wrap=False)
     else:
         console.print(empty, style="dim")
+
+
+def print_error(error: TraplineError) -> None:
+    """What went wrong and what to do, on standard error, without a traceback."""
+    errors.print("error: ", style="bold red", end="")
+    say(hide_known_secrets(error.message), to=errors)
+    if error.remedy:
+        say(f"  {error.remedy}", to=errors)
 
 
 def print_problems(problems: Iterable[Problem]) -> None:

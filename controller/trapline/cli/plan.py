@@ -5,16 +5,22 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 from rich.filesize import decimal
 
+from trapline.author.change.base import base_of
+from trapline.author.change.merge import merged
+from trapline.author.change.sides import sides
+from trapline.author.checkout import Checkout
 from trapline.cli.options import controller_options, in_use
 from trapline.cli.output import as_json, console, errors, print_json, print_problems, progress, say, short
+from trapline.clock import system_clock
 from trapline.controller import Controller
-from trapline.deploy.plan import Action, Change, prune_problem
+from trapline.deploy.desired import Desired
+from trapline.deploy.plan import Action, Actual, Change, prune_problem
 from trapline.deploy.survey import files_before
 from trapline.errors import Problem, TraplineError, has_errors
 from trapline.options import Options
@@ -26,17 +32,62 @@ SIGNS = {Action.CREATE: "+", Action.RETIRE: "-", Action.DISABLE: "-", Action.HOL
 CHANGES = 3  # the exit code; 2 is wrong usage
 
 
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """What there is to say of a commit or a checkout, which `revision` names for people."""
+
+    desired: Desired
+    changes: Sequence[Change]
+    bill: Sequence[Outlook]
+    problems: Sequence[Problem]
+    revision: str
+
+
 @click.command()
 @controller_options
 @click.argument("path", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False)
+@click.option(
+    "--base",
+    metavar="REVISION",
+    help="Compare the checkout with the commit where it left this revision, such as origin/main, without any home.",
+)
 @as_json
-def plan(options: Options, path: Path | None, as_json: bool) -> None:
+def plan(options: Options, path: Path | None, base: str | None, as_json: bool) -> None:
     """Show what the head of the repository would change, and why; or what the local checkout PATH would, once merged.
 
     Changes nothing, and builds and tests nothing. Where it would change what a scan of a table reads, that is said too.
-    The exit code is 0 where nothing would change, 3 where something would, and 1 where something cannot be deployed, as
-    far as that can be seen.
+    With --base no controller's home is needed, and it is said what the checkout changes of that commit. The exit code
+    is 0 where nothing would change, 3 where something would, and 1 where something cannot be deployed, as far as that
+    can be seen.
     """
+    planned = _of_git(path or Path(), base) if base else _of_home(options, path)
+    if as_json:
+        print_json(
+            {
+                "revision": planned.desired.revision,
+                "changes": [_json(change) for change in planned.changes],
+                "scans": [asdict(one) for one in planned.bill],
+                "problems": [asdict(problem) for problem in planned.problems],
+            }
+        )
+    else:
+        _print(planned.changes, planned.problems, planned.revision)
+        _print_bill(planned.bill)
+    held = any(change.action is Action.HOLD for change in planned.changes)
+    if held or has_errors(planned.problems):
+        sys.exit(1)
+    sys.exit(CHANGES if any(change.action is not Action.NOTHING for change in planned.changes) else 0)
+
+
+def _of_git(path: Path, base: str) -> _Planned:
+    checkout = Checkout.around(path)
+    found = base_of(checkout, base)
+    ends = sides(checkout, found)
+    changes, actual = merged(ends, now=system_clock())
+    return _planned(ends.head.desired, actual, changes, [], f"merging this (from {short(found.commit)})")
+
+
+def _of_home(options: Options, path: Path | None) -> _Planned:
     with progress("planning") as show, Controller(in_use(options), on_progress=show) as controller:
         reconciler = controller.reconciler()
         if path:
@@ -49,25 +100,14 @@ def plan(options: Options, path: Path | None, as_json: bool) -> None:
             survey = reconciler.survey(reconciler.look_up())
         changes = survey.plan(before=files_before(reconciler.house))
         bill = controller.outlook(survey.desired.detections, survey.desired.settings)
-        problem = prune_problem(survey.desired, survey.actual)
-    problems = [*survey.desired.problems, *([problem] if problem else [])]
-    revision = str(path) if path else short(survey.desired.revision)
-    if as_json:
-        print_json(
-            {
-                "revision": survey.desired.revision,
-                "changes": [_json(change) for change in changes],
-                "scans": [asdict(one) for one in bill],
-                "problems": [asdict(problem) for problem in problems],
-            }
-        )
-    else:
-        _print(changes, problems, revision)
-        _print_bill(bill)
-    held = any(change.action is Action.HOLD for change in changes)
-    if held or has_errors(problems):
-        sys.exit(1)
-    sys.exit(CHANGES if any(change.action is not Action.NOTHING for change in changes) else 0)
+    return _planned(survey.desired, survey.actual, changes, bill, str(path) if path else short(survey.desired.revision))
+
+
+def _planned(
+    desired: Desired, actual: Actual, changes: Sequence[Change], bill: Sequence[Outlook], revision: str
+) -> _Planned:
+    problem = prune_problem(desired, actual)
+    return _Planned(desired, changes, bill, [*desired.problems, *([problem] if problem else [])], revision)
 
 
 def _json(change: Change) -> dict[str, object]:

@@ -90,7 +90,8 @@ def test_nothing_is_overwritten(ground: Playground) -> None:
         (["../escape"], "'../escape' is no name for a detection"),
         (["trapline"], "is kept for the alerts about Trapline itself"),
         (["a b"], "is no name for a detection"),
-        (["one", "--attack", "T1110"], "'T1110' is no tactic and technique of ATT&CK"),
+        (["one", "--attack", "brute force"], "`brute force` is no id of ATT&CK"),
+        (["one", "--attack", "ta0001:t1110"], "is not of the tactic TA0001"),
     ],
 )
 def test_what_cannot_be_is_told_before_anything_is_written(ground: Playground, arguments: list[str], said: str) -> None:

@@ -48,7 +48,7 @@ def test_a_detection_says_what_an_analyst_needs(rule):
     assert any("attack.mitre.org" in link for link in config.references)
     assert all(re.fullmatch(r"ta\d{4}:t\d{4}(\.\d{3})?", attack) for attack in config.reports.attack)
     assert config.reports.attack
-    verdicts = Counter(bool(case.match) for case in config.tests)
+    verdicts = Counter(bool(case.match) for case in config.tests if case.match is not None)
     assert verdicts[True] >= 2
     assert verdicts[False] >= 2
 
@@ -56,7 +56,7 @@ def test_a_detection_says_what_an_analyst_needs(rule):
 def test_the_pack_keeps_its_promises(rule):
     for case in rule.config.tests:
         found = rule.matches(case.records)
-        assert len(found) == int(case.match), case.name
+        assert case.match is None or len(found) == int(case.match), case.name
         assert all("None" not in match["title"] for match in found), case.name
         for field, expected in case.expect.model_dump(exclude_none=True).items():
             assert found[0][field] == expected, (case.name, field)

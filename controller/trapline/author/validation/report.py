@@ -1,13 +1,17 @@
-"""Problems in the words of those who show them beside the code: SARIF 2.1.0, and annotations of GitHub's workflows."""
+"""Problems in the words of those who show them beside the code: SARIF 2.1.0, annotations of GitHub's workflows, and
+GitLab's report of code quality."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from trapline import __version__
+from trapline.author.validation.meanings import meaning
 from trapline.errors import Problem
+from trapline.fingerprint import fingerprint
 
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -18,7 +22,7 @@ def sarif(problems: Sequence[Problem]) -> dict[str, Any]:
     driver = {
         "name": "trapline",
         "semanticVersion": __version__,
-        "rules": [{"id": code, "shortDescription": {"text": code.replace("-", " ")}} for code in codes],
+        "rules": [_rule(code) for code in codes],
     }
     results = [_result(problem, codes.index(problem.code)) for problem in problems]
     return {
@@ -31,6 +35,31 @@ def sarif(problems: Sequence[Problem]) -> dict[str, Any]:
 def github(problems: Iterable[Problem]) -> list[str]:
     """Workflow commands, a line each: a runner shows each problem at its line in the change."""
     return [_annotation(problem) for problem in problems]
+
+
+def gitlab(problems: Iterable[Problem]) -> list[dict[str, Any]]:
+    """A report of code quality: what is new in it is shown in the merge request, wherever it has moved to."""
+    twins: Counter[tuple[str, ...]] = Counter()
+    report = []
+    for problem in problems:
+        known_by = (problem.path, problem.code, problem.message)
+        twins[known_by] += 1
+        parts = (*known_by, str(twins[known_by]))
+        report.append(
+            {
+                "check_name": problem.code,
+                "description": _words(problem).replace("\n", " "),
+                "fingerprint": fingerprint(*(part.encode(errors="replace") for part in parts)),
+                "severity": "major" if problem.severity == "error" else "minor",
+                "location": {"path": problem.path, "lines": {"begin": problem.line or 1}},
+            }
+        )
+    return report
+
+
+def _rule(code: str) -> dict[str, Any]:
+    said = {"text": meaning(code)}
+    return {"id": code, "shortDescription": {"text": code.replace("-", " ")}, "fullDescription": said, "help": said}
 
 
 def _result(problem: Problem, rule: int) -> dict[str, Any]:

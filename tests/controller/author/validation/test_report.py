@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from click.testing import CliRunner, Result
 
 from tests.playground import Playground
-from trapline.author.report import github, sarif
+from trapline.author.validation.report import github, gitlab, sarif
 from trapline.cli import cli
 from trapline.errors import Problem
 
@@ -35,7 +36,9 @@ def test_a_log_has_each_problem_at_its_place() -> None:
     log = sarif([PROBLEM, WHOLE])
     assert log["version"] == "2.1.0"
     [run] = log["runs"]
-    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["no-settings", "undefined-name"]
+    rules = run["tool"]["driver"]["rules"]
+    assert [rule["id"] for rule in rules] == ["no-settings", "undefined-name"]
+    assert rules[0]["help"]["text"].startswith("The repository has no trapline.yml at its root")
     first, second = run["results"]
     assert (first["ruleId"], first["ruleIndex"], first["level"]) == ("undefined-name", 1, "error")
     assert first["message"]["text"] == "`x` is 100% undefined\ndid you\nmean `y`?"
@@ -45,6 +48,17 @@ def test_a_log_has_each_problem_at_its_place() -> None:
     }
     assert second["locations"][0]["physicalLocation"]["region"] == {"startLine": 1}
     json.dumps(log)
+
+
+def test_a_report_of_code_quality_knows_a_problem_again_where_it_has_moved() -> None:
+    moved = replace(PROBLEM, line=30)
+    first, second, third = gitlab([PROBLEM, moved, WHOLE])
+    assert first["location"] == {"path": "detections/a b/detect.py", "lines": {"begin": 3}}
+    assert (first["severity"], third["severity"]) == ("major", "minor")
+    assert first["description"] == "`x` is 100% undefined did you mean `y`?"
+    assert third["location"]["lines"] == {"begin": 1}
+    assert len({one["fingerprint"] for one in (first, second, third)}) == 3
+    assert gitlab([moved])[0]["fingerprint"] == first["fingerprint"]
 
 
 def validated(path: Path, *arguments: str) -> Result:
@@ -60,6 +74,8 @@ def test_the_command_says_it_in_each_of_them(tmp_path: Path) -> None:
     assert any(one.startswith(line) for one in said.stdout.splitlines())
     log = json.loads(validated(ground.repository, "--format", "sarif").stdout)
     assert {result["ruleId"] for result in log["runs"][0]["results"]} >= {"undefined-name"}
+    quality = json.loads(validated(ground.repository, "--format", "gitlab").stdout)
+    assert {"undefined-name"} <= {one["check_name"] for one in quality}
     for arguments in (("--format", "json"), ("--json",)):
         assert json.loads(validated(ground.repository, *arguments).stdout)["detections"] == 1
 

@@ -1,0 +1,1 @@
+"""Versions of detections over a past window, as a controller would have run them."""

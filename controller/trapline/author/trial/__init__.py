@@ -1,0 +1,1 @@
+"""Trying one rule on samples of its tables, again after each save."""

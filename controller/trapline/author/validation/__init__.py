@@ -1,0 +1,1 @@
+"""All that can be said of a repository of detections without running anything."""
