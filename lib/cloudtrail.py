@@ -1,0 +1,82 @@
+"""What most rules on `aws_cloudtrail` ask of a record. Nothing in here raises, whatever is null in it."""
+
+import json
+
+
+def parameters(record):
+    """What was asked for: `requestParameters` as a dictionary."""
+    return _object(record.deepget("aws.cloudtrail.request_parameters"))
+
+
+def response(record):
+    """What was answered: `responseElements` as a dictionary. Calls that only read have none."""
+    return _object(record.deepget("aws.cloudtrail.response_elements"))
+
+
+def additional(record):
+    """`additionalEventData` as a dictionary: what the service says beyond request and response."""
+    return _object(record.deepget("aws.cloudtrail.additional_event_data"))
+
+
+def succeeded(record):
+    return record.deepget("event.outcome") == "success"
+
+
+def who(record):
+    """Who did it, for a title: the user, the role, or the service."""
+    return record.deepget("user.name") or record.deepget("source.address") or "an unknown principal"
+
+
+def principal(record):
+    """Who did it, for a dedupe key: the ARN of the user, or of the role whatever the session is called."""
+    return (
+        record.deepget("aws.cloudtrail.user_identity.session_context.session_issuer.arn")
+        or record.deepget("aws.cloudtrail.user_identity.arn")
+        or record.deepget("user.id")
+        or who(record)
+    )
+
+
+def account(record):
+    return record.deepget("cloud.account.id") or "an unknown account"
+
+
+def region(record):
+    return record.deepget("cloud.region") or "an unknown region"
+
+
+def by_aws(record):
+    """Whether a service of AWS did it, of its own accord or for somebody: it is not the caller's own doing."""
+    kind = record.deepget("aws.cloudtrail.user_identity.type")
+    return kind == "AWSService" or record.deepget("aws.cloudtrail.user_identity.invoked_by") is not None
+
+
+def origin(record):
+    """Where it came from: what an analyst looks at first, for `alert_context`."""
+    return {
+        "principal": principal(record),
+        "session": record.deepget("aws.cloudtrail.user_identity.arn"),
+        "access_key": record.deepget("aws.cloudtrail.user_identity.access_key_id"),
+        "source": record.deepget("source.address"),
+        "user_agent": record.deepget("user_agent.original"),
+        "account": record.deepget("cloud.account.id"),
+        "region": record.deepget("cloud.region"),
+        "error": record.deepget("error.code"),
+    }
+
+
+def items(value):
+    """A list, however CloudTrail has it: as one, as `{"items": [...]}` as EC2's are, as a single thing, or as null."""
+    if isinstance(value, dict) and isinstance(value.get("items"), list | None) and "items" in value:
+        value = value["items"]
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _object(text):
+    try:
+        value = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
