@@ -1,4 +1,4 @@
-import json
+from lib.cloudtrail import account, items, origin, parameters, principal, succeeded, who
 
 SWITCHES_OFF = {"StopLogging", "DeleteTrail", "DeleteEventDataStore", "DeleteFlowLogs"}
 PROVIDERS = {"cloudtrail.amazonaws.com", "ec2.amazonaws.com"}
@@ -13,13 +13,12 @@ def detect(record):
 
 
 def title(record):
-    tried = "" if succeeded(record) else "tried to "
-    action = "use" if tried else "used"
-    return f"{who(record)} {tried}{action} {record.deepget('event.action')} on {target(record)}"
+    tried = "used" if succeeded(record) else "tried to use"
+    return f"{who(record)} {tried} {record.deepget('event.action')} on {target(record)}"
 
 
 def dedupe(record):
-    return f"{who(record)} in {record.deepget('cloud.account.id', 'an unknown account')}"
+    return f"{principal(record)} in {account(record)}"
 
 
 def severity(record):
@@ -27,27 +26,19 @@ def severity(record):
 
 
 def alert_context(record):
-    return {
-        "target": target(record),
-        "error": record.deepget("error.code"),
-        "source": record.deepget("source.address"),
-        "access_key": record.deepget("aws.cloudtrail.user_identity.access_key_id"),
-    }
+    return {"target": target(record), **origin(record)}
 
 
-def keeps_management_writes(parameters):
+def keeps_management_writes(asked):
     """Whether some selector of the trail still records the API calls that change something."""
-    basic = parameters.get("eventSelectors") or []
-    advanced = parameters.get("advancedEventSelectors") or []
     return any(
         selector.get("includeManagementEvents", True) and selector.get("readWriteType", "All") != "ReadOnly"
-        for selector in basic
-    ) or any(selects_management(selector) for selector in advanced)
+        for selector in items(asked.get("eventSelectors"))
+    ) or any(selects_management(selector) for selector in items(asked.get("advancedEventSelectors")))
 
 
 def selects_management(selector):
-    fields = selector.get("fieldSelectors") or []
-    chosen = {field.get("field"): field.get("equals") or [] for field in fields}
+    chosen = {field.get("field"): items(field.get("equals")) for field in items(selector.get("fieldSelectors"))}
     return "Management" in chosen.get("eventCategory", []) and "true" not in chosen.get("readOnly", [])
 
 
@@ -58,18 +49,5 @@ def target(record):
 
 
 def flow_logs(asked):
-    found = (asked.get("DeleteFlowLogsRequest") or {}).get("FlowLogId") or []
-    found = found if isinstance(found, list) else [found]
+    found = items((asked.get("DeleteFlowLogsRequest") or {}).get("FlowLogId"))
     return [str(item.get("content")) if isinstance(item, dict) else str(item) for item in found]
-
-
-def parameters(record):
-    return json.loads(record.deepget("aws.cloudtrail.request_parameters") or "{}")
-
-
-def succeeded(record):
-    return record.deepget("event.outcome") == "success"
-
-
-def who(record):
-    return record.deepget("user.name") or record.deepget("source.address") or "an unknown principal"

@@ -24,7 +24,7 @@ from trapline_sandbox.frames import PREFIX_BYTES
 from trapline_sandbox.rule import Rule
 from trapline_sandbox.watch import Watch
 
-PROJECT = Path(__file__).parents[3]
+PROJECT = Path(__file__).parents[2]
 PACK = PROJECT / "detections"
 _WATCH = Watch(60, 60)
 
