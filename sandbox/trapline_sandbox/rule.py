@@ -123,7 +123,8 @@ class Rule:
                     if detect(record):
                         matches.append(row)
                 except BaseException as error:
-                    self._describe(error)  # which ends the worker where memory has run out
+                    with self._watch.telling():
+                        self._describe(error)  # which ends the worker where memory has run out
                     missed = isinstance(error, NotSent)
                     complete = len(failures) < max_failures
                     if missed or not complete:
@@ -226,7 +227,8 @@ class Rule:
             match["context"] = _bounded({**jsonable(extra), **context})
         except BaseException as error:
             self._fail(verdicts, row, "detect", error)
-        verdicts.match(match)
+        with self._watch.telling():
+            verdicts.match(match)
 
     def _ask(self, name: str, subject: Any) -> Any:
         function = self.functions.get(name)
@@ -235,9 +237,10 @@ class Rule:
     # What went wrong
 
     def _fail(self, verdicts: Verdicts, row: int | None, function: str, error: BaseException) -> None:
-        text, file, line = self._describe(error)
-        place = {"function": function, "file": file, "line": line}
-        verdicts.fail({"row": row, **place, "error": text, "outcome": _outcome(error)})
+        with self._watch.telling():
+            text, file, line = self._describe(error)
+            place = {"function": function, "file": file, "line": line}
+            verdicts.fail({"row": row, **place, "error": text, "outcome": _outcome(error)})
 
     def _describe(self, error: BaseException) -> tuple[str, str, int]:
         """The error as text, and the innermost place in the detection's own files."""

@@ -31,7 +31,8 @@ class Watch:
         self._every = min(record_seconds / 4, 1.0)
         self._position: Callable[[], int] | None = None
         self._at: int | None = None
-        self._since = self._end = 0.0
+        self._since = self._end = self._again = 0.0
+        self._telling = False
 
     @contextmanager
     def over(self, position: Callable[[], int] | None) -> Iterator[None]:
@@ -50,15 +51,25 @@ class Watch:
             signal.setitimer(signal.ITIMER_REAL, 0)
             faulthandler.cancel_dump_traceback_later()
 
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """While the body runs, nothing is interrupted: it is no code of the rule, and soon done."""
+        self._telling = True
+        try:
+            yield
+        finally:
+            self._telling = False
+
     def _look(self, *_: Any) -> None:
-        if self._position is None:  # an alarm that was on its way when the batch was done
+        if self._position is None or self._telling:  # or an alarm that was on its way when the batch was done
             return
         now, at = monotonic(), self._position()
         if at != self._at:
             self._at, self._since = at, now
             with suppress(RuntimeError):  # no thread can be started any more: then the host keeps the time
                 self._arm(now)
-        if now - self._since >= self._record_seconds:
+        if now - self._since >= self._record_seconds and now >= self._again:
+            self._again = now + self._every  # a late look and the next one must not come both at once
             raise RecordTimeout(f"it took longer than {self._record_seconds:g} s, which is the limit for a record")
 
     def _arm(self, now: float) -> None:

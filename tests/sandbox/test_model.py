@@ -100,7 +100,8 @@ def test_a_record_says_what_a_dict_would(fields_of: Make, batch: pa.RecordBatch,
     for row in (*order, *range(batch.num_rows)):
         for what, ask, tell in _questions(path):
             assert _same(ask(made[row]), tell(rows[row])), what
-        assert (made[row] == rows[row]) == (made[row] == made[row]) == (rows[row] == made[row])
+        if "nan" not in repr(rows[row]):  # which equals itself only where it is the very same object
+            assert made[row] == rows[row] == made[row] == made[row]
     numbers = sorted(set(order))
     assert _same(full_records(batch, numbers), [rows[row] for row in numbers])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic, sleep
 
 import pyarrow as pa
 import pytest
@@ -61,6 +62,25 @@ def test_a_rule_that_swallows_the_exception_is_interrupted_again(over: Over) -> 
 
 
 def test_many_slow_records_are_not_one_that_hangs(over: Over) -> None:
-    verdicts = over("import time\ndef detect(r):\n    time.sleep(0.15)\n    return True\n")
+    verdicts = over("import time\ndef detect(r):\n    time.sleep(0.4)\n    return True\n", record_seconds=1.2)
     assert len(verdicts.matches) == 4
     assert verdicts.failures == []
+
+
+@pytest.mark.parametrize("function", ["detect", "title"])
+def test_a_machine_so_slow_that_telling_takes_longer_than_a_look(
+    over: Over, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    describe = Rule._describe
+
+    def slowly(self: Rule, error: BaseException) -> tuple[str, str, int]:
+        end = monotonic() + 0.4
+        while monotonic() < end:
+            sleep(0.01)
+        return describe(self, error)
+
+    monkeypatch.setattr(Rule, "_describe", slowly)
+    hang = "    while r['n'] == 1: pass\n    return 'yes'\n"
+    verdicts = over("def detect(r): return True\n" + f"def {function}(r):\n{hang}")
+    assert [(f["row"], f["function"], f["outcome"]) for f in verdicts.failures] == [(1, function, "timeout")]
+    assert [match["row"] for match in verdicts.matches] == [n for n in range(4) if function == "title" or n != 1]

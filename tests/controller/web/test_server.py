@@ -41,8 +41,8 @@ def status(answer: bytes) -> int:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests have one second to come."""
-    monkeypatch.setattr(server, "SECONDS_TO_ASK", 1)
+    """Requests have three seconds to come."""
+    monkeypatch.setattr(server, "SECONDS_TO_ASK", 3)
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "localhost:0", "0.0.0.0:0", "[::1]:0"])
@@ -98,8 +98,8 @@ def test_clients_that_drip_hold_nobody_up_and_are_dropped(run: Run) -> None:
         began = monotonic()
         assert site.get("/healthz").status_code == 200
         assert site.post("/hooks/gitlab", b"{}", TOKEN).status_code == 202
-        assert monotonic() - began < 1
-        while dripping and monotonic() - began < 10:
+        assert monotonic() - began < 2.5
+        while dripping and monotonic() - began < 30:
             dripping = [client for client in dripping if drips(client)]
             sleep(0.1)
         assert dripping == []
@@ -180,7 +180,7 @@ def test_nothing_is_left(run: Run) -> None:
             half.sendall(HEAD + b"Content-Length: 1000000\r\n\r\n" + b"x" * 500_000)
             assert site.get("/healthz").status_code == 200
             began = monotonic()
-        assert monotonic() - began < 1
+        assert monotonic() - began < 10  # and not as long as a request may take
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", site.port))
         assert silent.fileno() == -1

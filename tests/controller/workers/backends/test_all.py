@@ -163,7 +163,7 @@ def test_a_loop_ends_at_the_limit_and_is_located(start: Start) -> None:
     with pytest.raises(WorkerError, match=r"ran longer than the limit of 0\.5 s, at detect.py line [23]") as raised:
         worker.run(BATCH)
     assert raised.value.outcome == "timeout"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert not worker.alive
     with pytest.raises(WorkerError, match="has ended already"):
         worker.run(BATCH)

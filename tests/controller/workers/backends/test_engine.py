@@ -97,7 +97,7 @@ def test_an_engine_that_never_answers_is_given_up(proxy: Callable[[str | None], 
     began = time.monotonic()
     with pytest.raises(BackendUnavailable, match="no Docker engine answers: the Docker engine did not answer in time"):
         DockerBackend(scope="test")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.docker
@@ -125,7 +125,7 @@ def test_an_engine_that_falls_silent_is_left_alone_for_a_while(
     assert not workers[0].alive
     for worker in workers:
         worker.close()
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 10  # to ask each time would take 20
     before.stalled = False
     backend._patience._rest_until = 0
     backend.remove([])
