@@ -51,6 +51,15 @@ def by_aws(record):
     return kind == "AWSService" or record.deepget("aws.cloudtrail.user_identity.invoked_by") is not None
 
 
+def by_service_itself(record):
+    """Whether a service of AWS did it of its own accord, as itself or by its service-linked role.
+
+    What a service such as CloudFormation does for somebody is that somebody's doing.
+    """
+    issuer = record.deepget("aws.cloudtrail.user_identity.session_context.session_issuer.arn", "")
+    return record.deepget("aws.cloudtrail.user_identity.type") == "AWSService" or ":role/aws-service-role/" in issuer
+
+
 def origin(record):
     """Where it came from: what an analyst looks at first, for `alert_context`."""
     return {
@@ -72,6 +81,12 @@ def items(value):
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
+
+
+def listed(names, most=5):
+    """Names for a title: the first few, and how many more there are."""
+    shown = ", ".join(str(name) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def _object(text):

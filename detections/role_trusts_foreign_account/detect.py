@@ -1,7 +1,6 @@
-import json
-import re
-
-ACCOUNT = re.compile(r"(?:arn:aws[a-z-]*:(?:iam|sts)::)?(\d{12})(?::|$)")
+from lib.cloudtrail import account, by_service_itself, listed, origin, parameters, who
+from lib.iam import written_policy
+from lib.policies import ANYBODY, strangers
 
 
 def detect(record):
@@ -9,60 +8,31 @@ def detect(record):
         record.deepget("event.provider") == "iam.amazonaws.com"
         and record.deepget("event.action") in ("CreateRole", "UpdateAssumeRolePolicy")
         and record.deepget("event.outcome") == "success"
-        and bool(strangers(record))
+        and not by_service_itself(record)
+        and bool(trusted(record))
     )
 
 
 def title(record):
-    return f"{who(record)} lets {', '.join(strangers(record))} assume the role {role(record)}"
+    return f"{who(record)} lets {listed(trusted(record))} assume the role {role(record)} of {account(record)}"
 
 
 def dedupe(record):
-    return role(record)
+    return f"{role(record)} of {account(record)}"
 
 
 def severity(record):
-    return "critical" if "anybody" in strangers(record) else "high"
+    return "critical" if ANYBODY in trusted(record) else "high"
 
 
 def alert_context(record):
-    return {
-        "role": role(record),
-        "trusts": strangers(record),
-        "source": record.deepget("source.address"),
-    }
+    return {"role": role(record), "trusts": trusted(record), **origin(record)}
 
 
-def strangers(record):
-    """The accounts outside of the role's own that its trust policy lets in."""
-    own = record.deepget("cloud.account.id")
-    principals = {name for statement in statements(record) for name in allowed(statement)}
-    accounts = {found.group(1) for name in principals if (found := ACCOUNT.match(name))}
-    return (["anybody"] if "*" in principals else []) + sorted(accounts - {own})
-
-
-def allowed(statement):
-    if statement.get("Effect") != "Allow":
-        return []
-    principal = statement.get("Principal") or {}
-    named = principal.get("AWS") or [] if isinstance(principal, dict) else principal
-    return [named] if isinstance(named, str) else named
-
-
-def statements(record):
-    asked = parameters(record)
-    document = json.loads(asked.get("assumeRolePolicyDocument") or asked.get("policyDocument") or "{}")
-    found = document.get("Statement") or []
-    return found if isinstance(found, list) else [found]
+def trusted(record):
+    """The accounts outside of your own that the role's trust policy lets in."""
+    return strangers(written_policy(record), record)
 
 
 def role(record):
     return parameters(record).get("roleName") or "of an unknown name"
-
-
-def parameters(record):
-    return json.loads(record.deepget("aws.cloudtrail.request_parameters") or "{}")
-
-
-def who(record):
-    return record.deepget("user.name") or record.deepget("source.address") or "an unknown principal"
