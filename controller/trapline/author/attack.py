@@ -6,7 +6,7 @@ The list is that of one version, for enterprises; `attack.tsv` names it, and say
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -14,6 +14,7 @@ from typing import Literal
 
 _WRITTEN = re.compile(r"(TA\d{4})(?::(T\d{4}(?:\.\d{3})?))?|(T\d{4}(?:\.\d{3})?)")
 _VERSION = re.compile(r"version ([\d.]+)")
+_COLUMNS = 5
 _EXAMPLE = "write a tactic and a technique, such as ta0006:t1110 or ta0001:t1078.004, or one of them alone"
 
 Code = Literal["attack-format", "unknown-attack-id", "attack-tactic", "retired-attack-id"]
@@ -21,11 +22,13 @@ Code = Literal["attack-format", "unknown-attack-id", "attack-tactic", "retired-a
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A tactic or technique. `instead` is what took its place: another id, or `deprecated` where nothing did."""
+    """A tactic or technique. `instead` is what took its place: another id, or `deprecated` where nothing did.
+    `platforms` are those of a technique that is in use, such as `IaaS`."""
 
     name: str
     tactics: tuple[str, ...] = ()
     instead: str = ""
+    platforms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +65,32 @@ def doubt(text: str) -> Doubt | None:
     return None
 
 
+def places(text: str) -> Sequence[tuple[str, str]]:
+    """Where an id stands in the matrix: each its tactic and technique, in capitals. The technique is empty where a
+    tactic is named alone; a technique named alone stands under all its tactics. Nowhere, where there is a doubt."""
+    written = _WRITTEN.fullmatch(text.upper())
+    if not written or doubt(text):
+        return ()
+    tactic, technique = written[1], written[2] or written[3] or ""
+    return [(one, technique) for one in ((tactic,) if tactic else known()[technique].tactics)]
+
+
 @lru_cache(maxsize=1)
 def known() -> Mapping[str, Entry]:
-    """Every tactic and technique of the list, those that were given up too, by its id in capitals."""
+    """Every tactic, in the order of the matrix, and every technique, those that were given up too, by its id in
+    capitals."""
     rows = (line.split("\t") for line in _text().splitlines() if not line.startswith("#"))
+    padded = ([*row, *[""] * (_COLUMNS - len(row))] for row in rows)
     return {
-        key: Entry(name, tuple(rest[0].split()) if rest else (), rest[1] if rest[1:] else "")
-        for key, name, *rest in rows
+        key: Entry(name, tuple(tactics.split()), instead, tuple(on.split(",")) if on else ())
+        for key, name, tactics, instead, on in padded
     }
+
+
+@lru_cache(maxsize=1)
+def platforms() -> Sequence[str]:
+    """Every platform that a technique is of, in the order of the alphabet."""
+    return sorted({one for entry in known().values() for one in entry.platforms}, key=str.lower)
 
 
 def version() -> str:

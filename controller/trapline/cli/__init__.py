@@ -25,6 +25,7 @@ COMMANDS = (
     "comment",
     "controller",
     "costs",
+    "coverage",
     "deliveries",
     "demo",
     "destinations",

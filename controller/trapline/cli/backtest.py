@@ -16,9 +16,8 @@ from trapline.author.checkout import Checkout
 from trapline.author.workshop import workshop
 from trapline.cli.backtest_text import print_backtest
 from trapline.cli.options import Bytes, home_option, sandbox_options, window_options
-from trapline.cli.output import as_json, json_text, progress, say
+from trapline.cli.output import as_json, json_text, progress, say, write_file
 from trapline.clock import system_clock
-from trapline.errors import TraplineError
 from trapline.window import Window
 
 
@@ -88,20 +87,13 @@ def backtest(
     if shape == "text" or output:
         print_backtest(result)
     if shape != "text":
-        _write(_SHAPES[shape](result), output)
+        text = _SHAPES[shape](result)
+        if output:
+            write_file(text, output, option="--output")
+            say(f"written to {output}")
+        else:
+            click.echo(text)
     sys.exit(1 if result.troubled else 0)
 
 
 _SHAPES: dict[str, Callable[[Backtest], str]] = {"json": lambda result: json_text(as_plain(result)), "html": as_page}
-
-
-def _write(text: str, output: Path | None) -> None:
-    if output is None:
-        click.echo(text)
-        return
-    try:
-        output.write_text(f"{text}\n", encoding="utf-8")
-    except OSError as error:
-        remedy = "name another file with --output"
-        raise TraplineError(f"{output} cannot be written: {error.strerror}", remedy=remedy) from error
-    say(f"written to {output}")

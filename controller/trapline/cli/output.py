@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -45,6 +46,15 @@ def print_json(value: Any) -> None:
 def json_text(value: Any) -> str:
     """Plain JSON, times in ISO 8601."""
     return json.dumps(value, indent=2, default=_plain)
+
+
+def write_file(text: str, file: Path, *, option: str) -> None:
+    """Writes what was asked for by an option into the file that it names."""
+    try:
+        file.write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        remedy = f"name another file with {option}"
+        raise TraplineError(f"{file} cannot be written: {error.strerror}", remedy=remedy) from error
 
 
 def say(text: str, *, to: Console = console, style: str = "", end: str = "\n") -> None:

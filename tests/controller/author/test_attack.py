@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs import attack as renewing
-from trapline.author.attack import doubt, known, version
+from trapline.author.attack import doubt, known, places, platforms, version
 from trapline.detection.load import load
 from trapline.detection.model import Reports
 from trapline.source.worktree import read_directory
@@ -68,6 +68,34 @@ def test_the_list_is_whole() -> None:
         assert all(known()[tactic] for tactic in entry.tactics)
         assert entry.instead in ("", "deprecated") or not known()[entry.instead].instead, key
         assert entry.tactics or entry.instead or key.startswith("TA"), key
+        assert bool(entry.platforms) == bool(key.startswith("T1") and not entry.instead), key
+
+
+def test_tactics_are_in_the_order_of_the_matrix() -> None:
+    tactics = [entry.name for key, entry in known().items() if key.startswith("TA")]
+    assert tactics[:3] == ["Reconnaissance", "Resource Development", "Initial Access"]
+    assert tactics[-3:] == ["Command and Control", "Exfiltration", "Impact"]
+
+
+def test_platforms_are_named_once() -> None:
+    assert {"IaaS", "Identity Provider", "Windows"} <= set(platforms())
+    assert len(platforms()) == len(set(platforms()))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("ta0006:T1110.001", [("TA0006", "T1110.001")]),
+        ("t1098", [("TA0003", "T1098"), ("TA0004", "T1098")]),
+        ("ta0040", [("TA0040", "")]),
+        ("ta0001:t1110", []),
+        ("t1086", []),
+        ("t9999", []),
+        ("Brute Force", []),
+    ],
+)
+def test_where_an_id_stands(text: str, found: list[tuple[str, str]]) -> None:
+    assert list(places(text)) == found
 
 
 def test_the_official_detections_are_about_what_there_is() -> None:
@@ -104,8 +132,10 @@ def test_the_list_is_made_from_a_release() -> None:
     bundle = {
         "objects": [
             {"type": "x-mitre-collection", "x_mitre_version": "99.5"},
-            _object("attack-pattern", "T2", "Now", kill_chain_phases=phase),
-            _object("attack-pattern", "T1", "Then", kill_chain_phases=phase, revoked=True),
+            {"type": "x-mitre-matrix", "tactic_refs": ["x-mitre-tactic--TA0006", "x-mitre-tactic--TA0001"]},
+            _object("x-mitre-tactic", "TA0001", "Initial Access", x_mitre_shortname="initial-access"),
+            _object("attack-pattern", "T2", "Now", kill_chain_phases=phase, x_mitre_platforms=["Windows", "IaaS"]),
+            _object("attack-pattern", "T1", "Then", kill_chain_phases=phase, revoked=True, x_mitre_platforms=["IaaS"]),
             _object("attack-pattern", "T3", "Never", x_mitre_deprecated=True),
             _object("x-mitre-tactic", "TA0006", "Credential Access", x_mitre_shortname="credential-access"),
             _object("attack-pattern", "T0", "Long ago", kill_chain_phases=phase, revoked=True),
@@ -113,14 +143,15 @@ def test_the_list_is_made_from_a_release() -> None:
             _revoked("T1", by="T2"),
         ]
     }
-    head, rows = renewing.written(json.loads(json.dumps(bundle))).split("T0\t", 1)
+    head, rows = renewing.written(json.loads(json.dumps(bundle))).split("TA0006\t", 1)
     assert "version 99.5" in head
     assert "permission of The MITRE Corporation" in head
-    assert ("T0\t" + rows).splitlines() == [
+    assert ("TA0006\t" + rows).splitlines() == [
+        "TA0006\tCredential Access",
+        "TA0001\tInitial Access",
         "T0\tLong ago\tTA0006\tT2",
         "T1\tThen\tTA0006\tT2",
-        "T2\tNow\tTA0006",
+        "T2\tNow\tTA0006\t\tIaaS,Windows",
         "T3\tNever\t\tdeprecated",
-        "TA0006\tCredential Access",
     ]
     assert renewing.IDS.read_text().startswith(head.replace("99.5", version()))
