@@ -1,3 +1,6 @@
+from lib.cloudtrail import origin
+
+
 def detect(record):
     return (
         record.deepget("event.provider") == "signin.amazonaws.com"
@@ -16,8 +19,4 @@ def dedupe(record):
 
 
 def alert_context(record):
-    return {
-        "user": record.deepget("user.name"),
-        "user_agent": record.deepget("user_agent.original"),
-        "account": record.deepget("cloud.account.id"),
-    }
+    return {"user": record.deepget("user.name"), **origin(record)}

@@ -1,4 +1,4 @@
-import json
+from lib.cloudtrail import account, additional, origin
 
 
 def detect(record):
@@ -20,16 +20,4 @@ def dedupe(record):
 
 
 def alert_context(record):
-    return {
-        "source": record.deepget("source.address"),
-        "user_agent": record.deepget("user_agent.original"),
-        "login_to": additional(record).get("LoginTo"),
-    }
-
-
-def account(record):
-    return record.deepget("cloud.account.id") or "an unknown account"
-
-
-def additional(record):
-    return json.loads(record.deepget("aws.cloudtrail.additional_event_data") or "{}")
+    return {"login_to": additional(record).get("LoginTo"), **origin(record)}
