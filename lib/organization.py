@@ -17,6 +17,11 @@ def is_own_account(account, record):
     return account == record.deepget("cloud.account.id") or account in ACCOUNTS
 
 
+def outsiders(names, record):
+    """Whom something is shared with that is not yours, sorted: account ids, and `all`, which is everybody, last."""
+    return sorted({name for name in names if isinstance(name, str) and name and not is_own_account(name, record)})
+
+
 def is_own_network(address):
     return bool(NETWORKS) and ip_in_network(address, *NETWORKS)
 

@@ -1,6 +1,7 @@
-import json
-
 from policyuniverse.policy import Policy
+
+from lib.cloudtrail import origin, parameters, who
+from lib.s3 import bucket
 
 READING = ("s3:get", "s3:list")
 
@@ -28,11 +29,7 @@ def severity(record):
 
 
 def alert_context(record):
-    return {
-        "bucket": bucket(record),
-        "public_actions": public_actions(record),
-        "account": record.deepget("cloud.account.id"),
-    }
+    return {"bucket": bucket(record), "public_actions": public_actions(record), **origin(record)}
 
 
 def policy(record):
@@ -43,15 +40,3 @@ def policy(record):
 
 def public_actions(record):
     return sorted(policy(record).internet_accessible_actions())
-
-
-def bucket(record):
-    return parameters(record).get("bucketName") or "of an unknown name"
-
-
-def parameters(record):
-    return json.loads(record.deepget("aws.cloudtrail.request_parameters") or "{}")
-
-
-def who(record):
-    return record.deepget("user.name") or record.deepget("source.address") or "an unknown principal"
