@@ -160,6 +160,10 @@ def plain(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} has no JSON form")
 
 
+_LISTS = (list, tuple, set, frozenset)
+_NESTED = (Mapping, *_LISTS)
+
+
 def jsonable(value: Any, *, depth: int = 32) -> Any:
     """Any value as plain JSON: text keys, no NaN, valid UTF-8; an object that has no JSON form as its str()."""
     if value is None or isinstance(value, bool):
@@ -178,12 +182,24 @@ def jsonable(value: Any, *, depth: int = 32) -> Any:
                 item = jsonable(item, depth=depth - 1)
             made[key if type(key) is str and key.isascii() else _key(key)] = item
         return made
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, _LISTS):
         return [jsonable(item, depth=depth - 1) for item in value]
     try:
         return plain(value)
     except TypeError:
         return clean(str(value))
+
+
+def values_in(value: Any, most: int, *, depth: int = 32) -> int:
+    """How many values `jsonable` would write for one; past `most` it is not counted on."""
+    count, rest = 0, [(value, depth)]
+    while rest and count <= most:
+        value, depth = rest.pop()
+        inside = value.values() if isinstance(value, Mapping) else value
+        count += len(inside)
+        if depth > 1:
+            rest += [(item, depth - 1) for item in inside if isinstance(item, _NESTED)]
+    return count
 
 
 def clean(text: str, limit: int | None = None) -> str:

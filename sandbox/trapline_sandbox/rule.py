@@ -13,7 +13,7 @@ from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
 from trapline_sandbox.columns import Fields, NotSent
-from trapline_sandbox.record import Record, clean, each_record, jsonable, records
+from trapline_sandbox.record import Record, clean, each_record, jsonable, records, values_in
 from trapline_sandbox.watch import RecordTimeout, Watch
 
 TITLE_LIMIT = 1_000
@@ -224,7 +224,7 @@ class Rule:
                 self._fail(verdicts, row, name, error)
         context = match.pop("alert_context", None) or {}
         try:
-            match["context"] = _bounded({**jsonable(extra), **context})
+            match["context"] = _bounded({**_written(extra), **context})
         except BaseException as error:
             self._fail(verdicts, row, "detect", error)
         with self._watch.telling():
@@ -318,8 +318,15 @@ def _names(answer: Any) -> list[str]:
 def _context(answer: Any) -> dict[str, Any]:
     if not isinstance(answer, Mapping):
         raise Unsuitable(f"alert_context must be a dictionary, not a {type(answer).__name__}")
-    context: dict[str, Any] = jsonable(answer)
-    return context
+    return _written(answer)
+
+
+def _written(context: Mapping[Any, Any]) -> dict[str, Any]:
+    """As plain JSON, unless that would be immense: small things that hold each other again and again are."""
+    if values_in(context, CONTEXT_LIMIT) > CONTEXT_LIMIT:
+        return {"truncated": f"more than {CONTEXT_LIMIT} values of context"}
+    written: dict[str, Any] = jsonable(context)
+    return written
 
 
 def _bounded(context: dict[str, Any]) -> dict[str, Any]:

@@ -163,6 +163,35 @@ def test_texts_are_capped_and_clean(run: Run) -> None:
     assert str(CONTEXT_LIMIT) in match["context"]["truncated"]
 
 
+@pytest.mark.parametrize(
+    "explodes",
+    [
+        "    for _ in range(30):\n        context = {'again': [context] * 10}\n",
+        "    context['a'] = context['b'] = [context, context]\n",
+    ],
+    ids=["shared", "endless"],
+)
+@pytest.mark.parametrize("mode", ["record", "batch"])
+def test_a_context_that_is_immense_once_it_is_written_down_is_given_up(run: Run, explodes: str, mode: str) -> None:
+    made = f"def made():\n    context = {{}}\n{explodes}    return context\n"
+    rule = {
+        "record": "def detect(r): return True\ndef alert_context(r): return made()",
+        "batch": "def detect(records): yield {'record': records[0], 'found': made()}",
+    }
+    verdicts = run(made + rule[mode], mode=mode, count=1)
+    assert verdicts.failures == []
+    assert verdicts.matches[0]["context"] == {"truncated": f"more than {CONTEXT_LIMIT} values of context"}
+
+
+def test_a_context_that_holds_itself_once_is_cut_where_it_is_too_deep(run: Run) -> None:
+    script = "def detect(r): return True\ndef alert_context(r):\n    c = {'n': 1}\n    c['c'] = c\n    return c"
+    context = run(script, count=1).matches[0]["context"]
+    for _ in range(31):
+        assert context["n"] == 1
+        context = context["c"]
+    assert context == {"n": 1, "c": "(nested too deeply)"}
+
+
 def test_an_error_whose_text_fails_is_still_reported(run: Run) -> None:
     script = "class E(Exception):\n    def __str__(self): raise ValueError\ndef detect(r): raise E"
     assert run(script, count=1).failures[0]["error"] == "E (its text cannot be had)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 
 import pytest
 
@@ -30,6 +31,8 @@ def _bridge() -> list[str]:
     except BackendUnavailable:
         return []
     try:
-        return [client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]]
+        network = client.networks.get("bridge").attrs["IPAM"]["Config"][0]
+        # An engine that has just been set up does not say it, and takes the first address.
+        return [network.get("Gateway") or str(next(ip_network(network["Subnet"]).hosts()))]
     finally:
         client.close()
