@@ -8,6 +8,14 @@ def parameters(record):
     return _object(record.deepget("aws.cloudtrail.request_parameters"))
 
 
+def ec2_parameters(record):
+    """`parameters` of EC2's newer calls, without the envelope `NAMERequest` around them; keys begin in lower case."""
+    asked = parameters(record)
+    inner = next(iter(asked.values()), None) if len(asked) == 1 else None
+    found = inner if isinstance(inner, dict) else asked
+    return {key[:1].lower() + key[1:]: value for key, value in found.items()}
+
+
 def response(record):
     """What was answered: `responseElements` as a dictionary. Calls that only read have none."""
     return _object(record.deepget("aws.cloudtrail.response_elements"))
@@ -58,6 +66,14 @@ def by_service_itself(record):
     """
     issuer = record.deepget("aws.cloudtrail.user_identity.session_context.session_issuer.arn", "")
     return record.deepget("aws.cloudtrail.user_identity.type") == "AWSService" or ":role/aws-service-role/" in issuer
+
+
+def from_console(record):
+    """Whether the AWS console made the call: its pages make many that nobody asked for."""
+    agent = record.deepget("user_agent.original") or ""
+    return record.deepget("aws.cloudtrail.session_credential_from_console") == "true" or any(
+        sign in agent for sign in ("console.amazonaws.com", "S3Console", "AWS Internal", "Mozilla/")
+    )
 
 
 def origin(record):

@@ -1,3 +1,6 @@
+from lib.cloudtrail import account, origin, succeeded, who
+
+
 def detect(record):
     return (
         record.deepget("event.provider") == "organizations.amazonaws.com"
@@ -7,7 +10,7 @@ def detect(record):
 
 def title(record):
     done = "took" if succeeded(record) else "tried to take"
-    return f"{who(record)} {done} account {account(record)} out of its organisation"
+    return f"{who(record)} {done} {account_of(record)} out of its organisation"
 
 
 def dedupe(record):
@@ -19,20 +22,9 @@ def severity(record):
 
 
 def alert_context(record):
-    return {
-        "error": record.deepget("error.code"),
-        "source": record.deepget("source.address"),
-        "session": record.deepget("aws.cloudtrail.user_identity.arn"),
-    }
+    return origin(record)
 
 
-def succeeded(record):
-    return record.deepget("event.outcome") == "success"
-
-
-def account(record):
-    return record.deepget("cloud.account.id") or "unknown"
-
-
-def who(record):
-    return record.deepget("user.name") or record.deepget("source.address") or "an unknown principal"
+def account_of(record):
+    known = record.deepget("cloud.account.id")
+    return f"account {known}" if known else "an unknown account"
