@@ -51,12 +51,18 @@ def one_line(text: str, limit: int = 1000) -> str:
     return cut(" ".join(visible(text[: limit * 8]).split()), limit)
 
 
-def lines(text: str, *, limit: int = 1000, count: int = 20) -> list[str]:
-    """The text as safe lines without trailing blanks, at most `limit` characters and `count` lines of it."""
-    shown = [one_line(line, limit) for line in cut(text, limit * 2).splitlines()]
+def lines(text: str, *, limit: int = 1000, count: int = 80, length: int = 8000) -> list[str]:
+    """The text as safe lines without trailing blanks, indented as they are: at most `count` lines of at most `limit`
+    characters, of a text that is cut at `length`."""
+    shown = [_indent(line) + one_line(line, limit) for line in cut(text, length).splitlines()]
+    shown = [line if line.strip() else "" for line in shown]
     while shown and not shown[-1]:
         shown.pop()
     return shown if len(shown) <= count else [*shown[: count - 1], CUT]
+
+
+def _indent(line: str) -> str:
+    return " " * min(len(line) - len(line.lstrip(" ")), 24)
 
 
 def visible(text: str) -> str:

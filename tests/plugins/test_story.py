@@ -185,3 +185,13 @@ def test_a_text_begins_with_its_first_words() -> None:
 def test_who_resolved_it_is_a_fact() -> None:
     resolved = a_notification(kind=Kind.RESOLVED, resolution="ann: see http://evil.example/\n")
     assert Fact("Resolved", "ann: see hxxp[:]//evil[.]example/") in tell(resolved).facts
+
+
+def test_a_runbook_with_queries_arrives_whole() -> None:
+    query = (
+        "   ```\n"
+        + "\n".join(f"   SELECT column_{n} FROM aws_cloudtrail WHERE number = {n}" for n in range(25))
+        + "\n   ```"
+    )
+    runbook = f"1. Look:\n{query}\n2. Ask the owner:\n{query}\n3. End the session."
+    assert tell(a_notification(runbook=runbook)).runbook == runbook

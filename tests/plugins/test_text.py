@@ -45,6 +45,19 @@ def test_nothing_that_moves_a_cursor_is_left(text: str) -> None:
 def test_lines_are_kept_apart_and_counted() -> None:
     assert lines("one\n\ntwo\x1b[2J\n\n") == ["one", "", "two"]
     assert lines("x\n" * 100, count=3) == ["x", "x", "…"]
+    assert lines("x" * 100, length=10) == ["x" * 9 + "…"]
+
+
+def test_lines_are_indented_as_they_are() -> None:
+    assert lines("1. See:\n   ```\n     SELECT  *\n   ```\n  \n\tx") == [
+        "1. See:",
+        "   ```",
+        "     SELECT *",
+        "   ```",
+        "",
+        "x",
+    ]
+    assert lines(" " * 1000 + "x") == [" " * 24 + "x"]
 
 
 @given(json_values)

@@ -15,6 +15,7 @@ import yaml
 from trapline.controller import Controller
 from trapline.demo.generate import Planted, generate
 from trapline.deploy.reconcile import Report
+from trapline.detection import shared
 from trapline.errors import TraplineError
 from trapline.run.tick import TickReport
 from trapline.tables.imports import ImportResult, import_cloudtrail
@@ -106,7 +107,9 @@ def _make_repository(stage: Stage, detections: Path, sandbox: Mapping[str, str])
     if sandbox:
         settings["sandbox"] = dict(sandbox)
     stage.repository.mkdir()
-    shutil.copytree(detections, stage.repository / "detections", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, folder in (("detections", detections), (shared.FOLDER, detections.parent / shared.FOLDER)):
+        if folder.is_dir():
+            shutil.copytree(folder, stage.repository / name, ignore=shutil.ignore_patterns("__pycache__"))
     text = "# Made by `trapline demo`. Paths are relative to the controller's home.\n" + yaml.safe_dump(
         settings, sort_keys=False
     )
