@@ -1,0 +1,47 @@
+from lib.cloudtrail import account, by_service_itself, origin, parameters, response
+
+SIGN_IN = ("PasswordUpdated", "EmailUpdated", "PasswordRecoveryRequested", "PasswordRecoveryCompleted")
+IAM = ("CreateAccessKey", "UpdateAccessKey", "CreateLoginProfile", "EnableMFADevice", "UploadSigningCertificate")
+WHAT = {
+    "PasswordUpdated": "The password was changed",
+    "EmailUpdated": "The e-mail address was changed",
+    "PasswordRecoveryRequested": "A new password was asked for",
+    "PasswordRecoveryCompleted": "The password was reset by e-mail",
+    "CreateAccessKey": "An access key was made",
+    "UpdateAccessKey": "An access key was switched on or off",
+    "CreateLoginProfile": "A password was allowed again",
+    "EnableMFADevice": "An MFA device was added",
+    "UploadSigningCertificate": "A signing certificate was added",
+}
+SEVERITIES = {"EnableMFADevice": "medium", "PasswordRecoveryRequested": "medium", "CreateAccessKey": "critical"}
+
+
+def detect(record):
+    if record.deepget("event.outcome") != "success":
+        return False
+    if record.deepget("event.provider") == "signin.amazonaws.com":
+        return record.deepget("event.action") in SIGN_IN
+    return (
+        record.deepget("event.provider") == "iam.amazonaws.com"
+        and record.deepget("event.action") in IAM
+        and record.deepget("aws.cloudtrail.user_identity.type") == "Root"
+        and parameters(record).get("userName") is None
+        and not by_service_itself(record)
+    )
+
+
+def title(record):
+    return f"{WHAT[record.deepget('event.action')]} for the root user of {account(record)}"
+
+
+def dedupe(record):
+    return f"{record.deepget('event.action')} in {account(record)}"
+
+
+def severity(record):
+    return SEVERITIES.get(record.deepget("event.action"), "high")
+
+
+def alert_context(record):
+    key = response(record).get("accessKey") or {}
+    return {"asked": parameters(record), "new_access_key": key.get("accessKeyId"), **origin(record)}
