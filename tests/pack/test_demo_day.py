@@ -25,7 +25,7 @@ def demo(tmp_path_factory):
 
 def test_each_detection_finds_what_was_planted_for_it_and_nothing_else(rule, demo):
     planted, records = demo
-    expected = [attack.at for attack in planted if attack.detection == rule.config.name]
+    expected = [attack.at for attack in planted if rule.config.name in attack.detections]
     alerts: dict[str, list[datetime]] = {}
     for match in rule.matches(records):
         alerts.setdefault(match["dedupe"], []).append(match["record"]["ts"])

@@ -150,11 +150,14 @@ def _print_tick(at: datetime, tick: TickReport) -> None:
 
 def _print_closing(stage: Stage, report: Report, ticks: list[TickReport], alerts: Counter[str], *, kept: bool) -> None:
     _heading("What just happened")
+    shown = [o for o in report.outcomes if alerts[o.name] or o.action != "deployed"]
     print_table(
         ("DETECTION", "DEPLOYMENT", "ALERTS"),
-        ((o.name, o.action, str(alerts[o.name])) for o in report.outcomes),
-        empty="no detections",
+        ((o.name, o.action, str(alerts[o.name])) for o in shown),
+        empty="no detection has anything to say",
     )
+    if quiet := len(report.outcomes) - len(shown):
+        say(f"  and {counted(quiet, 'detection')} deployed that found nothing")
     for outcome in report.outcomes:
         if outcome.message:
             say(f"  {outcome.name}: {outcome.message}", style="red")
@@ -167,7 +170,7 @@ def _print_closing(stage: Stage, report: Report, ticks: list[TickReport], alerts
     if stage.planted:
         say(f"  Planted in the made-up events were {len(stage.planted)} attacks:")
         for planted in stage.planted:
-            told = f"    {moment(planted.at)}  {planted.what} ({planted.detection})"
+            told = f"    {moment(planted.at)}  {planted.what} ({', '.join(planted.detections)})"
             say(told)
     _heading("What to try next")
     for line in _suggestions(stage.home, kept=kept):

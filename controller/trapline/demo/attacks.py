@@ -1,4 +1,4 @@
-"""The attacks planted into the demonstration: one story of a stolen password, told by every detection of the pack."""
+"""The attacks planted into the demonstration: one story of a stolen password, told by detections of the pack."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """One attack: the detection that finds it, what happens in one sentence, and when it begins."""
+    """One attack: the detections that find it, what happens in one sentence, and when it begins."""
 
-    detection: str
+    detections: tuple[str, ...]
     what: str
     at: datetime
 
@@ -34,9 +34,9 @@ def plant(rng: Random, start: datetime, end: datetime) -> tuple[list[Planted], l
     """Every attack, spread over the time from start to end in the order of the story, and the events that show it."""
     planted: list[Planted] = []
     events: list[Event] = []
-    for number, (detection, what, attack) in enumerate(_STORY, start=1):
+    for number, (detections, what, attack) in enumerate(_STORY, start=1):
         at = (start + (end - start) * number / (len(_STORY) + 1)).replace(microsecond=0)
-        planted.append(Planted(detection, what, at))
+        planted.append(Planted(detections, what, at))
         events += attack(rng, at)
     return planted, events
 
@@ -119,23 +119,27 @@ def _admin() -> Actor:
     return Actor({**actor.identity, "accessKeyId": "AKIAI44QH8DHBEXAMPLE"}, actor.address, actor.agent)
 
 
-_STORY: tuple[tuple[str, str, Callable[[Random, datetime], list[Event]]], ...] = (
+_STORY: tuple[tuple[tuple[str, ...], str, Callable[[Random, datetime], list[Event]]], ...] = (
     (
-        "login_brute_force_by_ip",
+        ("login_brute_force_by_ip",),
         f"Somebody at {_GUESSER} guesses console passwords for ten minutes, until bob's fits.",
         _guessing,
     ),
-    ("access_key_for_another_user", "As bob, they make an access key for the administrator admin-carol.", _new_key),
-    ("role_trusts_foreign_account", "With that key they let account 444455556666 assume the role backup.", _open_role),
+    (("access_key_for_another_user",), "As bob, they make an access key for the administrator admin-carol.", _new_key),
     (
-        "ec2_password_data_burst",
+        ("role_trusts_foreign_account",),
+        "With that key they let account 444455556666 assume the role backup.",
+        _open_role,
+    ),
+    (
+        ("ec2_password_data_burst",),
         "As the role reporting, they ask nine instances for their Windows passwords and are refused.",
         _windows_passwords,
     ),
-    ("secrets_read_burst", f"As admin-carol, they read {_SECRETS} secrets in half a minute.", _secrets),
-    ("failed_ec2_instance_export", "As bob, they try to export an EC2 instance and are refused.", _export),
-    ("public_s3_bucket_policy", "They open the bucket example-invoices to the internet.", _open_bucket),
-    ("audit_log_tampering", "They stop the trail org-trail, and fail to delete it.", _blind),
-    ("leave_organization_attempt", "They try to take the account out of its organisation.", _leave),
-    ("root_login_without_mfa", f"The root user logs in from {_THIEF} without MFA.", _root),
+    (("secrets_read_burst",), f"As admin-carol, they read {_SECRETS} secrets in half a minute.", _secrets),
+    (("failed_ec2_instance_export",), "As bob, they try to export an EC2 instance and are refused.", _export),
+    (("public_s3_bucket_policy",), "They open the bucket example-invoices to the internet.", _open_bucket),
+    (("audit_log_tampering",), "They stop the trail org-trail, and fail to delete it.", _blind),
+    (("leave_organization_attempt",), "They try to take the account out of its organisation.", _leave),
+    (("root_login_without_mfa",), f"The root user logs in from {_THIEF} without MFA.", _root),
 )

@@ -84,7 +84,9 @@ def test_the_day_is_like_a_real_one(demo):
 
 def test_what_is_planted_is_of_the_pack_and_says_what_it_is(demo):
     planted, _ = demo
-    assert {attack.detection for attack in planted} <= {path.name for path in PACK.iterdir() if path.is_dir()}
+    assert {name for attack in planted for name in attack.detections} <= {
+        path.name for path in PACK.iterdir() if path.is_dir()
+    }
     assert all(attack.what.endswith(".") for attack in planted)
 
 
