@@ -49,7 +49,7 @@ def test_its_runbook_has_steps_and_queries_that_run(rule):
 def test_the_pack_keeps_its_promises(rule):
     for case in rule.config.tests:
         with mocked(rule.script.module, case.mocks):
-            found = rule.matches(case.records)
+            found = rule.matches(case.records * case.repeat)
         assert case.match is None or len(found) == int(case.match), case.name
         assert all("None" not in match["title"] for match in found), case.name
         for field, expected in case.expect.model_dump(exclude_none=True).items():
