@@ -45,6 +45,11 @@ def principal(record):
     )
 
 
+def session(record):
+    """Who did it, for counting: the ARN of the user, or of one session of a role."""
+    return record.deepget("aws.cloudtrail.user_identity.arn") or principal(record)
+
+
 def account(record):
     return record.deepget("cloud.account.id") or "an unknown account"
 
