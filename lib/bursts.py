@@ -6,16 +6,17 @@ from collections import defaultdict
 def distinct(records, *, by, what, enough, within):
     """Yields `(record, seen)` for each `by(record)` with `enough` different `what(record)` in a time of `within`.
 
-    Once for each, at the record that made them enough; `seen` is what there was in that time, sorted. A record for
-    which one of the two is None does not count. `within` is a timedelta.
+    Once for each, at the record that made them enough; `seen` is what there was in that time, sorted. `what` gives one
+    thing or a list of things. A record for which one of the two is None does not count. `within` is a timedelta.
     """
     latest = defaultdict(dict)
     done = set()
     for record in sorted(records, key=lambda record: record["ts"]):
-        key, thing = by(record), what(record)
-        if key is None or thing is None or key in done:
+        key, things = by(record), what(record)
+        if key is None or things is None or key in done:
             continue
-        latest[key][thing] = now = record["ts"]
+        now = record["ts"]
+        latest[key].update(dict.fromkeys(things if isinstance(things, list) else [things], now))
         seen = sorted(thing for thing, at in latest[key].items() if now - at <= within)
         if len(seen) >= enough:
             done.add(key)
