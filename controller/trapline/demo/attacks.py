@@ -121,7 +121,7 @@ def _admin() -> Actor:
 
 _STORY: tuple[tuple[tuple[str, ...], str, Callable[[Random, datetime], list[Event]]], ...] = (
     (
-        ("login_brute_force_by_ip",),
+        ("login_brute_force_by_ip", "console_login_without_mfa"),
         f"Somebody at {_GUESSER} guesses console passwords for ten minutes, until bob's fits.",
         _guessing,
     ),
