@@ -4,7 +4,8 @@ changed.
 A controller's tick does it, in a home that ends with the run: shared scans, sandbox, verdicts, alerts on event time.
 Only this is other than it would be live. All records of the window have come, so that nothing waits for late ones. A
 rule in the batch format sees the windows of its schedule, those of them that lie whole in the window. And budgets of
-tables, which are about what a controller reads, are looked at once, before anything is read.
+tables, which are about what a controller reads, are looked at once, before anything is read. What is not other, for it
+cannot be seen: windows of which such a rule would be shown nothing are not scanned.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import logging
 import os
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +26,7 @@ from trapline.alerts.origin import ScanSummary
 from trapline.alerts.record import Policy
 from trapline.author.checkout import Checkout
 from trapline.author.history.foresee import Rehearsal, rehearse, too_much
+from trapline.author.history.occupied import Sparse, looks
 from trapline.author.history.past import Past as Past
 from trapline.author.history.past import PastAlert as PastAlert
 from trapline.author.history.past import PastMatch as PastMatch
@@ -58,8 +60,8 @@ _MISJUDGED = (
 
 @dataclass(frozen=True)
 class History:
-    """What the versions said, by their identities, and what it took. `records` are those of all scans, each once;
-    `read` has the bytes by table."""
+    """What the versions said, by their identities, and what it took. `scans` are those that an engine was asked for;
+    `records` are those of all windows, each once; `read` has the bytes by table."""
 
     window: Window
     pasts: Mapping[str, Past]
@@ -101,6 +103,11 @@ def history(
         for version in plan.versions:
             if version.identity not in refused:
                 _promote(ledger, version, plan)
+        on_progress("looking where records lie")
+        known = list(looks(_without(refused, plan.scans), lake, settings))
+        for look in known:
+            costs, now = Costs(database), plan.now
+            costs.add(look.table, look.identities, queries=look.queries, bytes=look.bytes_scanned, at=now)
         context = Context(
             database=database,
             ledger=ledger,
@@ -108,7 +115,7 @@ def history(
             logs=Logs(database),
             policy=Policy(suppressions, _ALL_IN_ONE),
             policies={one.identity: Policy(one.suppressions, _ALL_IN_ONE) for one in versions if one.suppressions},
-            engine=lake,
+            engine=Sparse(lake, known),
             pool=pool,
             settings=plan.settings,
             rules=Rules(ledger),
@@ -152,7 +159,14 @@ def _summed(
             read=read[identity],
         )
     total = read[""]
-    return History(window, pasts, report.scans, total.total(), sum(records.values()), seconds, total)
+    scans = [scan for scan in report.scans if scan.query_id]
+    return History(window, pasts, scans, total.total(), sum(records.values()), seconds, total)
+
+
+def _without(refused: Collection[str], scans: Iterable[PlannedScan]) -> list[PlannedScan]:
+    """Scans as they are made for the others."""
+    kept = ((one, tuple(each for each in one.members if each.identity not in refused)) for one in scans)
+    return [replace(one, members=members) for one, members in kept]
 
 
 def _through(database: Database, scanned: Sequence[PlannedScan]) -> Mapping[str, set[tuple[str, Window]]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -11,20 +10,18 @@ from typing import Any
 
 import pytest
 
+from tests.controller.author.history.conftest import Replay
 from tests.playground import NOON, Playground, deploy
 from trapline.author.checkout import Checkout
 from trapline.author.history import past as past_module
-from trapline.author.history.run import History, Past, Version, history, lake_of
+from trapline.author.history.run import Past, Version, history, lake_of
 from trapline.author.workshop import workshop
 from trapline.detection.inference.infer import Inferred
 from trapline.detection.inference.predicate import FALSE
 from trapline.run import rules as knowledge
 from trapline.state.schema import alerts, matches
-from trapline.suppressions import Suppressions, parse
+from trapline.suppressions import parse
 from trapline.window import Window
-
-Replay = Callable[..., History]
-NOTHING_QUIET = Suppressions()
 
 FAILED_LOGINS = """\
 def detect(records):
@@ -33,39 +30,6 @@ def detect(records):
         if users.count(user) >= 2:
             yield {"title": f"{user} {users.count(user)} times", "dedupe": user}
 """
-
-
-@pytest.fixture
-def ground(tmp_path: Path) -> Playground:
-    return Playground(tmp_path / "ground")
-
-
-@pytest.fixture
-def replay(ground: Playground, tmp_path: Path) -> Replay:
-    """Runs all detections of the checkout as they are on disk now over so many minutes around noon."""
-
-    def replay(
-        start: float = 0,
-        end: float = 60,
-        suppressions: Suppressions = NOTHING_QUIET,
-        **more: Any,
-    ) -> History:
-        checkout = Checkout.around(ground.repository)
-        window = Window(NOON + timedelta(minutes=start), NOON + timedelta(minutes=end))
-        clock = lambda: NOON  # noqa: E731
-        with (
-            workshop(
-                checkout, sandbox="process", base_image=None, now=clock, on_progress=lambda _: None, cache=tmp_path
-            ) as place,
-            closing(lake_of(checkout, ground.home, clock)) as lake,
-        ):
-            versions = [Version(one.identity, one, place.build(one)) for one in checkout.detections]
-            settings = checkout.settings
-            return history(
-                versions, window, lake=lake, workshop=place, settings=settings, suppressions=suppressions, **more
-            )
-
-    return replay
 
 
 def plain(found: Past) -> list[tuple[Any, ...]]:
