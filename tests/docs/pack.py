@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -148,21 +149,28 @@ def _looked_at(one: Detection) -> str:
     explanation = explain(one, {})
     if one.mode is Mode.RECORD and explanation.predicate != "True":
         exact = "and finds each of those" if explanation.exact else "and asks more of them than can be said here"
-        predicate = "\nand ".join(_conditions(explanation.predicate))
+        predicate = _lines(explanation.predicate)
         said.append(f"It can match a record only where the following is true, {exact}:\n\n```text\n{predicate}\n```")
     return "\n\n".join(said) or "Every record of its tables."
 
 
-def _conditions(predicate: str) -> Sequence[str]:
-    """The parts of a predicate that all have to be true, each on a line; the whole where it is not plain Python."""
+def _lines(predicate: str) -> str:
+    """A predicate with each of its parts on a line of its own; where it is not plain Python, on as few as it needs."""
     try:
         tree = ast.parse(predicate, mode="eval").body
     except SyntaxError:
-        return [predicate]
-    if not (isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And)):
-        return [predicate]
+        tree = None
+    if not isinstance(tree, ast.BoolOp):
+        return _wrapped(predicate)
+    word = "and" if isinstance(tree.op, ast.And) else "or"
     parts = [(one, ast.get_source_segment(predicate, one) or "") for one in tree.values]
-    return [f"({text})" if isinstance(one, ast.BoolOp) else text for one, text in parts]
+    shown = [f"({text})" if isinstance(one, ast.BoolOp) else text for one, text in parts]
+    return f"\n{word} ".join(map(_wrapped, shown))
+
+
+def _wrapped(text: str) -> str:
+    lines = textwrap.wrap(text, 110, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines)
 
 
 def _spelled(text: str) -> str:

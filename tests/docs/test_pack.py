@@ -97,6 +97,12 @@ def detect(record):
 """
     assert "```text\na == 1\nand (b == 2 or c == 3)\n```" in pages(config(), script=either)["opened.md"]
     assert "finds each of those" in pages(config(), script=either)["opened.md"]
+    several = f"""\
+def detect(record):
+    return record.deepget("a") in {tuple(f"Event{number}" for number in range(20))} or record.deepget("b") is not None
+"""
+    assert 'Event9",\n    "Event10", ' in pages(config(), script=several)["opened.md"]
+    assert '"Event19")\nor b is not None\n```' in pages(config(), script=several)["opened.md"]
 
 
 def test_a_rule_that_can_match_everything() -> None:

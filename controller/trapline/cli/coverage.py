@@ -6,10 +6,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import wrap
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from trapline.author.attack import platforms, version
 from trapline.author.checkout import Checkout
@@ -22,8 +21,8 @@ from trapline.author.validation.validate import in_order
 from trapline.cli.output import as_json, console, counted, json_text, print_json, print_problems, say, write_file
 from trapline.errors import has_errors
 
-_ID_WIDTH = 9
-_NAME_WIDTH = 34
+_ID_WIDTH = len("T1078.004")
+_INDENT = _ID_WIDTH + 4
 
 
 @click.command()
@@ -74,36 +73,31 @@ def coverage(path: Path, platform: Sequence[str], navigator: Path | None, as_jso
 
 
 def _print(matrix: Matrix) -> None:
-    shown = [place.name for tactic in matrix.tactics for place in tactic.techniques]
-    width = min(max(map(len, shown), default=0) + 2, _NAME_WIDTH)
     for tactic in matrix.tactics:
-        _print_tactic(tactic, width)
+        _print_tactic(tactic)
     _print_totals(matrix)
 
 
-def _print_tactic(tactic: Tactic, width: int) -> None:
+def _print_tactic(tactic: Tactic) -> None:
     covered = f"{len(tactic.covered)} of {counted(len(tactic.possible), 'technique')}"
     others = f", {counted(len(tactic.others), 'other')}" if tactic.others else ""
     by = f", by {counted(len(tactic.enabled), 'detection')}" if tactic.enabled else ""
     console.print(f"{tactic.itself.name} ({tactic.itself.id})", style="bold" if by else "dim", end="")
     say(f"  {covered}{others}{by}", style="" if by else "dim")
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column(width=_ID_WIDTH + 2)
-    table.add_column(width=width)
-    table.add_column()
     if tactic.itself.detections:
-        table.add_row("", "no technique named", _holders(tactic.itself))
+        say("  no technique named")
+        _print_detections(tactic.itself)
     for one in tactic.techniques:
-        table.add_row(f"  {one.id}", f"{'  ' if '.' in one.id else ''}{one.name}", _holders(one))
-    if table.row_count:
-        console.print(table, soft_wrap=False)
+        say(f"  {one.id:<{_ID_WIDTH}}  {one.name}")
+        _print_detections(one)
 
 
-def _holders(place: Place) -> Text:
-    text = Text(", ".join(names(place.enabled)))
-    if place.disabled:
-        text.append(f"{'; ' if text else ''}disabled: {', '.join(names(place.disabled))}", style="dim")
-    return text
+def _print_detections(place: Place) -> None:
+    """Below a technique, as wide as a terminal is; in a pipe on one line."""
+    disabled = [f"{one.name} (disabled)" for one in place.disabled]
+    shown = ", ".join([*names(place.enabled), *disabled])
+    for line in wrap(shown, console.width - _INDENT, break_long_words=False, break_on_hyphens=False):
+        say(f"{' ' * _INDENT}{line}", style="" if place.enabled else "dim")
 
 
 def _print_totals(matrix: Matrix) -> None:
