@@ -69,6 +69,7 @@ def _mutated(value: Any, other: Any, random: Random) -> Any:
 def found(root: Path, records: list[dict[str, Any]], *, inference: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the pack, and some others, matched and failed on, by the ids of these."""
     ground = Playground(root)
+    shutil.copytree(PROJECT / "lib", ground.repository / "lib")
     for folder in (PROJECT / "detections").iterdir():
         if not (folder / "requirements.txt").exists():  # these are built from a package index
             shutil.copytree(folder, ground.repository / "detections" / folder.name)
