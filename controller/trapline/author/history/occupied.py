@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
+from math import gcd
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -101,13 +102,17 @@ def _counted(
 ) -> Mapping[str | None, Counter[int]]:
     """For each condition, how many records there are by how many of the edges lie at or before them."""
     found: dict[str | None, Counter[int]] = {where: Counter() for where in wheres}
+    first = edges[0]
+    grain = gcd(*(edge - first for edge in edges))  # no edge lies within one, and there are far fewer than moments
     for batch in scan.batches():
         times = batch.records.column(time)
         numbers = times.cast(pa.timestamp("us", times.type.tz), safe=False).cast(pa.int64())
+        grains = pc.divide(pc.subtract(numbers, first), grain)
         for where, counter in found.items():
-            of_it = numbers if where is None else numbers.filter(batch.where[where])
-            for each in pc.value_counts(of_it):
-                counter[bisect_right(edges, each["values"].as_py())] += each["counts"].as_py()
+            counted = pc.value_counts(grains if where is None else grains.filter(batch.where[where]))
+            values, counts = (counted.field(name).to_pylist() for name in ("values", "counts"))
+            for value, count in zip(values, counts, strict=True):
+                counter[bisect_right(edges, first + value * grain)] += count
     return found
 
 
