@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tests.docs.pack import stale, written
+from tests.docs.pack import PAGES, official, stale, written
 from trapline.config.files import File
 from trapline.detection.load import load
 
@@ -146,3 +146,7 @@ def test_what_is_stale(tmp_path: Path) -> None:
     (tmp_path / "two.md").unlink()
     (tmp_path / "three.md").touch()
     assert stale(made, tmp_path) == ["one.md", "three.md", "two.md"]
+
+
+def test_the_pages_are_as_the_detections_have_it() -> None:
+    assert stale(written(official()), PAGES) == [], "run python -m tests.docs.pack"
