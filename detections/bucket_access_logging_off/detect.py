@@ -1,4 +1,5 @@
 from lib.cloudtrail import account, by_aws, origin, parameters, succeeded, who
+from lib.s3 import bucket
 
 
 def detect(record):
@@ -26,7 +27,3 @@ def alert_context(record):
 def is_empty(status):
     """Whether a logging status names no target. Without any status nothing is known: that is no match."""
     return status == "" or (isinstance(status, dict) and not status.get("LoggingEnabled"))
-
-
-def bucket(record):
-    return parameters(record).get("bucketName") or "of unknown name"

@@ -2,6 +2,7 @@ import re
 from datetime import timedelta
 
 from lib.cloudtrail import account, items, origin, parameters, succeeded, who
+from lib.s3 import bucket
 from trapline_sandbox.helpers import parse_time
 
 DAYS = 7
@@ -19,7 +20,7 @@ def detect(record):
 
 def title(record):
     done = "lets" if succeeded(record) else "tried to let"
-    return f"{who(record)} {done} everything in {bucket(record)} expire within {DAYS} days"
+    return f"{who(record)} {done} everything in the bucket {bucket(record)} expire within {DAYS} days"
 
 
 def dedupe(record):
@@ -34,10 +35,6 @@ def severity(record):
 
 def alert_context(record):
     return {"bucket": bucket(record), "rules": short_rules(record), **origin(record)}
-
-
-def bucket(record):
-    return parameters(record).get("bucketName") or "an unknown bucket"
 
 
 def holds_logs(record):
@@ -63,6 +60,6 @@ def is_short(rule, record):
 
 def is_about_everything(rule):
     """Whether no prefix, tag or size narrows the rule; logs that AWS delivers are beneath `AWSLogs/`."""
-    filters = rule.get("Filter") or {"Prefix": rule.get("Prefix") or ""}
-    prefix = str(filters.get("Prefix")) if isinstance(filters, dict) and set(filters) == {"Prefix"} else None
-    return prefix is not None and (prefix in EVERYTHING or prefix.startswith("AWSLogs"))
+    narrowed = rule.get("Filter") or {"Prefix": rule.get("Prefix") or ""}
+    prefix = narrowed.get("Prefix") if isinstance(narrowed, dict) else None
+    return prefix in EVERYTHING or str(prefix).startswith("AWSLogs")

@@ -49,7 +49,7 @@ def alert_context(record):
 def hides(record):
     asked = parameters(record)
     if record.deepget("event.action") in LISTS:
-        return asked.get("activate") is True or "location" in asked
+        return asked.get("activate", "location" in asked) is True
     if record.deepget("event.action") in FILTERS:
         return asked.get("action") == "ARCHIVE"
     return len(findings(record)) >= MANY

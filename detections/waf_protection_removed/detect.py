@@ -37,12 +37,7 @@ def lets_all_in(record):
     """Whether a web ACL has no rule any more and allows what no rule speaks of."""
     asked = parameters(record)
     default = asked.get("defaultAction")
-    return (
-        record.deepget("event.provider") == "wafv2.amazonaws.com"
-        and not items(asked.get("rules"))
-        and isinstance(default, dict)
-        and "allow" in default
-    )
+    return not items(asked.get("rules")) and isinstance(default, dict) and "allow" in default
 
 
 def target(record):
