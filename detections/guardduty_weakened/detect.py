@@ -51,7 +51,7 @@ def switched_off(record):
     asked = parameters(record)
     whole = ["the detector"] if asked.get("enable") is False else []
     features = [
-        str(feature.get("name"))
+        str(feature.get("name") or "a feature")
         for feature in items(asked.get("features"))
         if isinstance(feature, dict) and feature.get("status") == "DISABLED"
     ]

@@ -31,4 +31,5 @@ def is_refused(record):
 
 
 def bucket(record):
-    return parameters(record).get("bucketName")
+    named = parameters(record).get("bucketName")
+    return named if isinstance(named, str) else None

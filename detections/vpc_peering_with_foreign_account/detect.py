@@ -35,9 +35,9 @@ def alert_context(record):
 def foreigners(record):
     """The accounts at either end that are neither the record's nor known to lib.organization, sorted."""
     sides = [connection(record).get(side) for side in SIDES]
-    owners = {side.get("ownerId") for side in sides if isinstance(side, dict)}
-    owners.add(ec2_parameters(record).get("peerOwnerId"))
-    return sorted(owner for owner in owners if isinstance(owner, str) and not is_own_account(owner, record))
+    owners = [side.get("ownerId") for side in sides if isinstance(side, dict)]
+    owners.append(ec2_parameters(record).get("peerOwnerId"))
+    return sorted({owner for owner in owners if isinstance(owner, str) and not is_own_account(owner, record)})
 
 
 def connection(record):
