@@ -142,7 +142,7 @@ def _row(what: str, together: Tally, alone: Sequence[Tally]) -> tuple[str, Seque
 
 def _scanned(engine: AthenaEngine, request: ScanRequest, sources: Sequence[str]) -> Tally:
     """One scan for these rules, and what matches fetched whole, as far as that is known without running them."""
-    known = [known_of(source.encode()) for source in sources]
+    known = [known_of(source.encode(), {}) for source in sources]
     exact = [rule for rule in known if rule.exact]  # of the others it is the rules that say what matches
     with engine.scan(request, _wanted(sources)) as scan:
         places = []
@@ -169,4 +169,4 @@ def _asked(sql: str) -> None:
 
 
 def _wanted(sources: Sequence[str]) -> Wanted:
-    return wanted_by([known_of(source.encode()) for source in sources], [None] * len(sources), audit=0)
+    return wanted_by([known_of(source.encode(), {}) for source in sources], [None] * len(sources), audit=0)

@@ -146,7 +146,7 @@ def _print(explanation: Explanation, missing: Mapping[str, str]) -> None:
     if explanation.gaps:
         _section("not understood, so that any record may match that gets there")
         for gap in explanation.gaps:
-            say(f"  {explanation.script}:{gap.line}  {gap.reason}" if gap.line else f"  {gap.reason}", style="yellow")
+            say(f"  {gap.place(explanation.script)}  {gap.reason}" if gap.line else f"  {gap.reason}", style="yellow")
 
 
 def _print_scan(explanation: ScanExplanation) -> None:

@@ -16,7 +16,7 @@ from trapline.deploy.digest import DeployDigest, Version
 from trapline.detection.model import Detection, DetectionConfig, Mode
 from trapline.errors import TraplineError
 from trapline.state.database import Database, upsert
-from trapline.state.schema import UTCDateTime, deployments, detections, events, overrides, scripts
+from trapline.state.schema import UTCDateTime, deployments, detections, events, modules, overrides, scripts
 from trapline.workers.interface import BuildDigest
 
 _HELD = ("suspended", "quarantined")
@@ -126,12 +126,15 @@ class Ledger:
         with self._database.reading() as connection:
             return set(connection.execute(sa.select(deployments.c.build_digest)).scalars())
 
-    def script(self, build: BuildDigest) -> bytes | None:
-        """The script of a live build; None where an earlier Trapline made it live."""
-        query = sa.select(scripts.c.source).where(scripts.c.build_digest == build)
+    def code(self, build: BuildDigest) -> tuple[bytes, Mapping[str, bytes]] | None:
+        """The script of a live build, and the other Python files of it by path; None where an earlier Trapline made it
+        live."""
+        script = sa.select(scripts.c.source).where(scripts.c.build_digest == build)
+        others = sa.select(modules.c.path, modules.c.source).where(modules.c.build_digest == build)
         with self._database.reading() as connection:
-            source: bytes | None = connection.execute(query).scalar()
-        return source
+            source: bytes | None = connection.execute(script).scalar()
+            found = {row.path: row.source for row in connection.execute(others)}
+        return None if source is None else (source, found)
 
     def running(self) -> dict[str, Deployment]:
         """What is live and neither suspended nor quarantined, by identity."""
@@ -182,9 +185,10 @@ class Ledger:
             upsert(connection, deployments, {"identity": detection.identity}, values)
             script = detection.files[detection.script].content
             upsert(connection, scripts, {"build_digest": build}, {"source": script})
-            connection.execute(
-                scripts.delete().where(~scripts.c.build_digest.in_(sa.select(deployments.c.build_digest)))
-            )
+            for path, source in detection.modules.items():
+                upsert(connection, modules, {"build_digest": build, "path": path}, {"source": source})
+            for code in (scripts, modules):
+                connection.execute(code.delete().where(~code.c.build_digest.in_(sa.select(deployments.c.build_digest))))
             _set_status(connection, status)
             version = {"build_digest": build, "deploy_digest": deploy, "path": detection.path}
             _add_event(connection, detection.identity, kind, revision, now, **version)

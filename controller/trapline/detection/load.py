@@ -120,12 +120,14 @@ def _candidate(path: str, files: Mapping[str, File], shared: Mapping[str, File])
     mode = CONFIGS[configs[0]]
     parsed = parse(_join(path, configs[0]), files[configs[0]].content)
     problems = [*_absent(path, files), *parsed.problems, *_scripts(path, files, mode), *_requirements(path, files)]
-    files, found = with_shared(path, files, shared)
+    own = files
+    files, found = with_shared(path, own, shared)
     problems += found
     if parsed.config is None or has_errors(problems):
         return _Candidate(path, tuple(problems), parsed)
     present = {name: file for name, file in files.items() if not file.absent}
-    detection = Detection(config=parsed.config, mode=mode, path=path, files=present)
+    brought = frozenset(files.keys() - own.keys())
+    detection = Detection(config=parsed.config, mode=mode, path=path, files=present, shared=brought)
     return _Candidate(path, tuple(problems), parsed, detection)
 
 

@@ -233,6 +233,8 @@ class Detection(BaseModel):
     mode: Mode
     path: str
     files: Mapping[str, File]
+    shared: frozenset[str] = frozenset()
+    """The files of the repository's `lib/` among them."""
 
     @property
     def name(self) -> DetectionName:
@@ -251,6 +253,15 @@ class Detection(BaseModel):
     @property
     def config_file(self) -> str:
         return self.mode.config
+
+    def place(self, file: str) -> str:
+        """Where one of its files lies, from the root of the repository."""
+        return file if self.path == "." or file in self.shared else f"{self.path}/{file}"
+
+    @property
+    def modules(self) -> Mapping[str, bytes]:
+        """The Python files that the script may import, those of `lib/` among them, by path."""
+        return {path: file.content for path, file in self.files.items() if path.endswith(".py") and path != self.script}
 
     @property
     def requirements(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import sqlglot
@@ -51,16 +51,17 @@ class Explanation:
 
 def explain(detection: Detection, schemas: Mapping[str, pa.Schema]) -> Explanation:
     """`schemas` are those of the detection's tables, as far as they can be had."""
-    path = detection.script if detection.path == "." else f"{detection.path}/{detection.script}"
+    path = detection.place(detection.script)
     if detection.mode is Mode.BATCH:
         gap = Gap(0, "a rule in the batch format is given all records of a window at once, so nothing is left out")
         return Explanation(detection.name, path, spelled(TRUE), exact=False, columns=None, gaps=(gap,), tables=())
-    source = detection.files[detection.script].content
-    inferred, reads = infer(source), reads_of(source)
+    code = detection.files[detection.script].content, detection.modules
+    inferred, reads = infer(*code), reads_of(*code)
     columns = None if reads is None else tuple(sorted({".".join(read.path) for read in reads if read.whole}))
+    gaps = tuple(replace(gap, file=detection.place(gap.file)) if gap.file else gap for gap in inferred.gaps)
     views = tuple(_view(table, inferred.predicate, schema) for table, schema in schemas.items())
     words = "False" if inferred.predicate == FALSE else spelled(inferred.predicate)
-    return Explanation(detection.name, path, words, not inferred.gaps, columns, inferred.gaps, views)
+    return Explanation(detection.name, path, words, not inferred.gaps, columns, gaps, views)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,8 @@ def _member(detection: Detection, rule: Known) -> Member:
     if detection.mode is Mode.BATCH:
         why = "it is given all records of a window at once"
     elif rule.predicate == TRUE:
-        gaps = infer(detection.files[detection.script].content).gaps
-        why = f"{detection.script}:{gaps[0].line}: {gaps[0].reason}" if gaps else "it can match any record"
+        gaps = infer(detection.files[detection.script].content, detection.modules).gaps
+        why = f"{gaps[0].place(detection.script)}: {gaps[0].reason}" if gaps else "it can match any record"
     columns = None if rule.columns is None else tuple(sorted(map(".".join, _innermost(rule.columns))))
     return Member(detection.name, detection.config.query.where, why, columns)
 

@@ -56,7 +56,9 @@ def outlook(
 
 def rule_of(detection: Detection) -> Known:
     """What is known of a detection's rule that is not live."""
-    return NOTHING if detection.mode is Mode.BATCH else known_of(detection.files[detection.script].content)
+    if detection.mode is Mode.BATCH:
+        return NOTHING
+    return known_of(detection.files[detection.script].content, detection.modules)
 
 
 def _read_at_most(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trapline.deploy.ledger import Deployment, Ledger
@@ -35,10 +35,10 @@ class Known:
 NOTHING = Known()
 
 
-def known_of(source: bytes) -> Known:
-    """What is told from the script of a rule that judges one record at a time."""
-    inferred = infer(source)
-    return Known(inferred.predicate, not inferred.gaps, reads_of(source))
+def known_of(script: bytes, modules: Mapping[str, bytes]) -> Known:
+    """What is told from the code of a rule that judges one record at a time: its script, and what it may import."""
+    inferred = infer(script, modules)
+    return Known(inferred.predicate, not inferred.gaps, reads_of(script, modules))
 
 
 class Rules:
@@ -73,8 +73,8 @@ class Rules:
         self._distrusted = frozenset(builds)
 
     def _infer(self, build: BuildDigest) -> Known:
-        source = self._ledger.script(build)
-        return NOTHING if source is None else known_of(source)
+        code = self._ledger.code(build)
+        return NOTHING if code is None else known_of(*code)
 
 
 def wanted_by(rules: Sequence[Known], wheres: Sequence[str | None], *, audit: float) -> Wanted:

@@ -35,6 +35,7 @@ MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (
     add_what_is_missing,
     add_what_is_missing,
     add_what_is_missing,
+    add_what_is_missing,
 )
 
 _CHUNK = 500

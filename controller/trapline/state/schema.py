@@ -149,6 +149,15 @@ scripts = Table(
     Column("source", sa.LargeBinary, nullable=False),
 )
 
+# What it may import: the other Python files of the same builds.
+modules = Table(
+    "modules",
+    metadata,
+    Column("build_digest", sa.String, primary_key=True),
+    Column("path", sa.String, primary_key=True),
+    Column("source", sa.LargeBinary, nullable=False),
+)
+
 # Who does what only one may do at a time, and until when it counts as alive.
 leases = Table(
     "leases",

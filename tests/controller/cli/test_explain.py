@@ -50,6 +50,22 @@ def test_it_shows_the_predicate_the_sql_the_columns_and_what_was_not_understood(
     assert "detections/policy/detect.py:7  `json.loads(" in result.output
 
 
+def test_what_was_not_understood_in_another_file_is_told_with_that_file(ground: Playground) -> None:
+    parsed = "import json\n\ndef parsed(record):\n    return json.loads(record.deepget('event.policy'))\n"
+    ground.write("lib/policies.py", parsed)
+    ground.write("detections/policy/near.py", parsed.replace("event.policy", "event.size"))
+    code = CODE.replace("import json", "from lib.policies import parsed\nfrom near import parsed as sized")
+    ground.detection(
+        "policy", code.replace('json.loads(record.deepget("event.policy"))', "parsed(record) or sized(record)")
+    )
+    output = explain(ground, "policy").output
+    assert "event.action, event.policy, event.size" in output
+    assert "  lib/policies.py:4  `json.loads(" in output
+    assert "detect.py" not in output.partition("not understood")[2]
+    ground.detection("policy", code.replace('json.loads(record.deepget("event.policy"))', "sized(record)"))
+    assert "  detections/policy/near.py:4  `json.loads(" in explain(ground, "policy").output
+
+
 def test_it_says_for_programs_what_it_says_to_people(ground: Playground) -> None:
     said = json.loads(explain(ground, "policy", "--json").stdout)
     assert said["name"] == "policy"

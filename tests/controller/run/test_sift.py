@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +42,24 @@ def alert_context(record): return record.to_dict()
 """
 
 
-@pytest.fixture
-def ground(tmp_path: Path) -> Playground:
-    ground = Playground(tmp_path)
+def write(ground: Playground, name: str, at: datetime) -> None:
+    """Writes COUNT records, numbered."""
     records = [
         {
-            "ts": NOON,
-            "event": {"id": str(number), "number": number, "action": "read"},
+            "ts": at,
+            "event": {"id": f"{name}{number}", "number": number, "action": "read"},
             "user": {"name": f"user {number % 5}"} if number % 3 else None,
             "cloud": {"region": "eu-north-1"},
         }
         for number in range(COUNT)
     ]
-    pq.write_table(pa.Table.from_pylist(records), ground.lake / "logs" / "records.parquet")
+    pq.write_table(pa.Table.from_pylist(records), ground.lake / "logs" / f"records{name}.parquet")
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Playground:
+    ground = Playground(tmp_path)
+    write(ground, "", NOON)
     ground.settings(operations=["terminal"], inference={"audit_fraction": 0})
     ground.at(5)
     return ground
@@ -109,6 +115,34 @@ def test_a_rule_is_shown_what_it_may_have_something_to_say_of(
     assert [row["record"]["event"]["number"] for row in ground.rows(failures)] == ([8] if code == RAISES_TOO else [])
 
 
+LIB = """
+NUMBERS = (7,)
+def is_wanted(record): return record.deepget("event.number") in NUMBERS
+def is_hashed(record): return hash(record.deepget("event.number")) == 7
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"), [("is_wanted", [(1, ALL)]), ("is_hashed", [(COUNT, ("event",)), (1, ALL)])]
+)
+def test_what_it_imports_is_looked_through(
+    ground: Playground, controller: Controller, shown: list[Any], function: str, expected: list[Any]
+) -> None:
+    ground.write("lib/numbers_.py", LIB)
+    ground.detection("one", f"from lib.numbers_ import {function}\ndef detect(record): return {function}(record)")
+    deploy(ground, controller)
+    shown.clear()
+    assert controller.tick().matches == 1
+    assert shown == expected
+    shown.clear()
+    ground.write("lib/numbers_.py", LIB.replace("(7,)", "(7, 8, 9)"))
+    deploy(ground, controller)
+    write(ground, " later", NOON + timedelta(minutes=5))
+    ground.at(10)
+    assert controller.tick().matches == (3 if function == "is_wanted" else 1)
+    assert shown[-1][0] == (3 if function == "is_wanted" else 1)
+
+
 def test_detections_that_share_a_scan_find_what_each_finds_alone(ground: Playground, controller: Controller) -> None:
     ground.detection("understood", UNDERSTOOD)
     ground.detection("opaque", OPAQUE)
@@ -151,7 +185,7 @@ def test_what_several_batches_leave_of_a_window_is_shown_together(
 def test_a_rule_that_touches_more_than_was_told_is_shown_whole_records(
     ground: Playground, controller: Controller, shown: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(knowledge, "reads_of", lambda _: frozenset({Read(("cloud", "region"), whole=True)}))
+    monkeypatch.setattr(knowledge, "reads_of", lambda *_: frozenset({Read(("cloud", "region"), whole=True)}))
     ground.detection("one", "def detect(record):\n    try:\n        return hash(record['event']['number']) == 7\n"
                             "    except BaseException:\n        return False\n")  # fmt: skip
     deploy(ground, controller)
@@ -180,7 +214,7 @@ def test_what_a_rule_prints_is_printed_once(ground: Playground, controller: Cont
 @pytest.fixture
 def mistaken(monkeypatch: pytest.MonkeyPatch) -> None:
     """An inference that takes every rule for one that matches nothing."""
-    monkeypatch.setattr(knowledge, "infer", lambda _: Inferred(FALSE, ()))
+    monkeypatch.setattr(knowledge, "infer", lambda *_: Inferred(FALSE, ()))
 
 
 @pytest.mark.usefixtures("mistaken")

@@ -29,6 +29,19 @@ OTHERS = {
     "denied": "def detect(record): return record.deepget('error.code') == 'AccessDenied'",
     "whole": "def detect(record): return 'StopLogging' in record.to_json()",
     "opaque": "def detect(record): return len(record.deepget('event.action') or '') > 30",
+    "lib": """
+from lib import cloudtrail
+from lib.cloudtrail import items as several, parameters, succeeded
+from lib.organization import is_own_account
+from trapline_sandbox.helpers import is_public_ip, wildcard_match
+
+def detect(record):
+    if cloudtrail.by_aws(record) or not (succeeded(record) or is_public_ip(record.deepget('source.address'))):
+        return False
+    if wildcard_match(record.deepget('event.action'), 'Get*', 'list*', ignore_case=True):
+        return not is_own_account(record.deepget('cloud.account.id'), record)
+    return bool(several(parameters(record).get('instancesSet')))
+""",
     "nested": """
 def detect(record):
     user = (record.get('aws') or {}).get('cloudtrail', {}).get('user_identity', {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -81,7 +81,7 @@ class Bench:
         """Raises TraplineError where the rule cannot be built, started, or run at all."""
         started = perf_counter()
         digest = self._build(detection)
-        inferred = infer(detection.files[detection.script].content) if detection.mode is Mode.RECORD else None
+        inferred = infer(*_code(detection)) if detection.mode is Mode.RECORD else None
         heard: list[_Heard] = []
         for sample, first in zip(samples, _firsts(samples), strict=False):
             if inferred is None:
@@ -197,10 +197,14 @@ def _firsts(samples: Iterable[Sample]) -> Iterator[int]:
     return accumulate((sample.count for sample in samples), initial=1)
 
 
+def _code(detection: Detection) -> tuple[bytes, Mapping[str, bytes]]:
+    return detection.files[detection.script].content, detection.modules
+
+
 def _decisive(detection: Detection, inferred: Inferred | None) -> tuple[Path, ...] | None:
     if inferred is None:
         return None
-    reads = reads_of(detection.files[detection.script].content) or ()
+    reads = reads_of(*_code(detection)) or ()
     asked = {path for path in paths(inferred.predicate) if path} | {read.path for read in reads if read.whole}
     return tuple(sorted(asked)) or None
 
@@ -211,5 +215,5 @@ def _untold(detection: Detection, inferred: Inferred | None) -> str:
         return "a rule in the batch format judges many records at once"
     if inferred.matching == TRUE:
         gap = inferred.gaps[0] if inferred.gaps else None
-        return f"{detection.script}:{gap.line}: {gap.reason}" if gap else "the rule matches every record"
+        return f"{gap.place(detection.script)}: {gap.reason}" if gap else "the rule matches every record"
     return "" if any(parts_of(inferred)) else "its condition has one part only"

@@ -56,10 +56,10 @@ def validate(checkout: Checkout, *, home: Path | None, env: Mapping[str, str], n
     detections = [one for one in checkout.loaded.detections if one.path in asked]
     shared = {path: file for path, file in shared_files(checkout.tree.files).items() if checkout.asks_about(path)}
     problems += _of_shared(shared)
-    problems += _advice(detections, checkout.settings, home=home, now=now)
     # What a detection imports is its own affair, wherever it lies.
     about = {problem for path in asked for problem in checkout.loaded.broken.get(path, ())}
     found = [one for one in problems if one in about or one.path in _OF_ALL or checkout.asks_about(one.path)]
+    found += _advice(detections, checkout.settings, home=home, now=now)
     if not (asked or shared or has_errors(found)):
         raise nothing_here()
     return Validated(in_order(found), detections, len(asked))

@@ -8,9 +8,10 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from trapline.detection.inference import functions, methods, operations
+from trapline.detection.inference import functions, helpers, methods, operations
 from trapline.detection.inference.expressions import Expressions
 from trapline.detection.inference.flow import Exit, turned
+from trapline.detection.inference.names import Function
 from trapline.detection.inference.predicate import TRUE, Predicate
 from trapline.detection.inference.values import LOST, Const, Known, Row, Truth, Value, is_harmless
 from trapline.detection.inference.ways import Env
@@ -22,8 +23,8 @@ class Calls(Expressions):
     """Evaluates calls."""
 
     @abstractmethod
-    def call(self, function: ast.FunctionDef, arguments: Sequence[Value], named: Mapping[str, Value]) -> Value | None:
-        """Follows a call of a function of the script; None where that cannot be done."""
+    def call(self, called: Function, arguments: Sequence[Value], named: Mapping[str, Value]) -> Value | None:
+        """Follows a call of a function of the detection; None where that cannot be done."""
 
     def compound(self, node: ast.expr, env: Env) -> Value | None:
         match node:
@@ -38,17 +39,20 @@ class Calls(Expressions):
         function = node.func
         if isinstance(function, ast.Name) and function.id in ("any", "all") and self.is_builtin(function.id, env):
             return self._any_or_all(node, env, is_any=function.id == "any")
-        is_method = isinstance(function, ast.Attribute) and not self.is_re(function.value, env)
+        own = self.meaning(function, env)
+        is_method = isinstance(function, ast.Attribute) and not own and not self.is_re(function.value, env)
         holder = self.value(function.value, env) if isinstance(function, ast.Attribute) and is_method else Const(None)
-        if holder is LOST or any(isinstance(each, ast.Starred) for each in node.args):
+        arguments = [] if holder is LOST else self._arguments(node.args, env)
+        if holder is LOST or arguments is None:
             return LOST if holder is LOST else None
-        arguments = [self.value(each, env) for each in node.args]
         named = {each.arg: self.value(each.value, env) for each in node.keywords if each.arg}
         if LOST in arguments or LOST in named.values():
             return LOST
         if len(named) < len(node.keywords):
             return None
         match function:
+            case _ if own:
+                return self.call(own, arguments, named) if isinstance(own, Function) else None
             case ast.Attribute(_, name) if is_method:
                 return self._method(holder, name, arguments, named, node)
             case ast.Attribute(_, "compile") if not named:
@@ -58,11 +62,23 @@ class Calls(Expressions):
                 return self.each(subject, node, lambda one: methods.searched(name, [pattern, one, *rest], named))
             case ast.Name(name) if name in env or self.is_local(name):
                 return None
-            case ast.Name(name) if name in self._names.functions:
-                return self.call(self._names.functions[name], arguments, named)
+            case ast.Name(name) if arguments and (helper := self.names.helpers.get(name)):
+                first, *others = arguments
+                return self.each(first, node, lambda one: helpers.helped(helper, one, others, named))
             case ast.Name(name) if self.is_builtin(name, env) and not named:
                 return self._builtin(name, arguments, node, env)
         return None
+
+    def _arguments(self, nodes: Sequence[ast.expr], env: Env) -> list[Value] | None:
+        """What a call is given by place; None where it cannot be told how much that is."""
+        given: list[Value] = []
+        for node in nodes:
+            value = self.value(node.value if isinstance(node, ast.Starred) else node, env)
+            several = items_of(value) if isinstance(node, ast.Starred) and value is not LOST else [value]
+            if several is None or (isinstance(node, ast.Starred) and is_set(value)):
+                return None
+            given += several
+        return given
 
     def _method(
         self, holder: Value, name: str, arguments: Sequence[Value], named: Mapping[str, Value], node: ast.Call

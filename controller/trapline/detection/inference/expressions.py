@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from trapline.detection.inference import methods, operations
 from trapline.detection.inference.flow import Flow, shown, turned
-from trapline.detection.inference.names import Names
+from trapline.detection.inference.names import Function, Names, spelled
 from trapline.detection.inference.predicate import FALSE, TRUE, Predicate, every
 from trapline.detection.inference.values import (
     LOST,
@@ -17,7 +17,6 @@ from trapline.detection.inference.values import (
     Const,
     Field,
     Foreign,
-    Gap,
     Known,
     Lost,
     Row,
@@ -38,9 +37,10 @@ from trapline.detection.inference.ways import Env, become, may_be_unbound, merge
 class Expressions(Flow):
     """Evaluates expressions. Where nothing is known of one, it is `lost`."""
 
-    def __init__(self, names: Names) -> None:
-        super().__init__()
-        self._names = names
+    @property
+    @abstractmethod
+    def names(self) -> Names:
+        """What the names of the module stand for whose function is being followed."""
 
     @abstractmethod
     def compound(self, node: ast.expr, env: Env) -> Value | None:
@@ -139,12 +139,12 @@ class Expressions(Flow):
             return self.each(env[node.id], node, Known)
         if self.is_local(node.id):
             return None  # it may not be bound
-        if node.id in self._names.constants:
-            return self._names.constants[node.id]
-        if node.id not in self._names.bound and node.id not in _BUILTINS:
+        if node.id in self.names.constants:
+            return self.names.constants[node.id]
+        if node.id not in self.names.bound and node.id not in _BUILTINS:
             return None
-        module = node.id if node.id in self._names.modules else ""
-        return Foreign(Gap(node.lineno, f"`{node.id}` is not known"), module)
+        module = node.id if node.id in self.names.modules else ""
+        return Foreign(self.at(node, f"`{node.id}` is not known"), module)
 
     def _display(self, node: ast.Tuple | ast.List, env: Env) -> Value | None:
         if any(isinstance(each, ast.Starred) for each in node.elts):
@@ -276,11 +276,19 @@ class Expressions(Flow):
         return self.pairs(holder, self.value(node.slice, env), node, operations.item)
 
     def _attribute(self, node: ast.Attribute, env: Env) -> Value | None:
-        return methods.flag(node.attr) if self.is_re(node.value, env) else None
+        if self.is_re(node.value, env):
+            return methods.flag(node.attr)
+        meaning = self.meaning(node, env)
+        return meaning if isinstance(meaning, Const) else None
+
+    def meaning(self, node: ast.expr, env: Env) -> Const | Function | None:
+        """What a name, or names with dots, stand for in the modules of the detection."""
+        first = spelled(node).split(".")[0]
+        return None if first in env or self.is_local(first) else self.names.meaning(node)
 
     def is_builtin(self, name: str, env: Env) -> bool:
         """Whether a name is Python's own."""
-        return name in _BUILTINS and name not in env and name not in self._names.bound and not self.is_local(name)
+        return name in _BUILTINS and name not in env and name not in self.names.bound and not self.is_local(name)
 
     def is_re(self, node: ast.expr, env: Env) -> bool:
         """Whether an expression is the module `re`."""
@@ -289,7 +297,7 @@ class Expressions(Flow):
         local = env.get(node.id)
         if isinstance(local, Foreign):
             return local.module == "re"
-        return node.id == "re" and node.id in self._names.modules and local is None and not self.is_local(node.id)
+        return node.id == "re" and node.id in self.names.modules and local is None and not self.is_local(node.id)
 
     # What becomes of a value in each of its cases
 

@@ -35,6 +35,8 @@ class Flow:
         self.gaps: dict[Gap, None] = {}
         self.exits: list[Exit] = []
         self._steps = 0
+        self.file = ""
+        """The module whose function is being followed."""
 
     def step(self) -> None:
         """Notes that one more thing was followed. Raises TooMuch."""
@@ -71,11 +73,15 @@ class Flow:
 
     def gap(self, node: ast.AST, reason: str) -> None:
         """Notes that something is only roughly known."""
-        self.gaps[Gap(getattr(node, "lineno", 0), reason)] = None
+        self.gaps[self.at(node, reason)] = None
+
+    def at(self, node: ast.AST, reason: str) -> Gap:
+        """What is not known at a place of the rule."""
+        return Gap(getattr(node, "lineno", 0), reason, self.file)
 
     def vague(self, node: ast.AST, kind: Kind = "plain") -> Vague:
         """The value of an expression that does no harm."""
-        return Vague(kind, Gap(getattr(node, "lineno", 0), f"`{shown(node)}` is not known"))
+        return Vague(kind, self.at(node, f"`{shown(node)}` is not known"))
 
     def small(self, predicate: Predicate) -> Predicate:
         """The predicate. Raises TooMuch."""

@@ -13,13 +13,14 @@ no failure, and nothing that is not understood can make it too narrow: its way i
 
 from __future__ import annotations
 
-import ast
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 
 from trapline.detection.inference.flow import TooMuch
-from trapline.detection.inference.names import names_of
-from trapline.detection.inference.parse import Unreadable, parse, quietly
+from trapline.detection.inference.modules import ALONE, names_of_script
+from trapline.detection.inference.names import Names
+from trapline.detection.inference.parse import Unreadable, quietly
 from trapline.detection.inference.predicate import TRUE, Predicate, atoms, some
 from trapline.detection.inference.statements import Statements
 from trapline.detection.inference.values import ROOT, Field, Gap
@@ -39,11 +40,14 @@ class Inferred:
     matching: Predicate = TRUE
 
 
-def infer(source: bytes | str, *, function: str = "detect") -> Inferred:
-    """The predicate of a script's `detect(record)`. Never raises: what cannot be followed may be true."""
+def infer(source: bytes | str, modules: Mapping[str, bytes] = ALONE, *, function: str = "detect") -> Inferred:
+    """The predicate of a script's `detect(record)`. Never raises: what cannot be followed may be true.
+
+    `modules` are the other Python files of the detection, by their paths: what it imports of them is followed too.
+    """
     try:
         with quietly():
-            return _inferred(parse(source), function)
+            return _inferred(names_of_script(source, modules), function)
     except Unreadable as error:
         return _nothing_known(str(error))
     except TooMuch as error:
@@ -52,14 +56,13 @@ def infer(source: bytes | str, *, function: str = "detect") -> Inferred:
         return _nothing_known("it is nested too deeply to be followed")
 
 
-def _inferred(tree: ast.Module, name: str) -> Inferred:
-    names = names_of(tree)
+def _inferred(names: Names | None, name: str) -> Inferred:
     if names is None:
         return _nothing_known("the script may change what its own names stand for")
     function = names.functions.get(name)
     if function is None:
         return _nothing_known(f"the script does not define one plain function {name}")
-    rule = Statements(names)
+    rule = Statements()
     value = rule.call(function, [Field(ROOT)], {})
     if value is None:
         return _nothing_known(f"{name} is no plain function of one record")
@@ -68,7 +71,7 @@ def _inferred(tree: ast.Module, name: str) -> Inferred:
     matching = some(matches, *(each.where for each in rule.exits if not each.usual))
     if sum(1 for _ in islice(atoms(predicate), MOST_ATOMS + 1)) > MOST_ATOMS:
         return _nothing_known("it has too many cases")
-    return Inferred(predicate, tuple(sorted(rule.gaps, key=lambda gap: (gap.line, gap.reason))), matching)
+    return Inferred(predicate, tuple(sorted(rule.gaps, key=lambda gap: (gap.file, gap.line, gap.reason))), matching)
 
 
 def _nothing_known(reason: str) -> Inferred:

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 
-from trapline.detection.inference.names import Names, bound_by, parameters_of
+from trapline.detection.inference.names import Function, Names, bound_by, parameters_of, spelled
 from trapline.detection.inference.predicate import Path
+from trapline.detection.inference.values import Const
 
 Parts = Mapping[str, Path]
 """What the names in a function stand for, where that is a part of the record."""
@@ -18,7 +19,7 @@ class Scope:
     """The names of one function: which are parts of the record, and which are one of some texts."""
 
     def __init__(self, names: Names, parts: dict[str, Path], locals: frozenset[str]) -> None:
-        self._names = names
+        self.names = names
         self.parts = parts
         self.locals = locals
         self.texts: dict[str, tuple[str, ...]] = {}
@@ -26,11 +27,12 @@ class Scope:
         """All that is in the function's body."""
 
     @classmethod
-    def of(cls, function: ast.FunctionDef, given: Parts, names: Names, *, records: str = "") -> Scope:
+    def of(cls, called: Function, given: Parts, *, records: str = "") -> Scope:
         """That of a function in which the `given` names are parts of the record, as far as nothing else binds them.
 
         `records` is the name of a list of records: what alone goes through it is a record.
         """
+        function, names = called.node, called.names
         nodes = [node for statement in function.body for node in ast.walk(statement)]
         times = Counter(name for node in nodes for name in bound_by(node))
         hidden = {node.arg for node in nodes if isinstance(node, ast.arg)}
@@ -38,7 +40,7 @@ class Scope:
         parts = {name: path for name, path in given.items() if not times[name] and name not in hidden}
         through = Counter(name for node in nodes for name in _going_through(node, records))
         parts |= {name: () for name, count in through.items() if count == times[name] and name not in elsewhere}
-        scope = cls(names, parts, frozenset(times) | hidden)
+        scope = cls(names, parts, frozenset(times) | hidden | {*parameters_of(function)})
         scope.nodes = nodes
         for node in nodes:  # in the order of the text, so that one alias may rest on another
             match node:
@@ -50,9 +52,19 @@ class Scope:
                         scope.texts[name] = texts
         return scope
 
-    def is_function(self, name: str) -> bool:
-        """Whether a name is a function of the script."""
-        return name in self._names.functions and name not in self.locals
+    def meaning(self, node: ast.expr) -> Const | Function | None:
+        """What a name, or names with dots, stand for in the modules of the detection."""
+        return None if spelled(node).split(".")[0] in self.locals else self.names.meaning(node)
+
+    def function(self, node: ast.expr) -> Function | None:
+        """The function of the detection that an expression is."""
+        found = self.meaning(node)
+        return found if isinstance(found, Function) else None
+
+    def constant(self, node: ast.expr) -> Const | None:
+        """The constant of a module of the detection that an expression is."""
+        found = self.meaning(node)
+        return found if isinstance(found, Const) else None
 
     def part(self, node: ast.AST) -> Path | None:
         """The part of the record that an expression is; None for anything else."""
@@ -67,6 +79,15 @@ class Scope:
                 return self._inside(holder, key, dotted=how == "deepget")
             case ast.Subscript(holder, key):
                 return self._inside(holder, key, dotted=False)
+            case _:
+                return None
+
+    def walked(self, call: ast.Call) -> Path | None:
+        """The part of the record that `deep_walk(record, "a.b")` goes through; None for anything else."""
+        match call:
+            case ast.Call(ast.Name(name), [holder, key], []) if name not in self.locals:
+                walks = self.names.helpers.get(name) == "deep_walk"
+                return self._inside(holder, key, dotted=True) if walks else None
             case _:
                 return None
 
@@ -87,8 +108,8 @@ class Scope:
     def texts_of(self, node: ast.expr) -> tuple[str, ...] | None:
         """The texts that a loop goes through; None where it is over anything else."""
         match node:
-            case ast.Name(name) if name in self._names.constants and name not in self.locals:
-                values = self._names.constants[name].value
+            case ast.Name() | ast.Attribute() if found := self.constant(node):
+                values = found.value
             case ast.List(items) | ast.Tuple(items) | ast.Set(items):
                 values = [getattr(item, "value", None) for item in items]
             case _:
@@ -104,9 +125,8 @@ class Scope:
         match node:
             case ast.Constant(str() as text):
                 return tuple(text.split(".")) if dotted else (text,)
-            case ast.Name(name) if name in self._names.constants and name not in self.locals:
-                text = self._names.constants[name].value
-                return self._key(ast.Constant(text), dotted=dotted) if isinstance(text, str) else None
+            case ast.Name() | ast.Attribute() if found := self.constant(node):
+                return self._key(ast.Constant(found.value), dotted=dotted) if isinstance(found.value, str) else None
             case ast.List(parts) | ast.Tuple(parts) if dotted:
                 texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
                 return tuple(texts) if texts and len(texts) == len(parts) else None

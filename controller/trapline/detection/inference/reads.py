@@ -1,7 +1,7 @@
 """Column inference: which parts of a record a rule's `detect` can touch.
 
 Whatever it does with them, it gets at them through the record it is given. So every use of that name is looked at, in
-`detect` and in the functions of the script that it hands the record to: `record.deepget("event.action")` touches one
+`detect` and in the functions of the detection that it hands the record to: `record.deepget("event.action")` touches one
 column, `json.dumps(record)` may touch all. What a worker was not sent it notices when it is touched, so that a reading
 that was too narrow costs time and nothing else.
 """
@@ -9,11 +9,13 @@ that was too narrow costs time and nothing else.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
-from trapline.detection.inference.names import Names, is_harmless_import, names_of
-from trapline.detection.inference.parse import Unreadable, parse, quietly
+from trapline.detection.inference.modules import ALONE, names_of_script
+from trapline.detection.inference.names import Function, is_harmless_import
+from trapline.detection.inference.parse import Unreadable, quietly
 from trapline.detection.inference.parts import Parts, Scope, positional
 from trapline.detection.inference.predicate import Path
 
@@ -33,18 +35,21 @@ class _Everything(Exception):
     """All columns may be touched."""
 
 
-def reads_of(source: bytes | str, *, function: str = "detect") -> frozenset[Read] | None:
+def reads_of(
+    source: bytes | str, modules: Mapping[str, bytes] = ALONE, *, function: str = "detect"
+) -> frozenset[Read] | None:
     """What a script's `detect(record)` can touch; None where that may be everything. Never raises.
 
+    `modules` are the other Python files of the detection, by their paths: what it imports of them is followed too.
     None too for a rule that remembers something from one record to the next: it must see each record once.
     """
     try:
         with quietly():
-            names = names_of(parse(source))
+            names = names_of_script(source, modules)
         detect = names.functions.get(function) if names else None
-        if names is None or detect is None or len(parameters := positional(detect)) != 1:
+        if detect is None or len(parameters := positional(detect.node)) != 1:
             return None
-        reader = _Reader(names)
+        reader = _Reader()
         reader.function(detect, {parameters[0]: ()})
         return frozenset(read for read in reader.reads if not _is_within(read, reader.reads))
     except (_Everything, Unreadable, RecursionError, MemoryError):
@@ -52,29 +57,28 @@ def reads_of(source: bytes | str, *, function: str = "detect") -> frozenset[Read
 
 
 class _Reader:
-    def __init__(self, names: Names) -> None:
-        self._names = names
-        self._seen: set[tuple[str, frozenset[tuple[str, Path]]]] = set()
+    def __init__(self) -> None:
+        self._seen: set[tuple[Function, frozenset[tuple[str, Path]]]] = set()
         self.reads: set[Read] = set()
 
-    def function(self, function: ast.FunctionDef, given: Parts) -> None:
+    def function(self, called: Function, given: Parts) -> None:
         """A function whose parameters are these parts of the record."""
-        key = (function.name, frozenset(given.items()))
+        function = called.node
+        key = (called, frozenset(given.items()))
         if key in self._seen:
             return
         self._seen.add(key)
         defaults = (*function.args.defaults, *filter(None, function.args.kw_defaults))
         if function.decorator_list or not all(isinstance(default, ast.Constant) for default in defaults):
             raise _Everything  # what is made with the function outlives a record, and may change with it
-        scope = self._scope(function, given)
+        scope = self._scope(called, given)
         for statement in function.body:
             self._use(statement, scope)
 
-    def _scope(self, function: ast.FunctionDef, given: Parts) -> Scope:
-        nodes = (node for statement in function.body for node in ast.walk(statement))
-        if any(isinstance(node, _OUTLIVING) for node in nodes):
+    def _scope(self, function: Function, given: Parts) -> Scope:
+        scope = Scope.of(function, given)
+        if any(isinstance(node, _OUTLIVING) for node in scope.nodes):
             raise _Everything
-        scope = Scope.of(function, given, self._names)
         if not given.keys() <= scope.parts.keys():
             raise _Everything  # a part of the record under a name that also stands for something else
         return scope
@@ -86,8 +90,15 @@ class _Reader:
                 self._step_through(value, scope)  # it is the uses of the name that count
             case ast.Name(name):
                 self._use_name(node, scope)
-            case ast.Call(ast.Name(name), arguments, keywords) if scope.is_function(name):
-                self._call(self._names.functions[name], arguments, keywords, scope)
+            case ast.Call(called, arguments, keywords) if function := scope.function(called):
+                self._call(function, arguments, keywords, scope)
+            case ast.Call(ast.Name(), [record, _], []) if (path := scope.walked(node)) is not None:
+                self._walk_to(record, scope)
+                self.reads |= {Read(path[:depth], whole=False) for depth in range(1, len(path))}
+                self._whole(path)
+            case ast.Attribute() if meaning := scope.meaning(node):
+                if isinstance(meaning, Function):
+                    self.function(meaning, {})  # somebody may call it
             case ast.Compare(ast.Constant(str() as name), [ast.In() | ast.NotIn()], [right]) if scope.part(right) == ():
                 self.reads.add(Read((name,), whole=True))
             case ast.Call(ast.Attribute(holder, "get" | "deepget"), arguments, named) if several := scope.several(node):
@@ -108,10 +119,10 @@ class _Reader:
     def _use_name(self, node: ast.Name, scope: Scope) -> None:
         if node.id in scope.parts:
             self._whole(scope.parts[node.id])
-        elif (node.id in self._names.kept or node.id in _HEARD) and isinstance(node.ctx, ast.Load):
+        elif (node.id in scope.names.kept or node.id in _HEARD) and isinstance(node.ctx, ast.Load):
             raise _Everything  # something that outlives a record, and may change with it; or that is heard outside
-        elif scope.is_function(node.id):
-            self.function(self._names.functions[node.id], {})  # somebody may call it
+        elif function := scope.function(node):
+            self.function(function, {})  # somebody may call it
 
     def _whole(self, path: Path) -> None:
         if not path:
@@ -142,20 +153,21 @@ class _Reader:
 
     def _call(
         self,
-        function: ast.FunctionDef,
+        function: Function,
         arguments: Sequence[ast.expr],
         keywords: Sequence[ast.keyword],
         scope: Scope,
     ) -> None:
-        """The record, or a part of it, handed on to a function of the script."""
-        parameters = positional(function)
+        """The record, or a part of it, handed on to a function of the detection."""
+        parameters = positional(function.node)
         given: dict[str, Path] = {}
+        placed = list(takewhile(lambda each: not isinstance(each, ast.Starred), arguments))[: len(parameters)]
         pairs: Iterable[tuple[str | None, ast.expr]] = [
-            *zip(parameters, arguments, strict=False),
+            *zip(parameters, placed, strict=False),
+            *((None, each) for each in arguments[len(placed) :]),
             *((each.arg, each.value) for each in keywords),
         ]
-        plain = len(arguments) <= len(parameters) and not any(isinstance(each, ast.Starred) for each in arguments)
-        for name, value in pairs if plain else [(None, each) for each in (*arguments, *(k.value for k in keywords))]:
+        for name, value in pairs:
             path = scope.part(value)
             if name is None or path is None or name not in parameters:
                 self._use(value, scope)

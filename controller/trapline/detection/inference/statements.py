@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from trapline.detection.inference.calls import Calls, is_set, items_of
 from trapline.detection.inference.cases import SUBJECT, as_ifs
 from trapline.detection.inference.flow import Exit, TooMuch, shown
-from trapline.detection.inference.names import Names, bound_by, is_harmless_import, locals_of, looked_into
+from trapline.detection.inference.names import Function, Names, bound_by, is_harmless_import, locals_of, looked_into
 from trapline.detection.inference.predicate import FALSE, TRUE, Predicate, some
 from trapline.detection.inference.values import (
     LOST,
@@ -43,9 +43,10 @@ class _Loop:
 
 @dataclass(slots=True)
 class _Frame:
-    """A function that is being followed: its local names, those of them that are only looked into, and what it
-    returned so far, each under its condition."""
+    """A function that is being followed: the names of its module, its local names, those of them that are only looked
+    into, and what it returned so far, each under its condition."""
 
+    names: Names
     locals: frozenset[str]
     looked_into: frozenset[str]
     returned: list[tuple[Predicate, Value]] = field(default_factory=list)
@@ -55,17 +56,22 @@ class _Frame:
 class Statements(Calls):
     """Follows functions, statement by statement."""
 
-    def __init__(self, names: Names) -> None:
-        super().__init__(names)
+    def __init__(self) -> None:
+        super().__init__()
         self._frames: list[_Frame] = []
-        self._looked: dict[str, frozenset[str]] = {}
+        self._looked: dict[ast.FunctionDef, frozenset[str]] = {}
 
-    def call(self, function: ast.FunctionDef, arguments: Sequence[Value], named: Mapping[str, Value]) -> Value | None:
-        """Follows a call of a function of the script; None where that cannot be done."""
+    @property
+    def names(self) -> Names:
+        return self._frames[-1].names
+
+    def call(self, called: Function, arguments: Sequence[Value], named: Mapping[str, Value]) -> Value | None:
+        """Follows a call of a function of the detection; None where that cannot be done."""
+        function = called.node
         env = _parameters(function, arguments, named)
         if env is None or len(self._frames) >= DEEPEST_CALL:
             return None
-        frame = _Frame(locals_of(function), self._looked_into(function))
+        frame = _Frame(called.names, locals_of(function), self._looked_into(function))
         if any(is_mutable(value) and name not in frame.looked_into for name, value in env.items()):
             return None
         with self._within(frame):
@@ -86,17 +92,20 @@ class Statements(Calls):
             return where
 
     def _looked_into(self, function: ast.FunctionDef) -> frozenset[str]:
-        if function.name not in self._looked:
-            self._looked[function.name] = looked_into(function.body)
-        return self._looked[function.name]
+        if function not in self._looked:
+            self._looked[function] = looked_into(function.body)
+        return self._looked[function]
 
     @contextmanager
     def _within(self, frame: _Frame) -> Iterator[None]:
+        caller = self.file
         self._frames.append(frame)
+        self.file = frame.names.file
         try:
             yield
         finally:
             self._frames.pop()
+            self.file = caller
 
     def is_local(self, name: str) -> bool:
         return name in self._frames[-1].locals
@@ -174,7 +183,7 @@ class Statements(Calls):
         for alias in statement.names:
             for name in bound_by(alias):
                 module = alias.name if isinstance(statement, ast.Import) and alias.asname is None else ""
-                env[name] = Foreign(Gap(statement.lineno, f"`{name}` is not known"), module)
+                env[name] = Foreign(self.at(statement, f"`{name}` is not known"), module)
 
     # Names
 
@@ -188,7 +197,7 @@ class Statements(Calls):
         match target:
             case ast.Name(name):
                 if is_mutable(value) and name not in self._frames[-1].looked_into:
-                    value = Foreign(Gap(target.lineno, f"`{name}` may be changed after it is made"))
+                    value = Foreign(self.at(target, f"`{name}` may be changed after it is made"))
                 env[name] = value
             case ast.Tuple(elts) if (items := _unpacked(value, elts)) is not None:
                 for each, item in zip(elts, items, strict=True):
@@ -260,7 +269,7 @@ class Statements(Calls):
         with self.apart() as exits:
             after = self._block(statement.body, env, here)
         caught = [each.where for each in exits if each.usual]
-        handler = _handler(statement, self._names.bound) if caught else None
+        handler = _handler(statement, self.names.bound) if caught else None
         beyond = [each for each in exits if not (each.usual and handler)]
         self.exits += [Exit(each.where, usual=False) for each in beyond] if statement.handlers else beyond
         if exits:
@@ -271,7 +280,7 @@ class Statements(Calls):
         changed = {name for each in statement.body for node in ast.walk(each) for name in bound_by(node)}
         other = {name: value for name, value in before.items() if name not in changed}
         if handler.name:
-            other[handler.name] = Foreign(Gap(handler.lineno, f"`{handler.name}` is not known"))
+            other[handler.name] = Foreign(self.at(handler, f"`{handler.name}` is not known"))
         after_caught = self._block(handler.body, other, self.some(caught))
         return self._meet(env, [(after, env), (after_caught, other)])
 
@@ -297,7 +306,8 @@ def _parameters(function: ast.FunctionDef, arguments: Sequence[Value], named: Ma
         return None
     others = tuple(arguments[len(positional) :])
     if spec.vararg:
-        env[spec.vararg.arg] = Row(others) if others else Const(())
+        constants = tuple(each.value for each in others if isinstance(each, Const) and not is_mutable(each))
+        env[spec.vararg.arg] = Const(constants) if len(constants) == len(others) else Row(others)
     return None if others and not spec.vararg else env
 
 

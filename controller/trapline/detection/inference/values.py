@@ -30,6 +30,12 @@ class Gap:
 
     line: int
     reason: str
+    file: str = ""
+    """The module that it is in, by its path in the detection; empty for the script."""
+
+    def place(self, script: str) -> str:
+        """Such as `detect.py:12`."""
+        return f"{self.file or script}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)

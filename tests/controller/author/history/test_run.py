@@ -194,7 +194,7 @@ def test_a_rule_that_always_fails_ends_with_a_report(
 def test_that_trapline_misjudged_a_rule_is_said(
     ground: Playground, replay: Replay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(knowledge, "infer", lambda _: Inferred(FALSE, ()))
+    monkeypatch.setattr(knowledge, "infer", lambda *_: Inferred(FALSE, ()))
     ground.settings(inference={"audit_fraction": 1.0})
     ground.detection("one")
     ground.records(1, 2)

@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from textwrap import indent
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from hypothesis import strategies as st
 
 # Records
 
-TEXTS = ["", "a", "A", "b", "ab", "adm", "Adm.x", "1", "a/b", "ß", "İ"]
+TEXTS = ["", "a", "A", "b", "ab", "adm", "Adm.x", "1", "a/b", "ß", "İ", "8.8.8.8"]
 _TEXT = st.sampled_from(TEXTS)
 _STRUCT = pa.struct([("x", pa.string()), ("y", pa.int64()), ("n", pa.struct([("z", pa.string())]))])
 _INSIDE = st.fixed_dictionaries(
@@ -73,8 +73,7 @@ _GROUPS = [
     '"abc"',
 ]
 _NUMBERS = ["0", "1", "1.0", "-1", "2"]
-_HEAD = """\
-import re
+_CONSTANT_LINES = """\
 NAMES = ["a", "b"]
 SETS = {"a", "adm"}
 FROZEN = frozenset(["a", 1])
@@ -84,7 +83,34 @@ PREFIXES = ("a", "A")
 PATTERN = re.compile("^a|b$", re.I)
 KEY = "t"
 PATH = "s.x"
+NETS = ("8.0.0.0/8", "10.0.0.0/8")
 """
+_OF_LIB = (  # other values under the same names
+    _CONSTANT_LINES.replace('["a", "b"]', '["adm", "ab"]')
+    .replace('{"a", "adm"}', '{"b", ""}')
+    .replace('{"a": 1, "b": 2, "adm": 5}', '{"A": 1, "": 2}')
+    .replace('("a", "A")', '("b", "")')
+    .replace('"^a|b$"', '"^1"')
+    .replace('KEY = "t"', 'KEY = "u"')
+    .replace('PATH = "s.x"', 'PATH = "s.n.z"')
+)
+_IMPORTED = (
+    "import re\n"
+    "from trapline_sandbox.helpers import decode_base64, deep_walk, glob_match, ip_in_network, is_public_ip\n"
+    "from trapline_sandbox.helpers import parse_time, wildcard_match as like\n"
+)
+_PACKAGES = [None, None, "", "one = 5", "first = 5", "from lib.one import first", "import lib.two", "NAMES = ['u']"]
+"""What `lib/__init__.py` says, where there is one."""
+
+
+class Code(NamedTuple):
+    """A script, and the other files of its detection."""
+
+    script: str
+    modules: dict[str, bytes]
+
+    def __str__(self) -> str:
+        return "\n".join([self.script, *(f"# {path}\n{source.decode()}" for path, source in self.modules.items())])
 
 
 class _Writer:
@@ -93,6 +119,8 @@ class _Writer:
     def __init__(self, draw: st.DrawFn) -> None:
         self._draw = draw
         self.helpers: list[str] = []
+        self.modules: list[str] = []
+        """How the module that is written may write another one."""
 
     def pick(self, options: Sequence[Any]) -> Any:
         return options[self._draw(st.integers(0, len(options) - 1))]
@@ -214,12 +242,28 @@ class _Writer:
             lambda: f"(re.search({self.pattern()}, {self.text(names, below)}) is {self.pick(['', 'not '])}None)",
             lambda: f"isinstance({self.value(names, below)}, {self.pick(['str', 'int', '(str, int)', 'str | list'])})",
             lambda: f"bool({self.value(names, below)})",
+            lambda: self.helped(names, below),
             lambda: self.quantified(names, below),
             lambda: (
                 f"((x := {self.value(names, below)}) {self.pick(['and', 'or'])} {self.condition(['x', *names], below)})"
             ),
             lambda: f"({self.condition(names, below)} and (y := {self.value(names, below)}) == 'a')",
             lambda: self.called(names, depth),
+        )
+
+    def helped(self, names: list[str], depth: int) -> str:
+        value, text = self.value(names, depth), self.text(names, depth)
+        return self.one_of(
+            lambda: f"is_public_ip({self.pick([value, text])})",
+            lambda: f"ip_in_network({value}, {self.pick(['*NETS', '*NAMES', '*()', repr('8.8.8.0/24')])})",
+            lambda: (
+                f"like({self.pick([value, text])}, {self.pick(['*PREFIXES', repr('a*'), repr('?'), '*SETS', 'KEY'])}"
+                f"{self.pick(['', ', ignore_case=True', ', ignore_case=False', ', ignore_case=1'])})"
+            ),
+            lambda: f"glob_match({text}, {self.pick([repr('a/*'), repr('[z-a]'), repr('**')])})",
+            lambda: f"(parse_time({value}) is {self.pick(['', 'not '])}None)",
+            lambda: f"(decode_base64({value}) == {self.pick(_CONSTANTS)})",
+            lambda: f"any(i == 'a' for i in deep_walk(r, {self.pick(['PATH', repr('s.n.z'), repr('v.x'), 'KEY'])}))",
         )
 
     def affix(self) -> str:
@@ -284,6 +328,8 @@ class _Writer:
             lambda: f"{self.value(names, 1)}",
             lambda: self.pick(
                 ["print(r)", "NAMES.index('a')", "import re", "import json", "while False: pass", "x = [1]"]
+                + ["NAMES.append('a')", "SETS.discard('a')", "TABLE['a'] = 0", "z = NAMES"]
+                + [f"{module}.NAMES.append('a')" for module in self.modules]
             ),
         )
 
@@ -304,20 +350,72 @@ class _Writer:
         otherwise = self.pick(["", "", f"\nelse:\n{self.inside(names, 0, loop=False)}"])
         return f"for i in {group}:\n    if {self.condition(['i', *names], 1)}:\n{indent(body, '    ')}{otherwise}"
 
-    def rule(self) -> str:
-        parts = [_HEAD]
-        for name in self.pick([[], [], ["helper"], ["helper", "other"]]):
+    def functions(self, names: Sequence[str]) -> str:
+        """Functions that may call those before them."""
+        parts = []
+        for name in names:
             default = self.pick(['w="a"', "w=None", "w=1", "w=[]"])
             body = f"{self.block(['r', 'w'], 1)}\nreturn {self.condition(['w'], 1)}"
             parts.append(f"def {name}(r, {default}):\n{indent(body, '    ')}\n")
             self.helpers.append(name)
+        return "\n".join(parts)
+
+    def imported(self, module: str, function: str, *, inside: bool = False) -> str:
+        """A way to import `lib.module` that lets its function be called."""
+        ways = [
+            (f"from lib.{module} import {function}", function, ""),
+            (f"from lib.{module} import {function} as {function}_", f"{function}_", ""),
+            (f"import lib.{module}", f"lib.{module}.{function}", f"lib.{module}"),
+            (f"import lib.{module} as {module}_", f"{module}_.{function}", f"{module}_"),
+            (f"from lib import {module}", f"{module}.{function}", module),
+            (f"from lib import {module} as {module}_", f"{module}_.{function}", f"{module}_"),
+        ]
+        if inside:
+            ways += [
+                (f"from .{module} import {function}", function, ""),
+                (f"from . import {module}", f"{module}.{function}", module),
+            ]
+        statement, called, spelled = self.pick(ways)
+        self.helpers += [called, called]
+        self.modules += [spelled] if spelled else []
+        return f"{statement}\n"
+
+    def detect(self) -> str:
         names: list[str] = []
         body = f"{self.block(names, 2)}\nreturn {self.condition(names, 2)}"
-        parts.append(f"def detect(r):\n{indent(body, '    ')}\n")
-        return "\n".join(parts)
+        return f"def detect(r):\n{indent(body, '    ')}\n"
+
+    def code(self) -> Code:
+        own = self.pick([[], [], ["helper"], ["helper", "other"]])
+        if self.pick([True, False, False]):
+            return Code("\n".join([_IMPORTED, _CONSTANT_LINES, self.functions(own), self.detect()]), {})
+        modules = {
+            "lib/one.py": "\n".join([_IMPORTED, _OF_LIB, self.functions(self.pick([["first"], ["zero", "first"]]))])
+        }
+        self.helpers, self.modules = [], []
+        between = self.pick(["", self.imported("one", "first", inside=True)])
+        constants = self.pick([_OF_LIB, _CONSTANT_LINES, self.shared("one", _CONSTANT_LINES)])
+        modules["lib/two.py"] = "\n".join([_IMPORTED, between, constants, self.functions(["second"])])
+        if (package := self.pick(_PACKAGES)) is not None:
+            modules["lib/__init__.py"] = package
+        self.helpers, self.modules = [], []
+        imports = self.imported("two", "second") + self.pick(["", self.imported("one", "first")])
+        constants = self.pick(
+            [_CONSTANT_LINES, self.shared("one", _CONSTANT_LINES), self.shared("two", _CONSTANT_LINES)]
+        )
+        script = "\n".join([_IMPORTED, imports, constants, self.functions(own), self.detect()])
+        return Code(script, {path: source.encode() for path, source in modules.items()})
+
+    def shared(self, module: str, constants: str) -> str:
+        """The constants, some of them imported."""
+        lines = constants.splitlines()
+        index = self._draw(st.integers(0, len(lines) - 1))
+        name = lines[index].split(" = ")[0]
+        lines[index] = f"from lib.{module} import {name}"
+        return "\n".join(lines)
 
 
 @st.composite
-def rules(draw: st.DrawFn) -> str:
-    """The source of a rule."""
-    return _Writer(draw).rule()
+def rules(draw: st.DrawFn) -> Code:
+    """The code of a rule."""
+    return _Writer(draw).code()

@@ -48,7 +48,7 @@ def columns_of_rule(subject: Subject, schemas: Schemas) -> Iterator[Problem]:
             for place, path, known in _read(node, function):
                 if tables and place not in told and (said := tables.lack(path, known)):
                     told.add(place)
-                    yield subject.in_script(place, "unknown-column", *said)
+                    yield subject.in_code(place, "unknown-column", *said, file=function.file)
 
 
 def columns_of_tests(subject: Subject, schemas: Schemas) -> Iterator[Problem]:

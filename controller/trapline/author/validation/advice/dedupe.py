@@ -21,12 +21,12 @@ def dedupe(subject: Subject) -> Iterator[Problem]:
     """A warning where a dedupe key is the same for all matches, or another for each."""
     for function in subject.functions:
         if function.node.name == "dedupe" and (keys := list(returned(function.node))):
-            yield from _constant(subject, keys)
+            yield from _constant(subject, function, keys)
             yield from _unique(subject, function, keys)
         elif subject.detection.mode is Mode.BATCH:
             for key in keys_of("dedupe", function):
                 if isinstance(key, ast.Constant) and key.value:
-                    yield _one_alert(subject, key, f"the dedupe key is always {key.value!r}")
+                    yield _one_alert(subject, function, key, f"the dedupe key is always {key.value!r}")
                 yield from _unique(subject, function, [key])
 
 
@@ -39,22 +39,22 @@ def keys_of(field: str, function: Function) -> Iterator[ast.expr]:
                     yield value
 
 
-def _constant(subject: Subject, keys: list[ast.expr]) -> Iterator[Problem]:
+def _constant(subject: Subject, function: Function, keys: list[ast.expr]) -> Iterator[Problem]:
     said = {key.value if isinstance(key, ast.Constant) else None for key in keys}
     if len(said) == 1 and (only := said.pop()):
-        yield _one_alert(subject, keys[0], f"the dedupe key is always {only!r}")
+        yield _one_alert(subject, function, keys[0], f"the dedupe key is always {only!r}")
         return
     calls_or_names = (isinstance(inner, ast.Name | ast.Call) for key in keys for inner in ast.walk(key))
     constants = all(isinstance(key, ast.Constant) for key in keys)
     if not constants and not any(calls_or_names):
-        yield _one_alert(subject, keys[0], "the dedupe key never changes")
+        yield _one_alert(subject, function, keys[0], "the dedupe key never changes")
 
 
-def _one_alert(subject: Subject, node: ast.expr, message: str) -> Problem:
+def _one_alert(subject: Subject, function: Function, node: ast.expr, message: str) -> Problem:
     minutes = subject.detection.config.alert.deduplication_window_minutes
     message += f", so that all matches within {minutes} minutes become one alert"
     remedy = "build it from what belongs together, such as the user or the address; without one, the title is the key"
-    return subject.in_script(node, "constant-dedupe", message, remedy)
+    return subject.in_code(node, "constant-dedupe", message, remedy, file=function.file)
 
 
 def _unique(subject: Subject, function: Function, keys: list[ast.expr]) -> Iterator[Problem]:
@@ -67,7 +67,7 @@ def _unique(subject: Subject, function: Function, keys: list[ast.expr]) -> Itera
             so = f"the threshold of {threshold} matches is never reached"
         message = f"the dedupe key holds {path}, which is another for every record, so that {so}"
         remedy = "build it from what belongs together, such as the user or the address"
-        yield subject.in_script(keys[0], "unique-dedupe", message, remedy)
+        yield subject.in_code(keys[0], "unique-dedupe", message, remedy, file=function.file)
 
 
 def _path_of_its_own(key: ast.expr, function: Function) -> tuple[str, ...] | None:

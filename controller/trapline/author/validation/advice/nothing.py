@@ -9,7 +9,7 @@ from functools import cached_property
 from trapline.author.validation.advice.dedupe import keys_of
 from trapline.author.validation.advice.known import known_of_matches
 from trapline.author.validation.advice.subject import Function, Subject, own_nodes, returned, values_of
-from trapline.detection.inference.names import parameters_of
+from trapline.detection.inference.names import parameters_of, spelled
 from trapline.detection.inference.predicate import Path
 from trapline.detection.model import Mode
 from trapline.errors import Problem
@@ -31,9 +31,9 @@ def nothing_in_texts(subject: Subject) -> Iterator[Problem]:
                 if node not in told and path not in known:
                     told.add(node)
                     message = f"{f'`{field}` fails' if fails else so} for a record without {'.'.join(path)}"
-                    text = subject.text(node)
+                    text = subject.text(node, function.file)
                     remedy = f'write `{text} or "unknown"`' if text.isprintable() else "say what stands for it then"
-                    yield subject.in_script(node, code, message, remedy)
+                    yield subject.in_code(node, code, message, remedy, file=function.file)
 
 
 def _nothing(field: str, subject: Subject, function: Function) -> Iterator[tuple[ast.expr, bool, Path]]:
@@ -110,9 +110,9 @@ class _Looked:
             case ast.Call(ast.Attribute(_, "get" | "deepget"), [_] | [_, ast.Constant(None)], []) | ast.Subscript():
                 path = self._function.scope.part(node)
                 return None if path in self._asked else path
-            case ast.Call(ast.Name(name)) if called := self._subject.called(node, self._function):
+            case ast.Call(function) if called := self._subject.called(node, self._function):
                 path = self._nothing_of(self._subject.function(*called))
-                return None if path and name in self._asked else path
+                return None if path and spelled(function) in self._asked else path
             case _:
                 return None
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from trapline.config.locate import Keys
-from trapline.detection.inference.names import Names, bound_by, names_of, parameters_of
+from trapline.detection.inference.modules import names_of_script
+from trapline.detection.inference.names import Function as Definition
+from trapline.detection.inference.names import Names, bound_by, parameters_of
 from trapline.detection.inference.parse import Unreadable, parse, quietly
 from trapline.detection.inference.parts import Parts, Scope, positional
 from trapline.detection.inference.predicate import Path
@@ -21,16 +23,25 @@ from trapline.errors import Problem, Severity
 _DEEPEST = 30
 """Steps into a record, more than which are a function's that calls itself."""
 
-_Call = tuple[str, frozenset[tuple[str, Path]]]
-"""A function's name, with the parts of the record that it is given."""
+_Call = tuple[Definition, frozenset[tuple[str, Path]]]
+"""A function, with the parts of the record that it is given."""
 
 
 @dataclass(frozen=True, eq=False)
 class Function:
-    """A function of the script, and what of the record it is given."""
+    """A function of the detection, and what of the record it is given."""
 
-    node: ast.FunctionDef
+    defined: Definition
     scope: Scope
+
+    @property
+    def node(self) -> ast.FunctionDef:
+        return self.defined.node
+
+    @property
+    def file(self) -> str:
+        """The module that it is in, by its path in the detection; empty for the script."""
+        return self.defined.names.file
 
     @property
     def nodes(self) -> Sequence[ast.AST]:
@@ -40,8 +51,8 @@ class Function:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """`names` is None where the script may change its own names in ways that cannot be seen: then it has no functions
-    to speak of."""
+    """`names` is None where the code may change its own names in ways that cannot be seen: then it has no functions to
+    speak of."""
 
     detection: Detection
     tree: ast.Module
@@ -51,8 +62,8 @@ class Subject:
     def of(cls, detection: Detection) -> Subject:
         try:
             with quietly():
-                tree = parse(detection.files[detection.script].content)
-            return cls(detection, tree, names_of(tree))
+                script = detection.files[detection.script].content
+                return cls(detection, parse(script), names_of_script(script, detection.modules))
         except (Unreadable, RecursionError, MemoryError, KeyError):
             return cls(detection, ast.Module([], []), None)
 
@@ -65,67 +76,60 @@ class Subject:
     def _functions(self) -> Mapping[_Call, Function]:
         found: dict[_Call, Function] = {}
         for name in ("detect", *OPTIONAL_FUNCTIONS):
-            node = self.names.functions.get(name) if self.names else None
-            if node is None or node.decorator_list or len(parameters := positional(node)) != 1:
+            defined = self.names.functions.get(name) if self.names else None
+            if defined is None or defined.node.decorator_list or len(parameters := positional(defined.node)) != 1:
                 continue
             if self.detection.mode is Mode.BATCH and name == "detect":
-                self._add(node, {}, found, records=parameters[0])
+                self._add(defined, {}, found, records=parameters[0])
             else:
-                self._add(node, {parameters[0]: ()}, found)
+                self._add(defined, {parameters[0]: ()}, found)
         return found
 
-    def called(self, call: ast.Call, by: Function) -> tuple[ast.FunctionDef, Parts] | None:
-        """The function of the script that is called, with the parts of the record that it is given; None where it is
+    def called(self, call: ast.Call, by: Function) -> tuple[Definition, Parts] | None:
+        """The function of the detection that is called, with the parts of the record that it is given; None where it is
         given none."""
-        match call:
-            case ast.Call(ast.Name(name), arguments, []) if self.names and by.scope.is_function(name):
-                node = self.names.functions[name]
-                pairs = zip(positional(node), arguments, strict=False)
-                parts = {each: by.scope.part(value) for each, value in pairs}
-                given = {each: part for each, part in parts.items() if part is not None and len(part) <= _DEEPEST}
-                return (node, given) if given else None
-        return None
+        defined = None if call.keywords else by.scope.function(call.func)
+        if defined is None:
+            return None
+        pairs = zip(positional(defined.node), call.args, strict=False)
+        parts = {each: by.scope.part(value) for each, value in pairs}
+        given = {each: part for each, part in parts.items() if part is not None and len(part) <= _DEEPEST}
+        return (defined, given) if given else None
 
-    def function(self, node: ast.FunctionDef, given: Parts) -> Function:
+    def function(self, defined: Definition, given: Parts) -> Function:
         """One that is among `functions`."""
-        return self._functions[node.name, frozenset(given.items())]
+        return self._functions[defined, frozenset(given.items())]
 
-    def text(self, node: ast.expr) -> str:
-        """An expression as it stands in the script."""
-        return ast.get_source_segment(self._source.decode("utf-8", "replace"), node) or ast.unparse(node)
+    def text(self, node: ast.expr, file: str = "") -> str:
+        """An expression as it stands in the script, or in another module."""
+        return ast.get_source_segment(self._source(file).decode("utf-8", "replace"), node) or ast.unparse(node)
 
-    def in_script(self, node: ast.expr | ast.stmt | ast.arg, code: str, message: str, remedy: str) -> Problem:
-        """A warning at a place of the script."""
-        path = self._path(self.detection.script)
-        column = column_of(self._lines, node.lineno, node.col_offset)
+    def in_code(
+        self, node: ast.expr | ast.stmt | ast.arg, code: str, message: str, remedy: str, *, file: str = ""
+    ) -> Problem:
+        """A warning at a place of the script, or of another module."""
+        column = column_of(self._source(file).splitlines(), node.lineno, node.col_offset)
+        path = self.detection.place(file or self.detection.script)
         return Problem(path, node.lineno, "warning", code, message, remedy, column)
 
     def in_config(self, keys: Keys, code: str, message: str, remedy: str, *, severity: Severity = "warning") -> Problem:
         """A problem at a key of the config."""
-        path = self._path(self.detection.config_file)
+        path = self.detection.place(self.detection.config_file)
         file = self.detection.files.get(self.detection.config_file)
         document = parse_config(path, file.content).document if file else None
         if document is None:  # a Detection that was not made by load
             return Problem(path, 0, severity, code, message, remedy)
         return document.problem(keys, code, message, remedy, severity=severity)
 
-    @property
-    def _source(self) -> bytes:
-        return self.detection.files[self.detection.script].content
+    def _source(self, file: str) -> bytes:
+        return self.detection.files[file or self.detection.script].content
 
-    @cached_property
-    def _lines(self) -> Sequence[bytes]:
-        return self._source.splitlines()
-
-    def _path(self, name: str) -> str:
-        return name if self.detection.path == "." else f"{self.detection.path}/{name}"
-
-    def _add(self, node: ast.FunctionDef, given: Parts, found: dict[_Call, Function], *, records: str = "") -> None:
+    def _add(self, defined: Definition, given: Parts, found: dict[_Call, Function], *, records: str = "") -> None:
         """With those that it calls."""
-        key = (node.name, frozenset(given.items()))
-        if key in found or self.names is None:
+        key = (defined, frozenset(given.items()))
+        if key in found:
             return
-        function = found[key] = Function(node, Scope.of(node, given, self.names, records=records))
+        function = found[key] = Function(defined, Scope.of(defined, given, records=records))
         for inner in function.nodes:
             if isinstance(inner, ast.Call) and (called := self.called(inner, function)):
                 self._add(*called, found)

@@ -24,8 +24,9 @@ _INSTEAD = {
 def unused_parameters(subject: Subject) -> Iterator[Problem]:
     """A parameter that is not used at all, and is not called `_` or `_record` to say so."""
     if subject.names:
-        yield from _of_the_record(subject, subject.names.functions)
-        yield from _of_helpers(subject, subject.names.functions)
+        own = {name: found.node for name in subject.names.functions if (found := subject.names.own(name))}
+        yield from _of_the_record(subject, own)
+        yield from _of_helpers(subject, own)
 
 
 def _of_the_record(subject: Subject, functions: Mapping[str, ast.FunctionDef]) -> Iterator[Problem]:
@@ -47,7 +48,7 @@ def _of_the_record(subject: Subject, functions: Mapping[str, ast.FunctionDef]) -
             remedy = f"say it with {_INSTEAD[name]} in the config, or call the parameter `_{parameter}`"
         else:  # `dedupe` is looked at by itself; a context may be the same each time
             continue
-        yield subject.in_script((*node.args.posonlyargs, *node.args.args)[0], "unused-parameter", message, remedy)
+        yield subject.in_code((*node.args.posonlyargs, *node.args.args)[0], "unused-parameter", message, remedy)
 
 
 def _of_helpers(subject: Subject, functions: Mapping[str, ast.FunctionDef]) -> Iterator[Problem]:
@@ -58,7 +59,7 @@ def _of_helpers(subject: Subject, functions: Mapping[str, ast.FunctionDef]) -> I
         unused = [each for each in parameters if not each.arg.startswith("_") and not _is_used(each.arg, node)]
         for each in unused if unused and _is_only_called(name, subject.tree) else ():
             message = f"`{name}` never looks at `{each.arg}`"
-            yield subject.in_script(each, "unused-parameter", message, f"remove it, or call it `_{each.arg}`")
+            yield subject.in_code(each, "unused-parameter", message, f"remove it, or call it `_{each.arg}`")
 
 
 def _is_only_called(name: str, tree: ast.Module) -> bool:

@@ -19,14 +19,18 @@ Said = Callable[..., list[Problem]]
 
 @pytest.fixture
 def said() -> Said:
-    """`said(script, threshold=3)`: the advice on a detection, by its line; `schemas` are those of its tables."""
+    """`said(script, threshold=3)`: the advice on a detection, by its line; `schemas` are those of its tables, `lib` is
+    what lib/shared.py says."""
 
-    def said(script: str, *, batch: bool = False, schemas: Schemas | None = None, **config: object) -> list[Problem]:
+    def said(
+        script: str, *, batch: bool = False, schemas: Schemas | None = None, lib: str = "", **config: object
+    ) -> list[Problem]:
         named = {"name": "one", "tables": ["logs"], **config}
         files = {"detection.yml": yaml.safe_dump(named), "detect.py": script}
         if batch:
             files = {"detection.toml": 'name = "one"\ntables = ["logs"]', "detection.py": script}
-        loaded = load({f"detections/one/{name}": File(content=text.encode()) for name, text in files.items()})
+        paths = {f"detections/one/{name}": text for name, text in files.items()} | {"lib/shared.py": lib}
+        loaded = load({path: File(content=text.encode()) for path, text in paths.items()})
         [detection] = loaded.detections
         return sorted(advise(detection, schemas or Schemas(Settings())), key=lambda one: (one.line, one.column))
 

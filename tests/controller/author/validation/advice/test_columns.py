@@ -85,6 +85,14 @@ def test_a_helper_is_looked_into(said: Said) -> None:
     assert (problem.line, problem.message.split(" in ")[0]) == (6, "`user` has no field `nam`")
 
 
+def test_so_is_what_it_imports(said: Said) -> None:
+    lib = '"""What many share."""\n\n\ndef who(user):\n    return user["nam"]\n'
+    code = 'from lib.shared import who\n\n\ndef detect(record):\n    return who(record.get("user")) == "x"\n'
+    [problem] = said(code, lib=lib, tables=CLOUDTRAIL)
+    assert (problem.path, problem.line, problem.column) == ("lib/shared.py", 5, 17)
+    assert problem.message.startswith("`user` has no field `nam`")
+
+
 def test_a_table_is_looked_at_as_it_is(said: Said) -> None:
     found = said(rule('record.deepget("b.x")'), schemas=logs(a=pa.string(), b=pa.struct({"y": pa.int64()})))
     assert [one.message for one in found] == ["`b` has no field `x` in the table logs"]

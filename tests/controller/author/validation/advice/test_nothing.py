@@ -26,6 +26,25 @@ def test_the_documents_own_title_is_one(said: Said) -> None:
 
 
 @pytest.mark.parametrize(
+    ("imports", "called"), [("from lib.shared import who", "who"), ("from lib import shared", "shared.who")]
+)
+@pytest.mark.parametrize("fallback", ["", ' or "somebody"'])
+def test_what_it_imports_is_looked_through(said: Said, imports: str, called: str, fallback: str) -> None:
+    lib = f'def who(r):\n    return r.deepget("user.name"){fallback}\n'
+    found = said(f"{imports}\n\n\n" + title(f'return f"{{{called}(record)}} did it"'), lib=lib)
+    assert [(one.path, one.code) for one in found] == (
+        [] if fallback else [("detections/one/detect.py", "none-in-title")]
+    )
+
+
+def test_what_detect_asks_for_by_what_it_imports_is_there(said: Said) -> None:
+    lib = 'def is_bert(r):\n    return r.deepget("user.name") == "bert"\n'
+    detect = "from lib.shared import is_bert\n\n\ndef detect(record):\n    return is_bert(record)\n\n\n"
+    shown = "def title(record):\n    return f\"{record.deepget('user.name')} did it\"\n"
+    assert said(detect + shown, lib=lib) == []
+
+
+@pytest.mark.parametrize(
     "body",
     [
         "return f\"{record.deepget('user.name')} did it\"",
