@@ -11,7 +11,7 @@ def parameters(record):
 def ec2_parameters(record):
     """`parameters` of EC2's newer calls, without the envelope `NAMERequest` around them; keys begin in lower case."""
     asked = parameters(record)
-    inner = next(iter(asked.values()), None) if len(asked) == 1 else None
+    inner = next((asked[key] for key in asked if key.endswith("Request")), None)
     found = inner if isinstance(inner, dict) else asked
     return {key[:1].lower() + key[1:]: value for key, value in found.items()}
 

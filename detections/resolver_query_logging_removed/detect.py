@@ -29,7 +29,9 @@ def alert_context(record):
 
 
 def vpc(record):
-    return parameters(record).get("resourceId") or f"all VPCs of {configuration(record)}"
+    if record.deepget("event.action") == "DeleteResolverQueryLogConfig":
+        return f"all VPCs of {configuration(record)}"
+    return parameters(record).get("resourceId") or "an unknown VPC"
 
 
 def configuration(record):

@@ -1,5 +1,5 @@
 from lib.cloudtrail import account, by_service_itself, ec2_parameters, listed, origin, response, succeeded, who
-from lib.organization import is_own_account
+from lib.organization import outsiders
 
 ACTIONS = ("CreateVpcPeeringConnection", "AcceptVpcPeeringConnection")
 SIDES = ("requesterVpcInfo", "accepterVpcInfo")
@@ -37,7 +37,7 @@ def foreigners(record):
     sides = [connection(record).get(side) for side in SIDES]
     owners = [side.get("ownerId") for side in sides if isinstance(side, dict)]
     owners.append(ec2_parameters(record).get("peerOwnerId"))
-    return sorted({owner for owner in owners if isinstance(owner, str) and not is_own_account(owner, record)})
+    return outsiders(owners, record)
 
 
 def connection(record):
