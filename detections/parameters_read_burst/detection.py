@@ -5,7 +5,7 @@ from lib.cloudtrail import account, by_aws, items, origin, parameters, session, 
 
 PARAMETERS = 25
 WITHIN = timedelta(minutes=5)
-READS = {"GetParameter", "GetParameters", "GetParametersByPath"}
+READS = {"GetParameter", "GetParameters", "GetParametersByPath", "GetParameterHistory"}
 
 
 def detect(records):
