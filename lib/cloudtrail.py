@@ -104,6 +104,13 @@ def items(value):
     return value if isinstance(value, list) else [value]
 
 
+def at(value, *path):
+    """What lies at a path of dictionaries, in a request or an answer; None where there is no such thing."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
 def listed(names, most=5):
     """Names for a title: the first few, and how many more there are."""
     shown = ", ".join(str(name) for name in names[:most])

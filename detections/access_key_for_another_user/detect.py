@@ -1,4 +1,4 @@
-from lib.cloudtrail import account, by_service_itself, origin, principal, response, who
+from lib.cloudtrail import account, at, by_service_itself, origin, principal, response, who
 from lib.iam import other_user
 
 MADE = {"CreateAccessKey": "an access key", "CreateLoginProfile": "a console password"}
@@ -27,5 +27,5 @@ def severity(record):
 
 
 def alert_context(record):
-    key = response(record).get("accessKey") or {}
-    return {"user": other_user(record), "new_access_key": key.get("accessKeyId"), **origin(record)}
+    key = at(response(record), "accessKey", "accessKeyId")
+    return {"user": other_user(record), "new_access_key": key, **origin(record)}

@@ -1,4 +1,4 @@
-from lib.cloudtrail import account, by_aws, items, origin, parameters, principal, response, succeeded, who
+from lib.cloudtrail import account, at, by_aws, items, origin, parameters, principal, response, succeeded, who
 from lib.policies import is_administrator
 
 
@@ -27,10 +27,9 @@ def severity(record):
 
 
 def alert_context(record):
-    credentials = response(record).get("credentials") or {}
     return {
         "session_name": parameters(record).get("name"),
-        "session_key": credentials.get("accessKeyId"),
+        "session_key": at(response(record), "credentials", "accessKeyId"),
         "policy": parameters(record).get("policy"),
         "policy_arns": policy_arns(record),
         **origin(record),

@@ -1,4 +1,4 @@
-from lib.cloudtrail import account, by_service_itself, origin, parameters, region, response, succeeded, who
+from lib.cloudtrail import account, at, by_service_itself, ec2_parameters, origin, region, response, succeeded, who
 
 
 def detect(record):
@@ -33,24 +33,13 @@ def alert_context(record):
 
 def instance(record):
     """The instance that was asked for; a replacement names only the association, and the answer says whose it is."""
-    answered = within(response(record), "iamInstanceProfileAssociation").get("instanceId")
-    return answered or request(record).get("InstanceId") or request(record).get("AssociationId") or "an instance"
+    answer = f"{record.deepget('event.action')}Response"
+    answered = at(response(record), answer, "iamInstanceProfileAssociation", "instanceId")
+    asked = ec2_parameters(record)
+    return answered or asked.get("instanceId") or asked.get("associationId") or "an instance"
 
 
 def profile(record):
-    named = within(request(record), "IamInstanceProfile")
-    return named.get("Name") or str(named.get("Arn") or "").rpartition("/")[2] or "of an unknown name"
-
-
-def request(record):
-    """What was asked for, which CloudTrail has beneath the name of the request, in EC2's own spelling."""
-    return within(parameters(record), f"{record.deepget('event.action')}Request")
-
-
-def within(container, key):
-    """The dictionary of that name, wherever it lies in the first two levels; an empty one where there is none."""
-    for level in (container, *container.values()):
-        found = level.get(key) if isinstance(level, dict) else None
-        if isinstance(found, dict):
-            return found
-    return {}
+    named = at(ec2_parameters(record), "iamInstanceProfile", "Name")
+    arn = at(ec2_parameters(record), "iamInstanceProfile", "Arn")
+    return str(named or arn or "of an unknown name").rpartition("/")[2]

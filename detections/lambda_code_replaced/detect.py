@@ -1,6 +1,6 @@
 import re
 
-from lib.cloudtrail import account, by_service_itself, origin, parameters, region, response, who
+from lib.cloudtrail import account, by_service_itself, from_console, origin, parameters, region, response, who
 from lib.lambda_functions import function
 
 TOOLS = re.compile(r"terraform|pulumi|aws-cdk|serverless|aws-sam", re.IGNORECASE)
@@ -14,12 +14,12 @@ def detect(record):
         and record.deepget("event.outcome") == "success"
         and not by_service_itself(record)
         and parameters(record).get("dryRun") is not True
-        and (in_console(record) or by_key_of_a_user(record))
+        and (from_console(record) or by_key_of_a_user(record))
     )
 
 
 def title(record):
-    where = "in the console" if in_console(record) else "with an access key"
+    where = "in the console" if from_console(record) else "with an access key"
     return f"{who(record)} replaced the code of {function(record)} {where} in {account(record)} in {region(record)}"
 
 
@@ -28,7 +28,7 @@ def dedupe(record):
 
 
 def severity(record):
-    return "low" if in_console(record) else "medium"
+    return "low" if from_console(record) else "medium"
 
 
 def alert_context(record):
@@ -40,10 +40,6 @@ def alert_context(record):
         "code_from": asked.get("imageUri") or asked.get("s3Bucket"),
         **origin(record),
     }
-
-
-def in_console(record):
-    return record.deepget("aws.cloudtrail.session_credential_from_console") == "true"
 
 
 def by_key_of_a_user(record):

@@ -12,7 +12,8 @@ def detect(record):
 
 
 def title(record):
-    return f"{who(record)} removed an MFA device of {owner(record)} in {account(record)}"
+    whose = "their own" if owner(record) == who(record) else f"{owner(record)}'s"
+    return f"{who(record)} removed {whose} MFA device in {account(record)}"
 
 
 def dedupe(record):
@@ -34,6 +35,4 @@ def is_root(record):
 
 
 def owner(record):
-    if is_root(record):
-        return "the root user"
     return parameters(record).get("userName") or record.deepget("user.name") or "an unknown user"

@@ -4,8 +4,11 @@ from lib.cloudtrail import account, by_service_itself, items, listed, origin, pa
 from lib.iam import written_policy
 from lib.policies import statements
 
-SHARED = ("token.actions.githubusercontent.com", "gitlab.com", "app.terraform.io", "cognito-identity.amazonaws.com")
-"""Issuers that give a token to every customer they have; the audience tells these apart at Cognito alone."""
+SHARED = ("token.actions.githubusercontent.com", "gitlab.com", "app.terraform.io")
+"""Issuers that give every customer of theirs a token for whatever audience they ask for."""
+
+COGNITO = "cognito-identity.amazonaws.com"
+"""An issuer for everybody, too, but its audience is an identity pool."""
 
 NO_OWNER = re.compile(r"[*?]|[^:]*:[^:/]*[*?]")
 """A subject that begins with a wildcard, or has one in the part that names the owner: `repo:octo-*/app:*`."""
@@ -31,7 +34,7 @@ def dedupe(record):
 
 
 def severity(record):
-    return "critical" if any(issuer in SHARED for issuer in open_issuers(record)) else "high"
+    return "critical" if any(issuer in (*SHARED, COGNITO) for issuer in open_issuers(record)) else "high"
 
 
 def alert_context(record):
@@ -59,7 +62,7 @@ def issuers(statement):
 def is_narrowed(statement, issuer):
     """Whether a condition asks for some of the issuer's tokens: by subject, or else by an audience of one's own."""
     asked = claims(statement, issuer)
-    if issuer in SHARED[:-1]:
+    if issuer in SHARED:
         asked.pop("aud", None)
     return any(values and not any(map(NO_OWNER.match, values)) for values in asked.values())
 

@@ -17,7 +17,7 @@ def detect(record):
 def title(record):
     if is_deleted(record):
         return f"{who(record)} deleted the password policy of {account(record)}"
-    return f"{who(record)} lets passwords of {length(record)} characters do in {account(record)}"
+    return f"{who(record)} set the shortest password of {account(record)} to {length(record)} characters"
 
 
 def dedupe(record):

@@ -49,7 +49,9 @@ def detect(record):
 
 
 def title(record):
-    return f"{who(record)} lets {target(record)} of {account(record)} {listed(paths(record), most=2)}"
+    named = target(record)
+    whom = f"holders of {named}" if named.startswith("the policy") else named
+    return f"{who(record)} lets {whom} in {account(record)} {listed(paths(record), most=2)}"
 
 
 def dedupe(record):

@@ -1,7 +1,7 @@
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import load_pem_x509_certificates
 
-from lib.cloudtrail import account, by_service_itself, listed, origin, parameters, region, succeeded, who
+from lib.cloudtrail import account, at, by_service_itself, listed, origin, parameters, region, succeeded, who
 
 
 def detect(record):
@@ -61,8 +61,7 @@ def described(certificate):
 
 
 def source(record):
-    named = parameters(record).get("source")
-    data = named.get("sourceData") if isinstance(named, dict) else None
+    data = at(parameters(record), "source", "sourceData")
     return data if isinstance(data, dict) else {}
 
 

@@ -1,19 +1,17 @@
-from lib.cloudtrail import account, by_service_itself, origin, parameters, response
+from lib.cloudtrail import account, at, by_service_itself, origin, parameters, response
 
-SIGN_IN = ("PasswordUpdated", "EmailUpdated", "PasswordRecoveryRequested", "PasswordRecoveryCompleted")
+SIGN_IN = ("PasswordUpdated", "EmailUpdated")
 IAM = ("CreateAccessKey", "UpdateAccessKey", "CreateLoginProfile", "EnableMFADevice", "UploadSigningCertificate")
 WHAT = {
     "PasswordUpdated": "The password was changed",
     "EmailUpdated": "The e-mail address was changed",
-    "PasswordRecoveryRequested": "A new password was asked for",
-    "PasswordRecoveryCompleted": "The password was reset by e-mail",
     "CreateAccessKey": "An access key was made",
     "UpdateAccessKey": "An access key was switched on or off",
     "CreateLoginProfile": "A password was allowed again",
     "EnableMFADevice": "An MFA device was added",
     "UploadSigningCertificate": "A signing certificate was added",
 }
-SEVERITIES = {"EnableMFADevice": "medium", "PasswordRecoveryRequested": "medium", "CreateAccessKey": "critical"}
+SEVERITIES = {"EnableMFADevice": "medium", "CreateAccessKey": "critical"}
 
 
 def detect(record):
@@ -43,5 +41,5 @@ def severity(record):
 
 
 def alert_context(record):
-    key = response(record).get("accessKey") or {}
-    return {"asked": parameters(record), "new_access_key": key.get("accessKeyId"), **origin(record)}
+    key = at(response(record), "accessKey", "accessKeyId")
+    return {"asked": parameters(record), "new_access_key": key, **origin(record)}
