@@ -1,16 +1,16 @@
 from lib.cloudtrail import account, by_service_itself, items, listed, origin, parameters, region, succeeded, who
 
-DELETES = {
-    "DeleteDetector": "deleted the detector",
-    "StopMonitoringMembers": "stopped monitoring member accounts",
-    "DisassociateMembers": "dismissed member accounts",
-    "DeleteMembers": "removed member accounts",
-    "DisassociateFromAdministratorAccount": "left the administrator account",
-    "DisassociateFromMasterAccount": "left the administrator account",
-    "DisableOrganizationAdminAccount": "dismissed the organisation's administrator",
-    "DeletePublishingDestination": "stopped the export of findings",
-}
-ACTIONS = ("UpdateDetector", *DELETES)
+LETS_GO = (
+    "DeleteDetector",
+    "StopMonitoringMembers",
+    "DisassociateMembers",
+    "DeleteMembers",
+    "DisassociateFromAdministratorAccount",
+    "DisassociateFromMasterAccount",
+    "DisableOrganizationAdminAccount",
+    "DeletePublishingDestination",
+)
+ACTIONS = ("UpdateDetector", *LETS_GO)
 
 
 def detect(record):
@@ -18,14 +18,15 @@ def detect(record):
         record.deepget("event.provider") == "guardduty.amazonaws.com"
         and record.deepget("event.action") in ACTIONS
         and not by_service_itself(record)
-        and (record.deepget("event.action") in DELETES or bool(switched_off(record)))
+        and (record.deepget("event.action") in LETS_GO or bool(switched_off(record)))
     )
 
 
 def title(record):
-    done = DELETES.get(record.deepget("event.action")) or f"switched off {listed(switched_off(record))}"
-    tried = "" if succeeded(record) else " (refused)"
-    return f"{who(record)} {done} of GuardDuty in {account(record)}, {region(record)}{tried}"
+    tried = "used" if succeeded(record) else "tried to use"
+    off = f" to switch off {listed(switched_off(record))}" if switched_off(record) else ""
+    place = f"{account(record)}, {region(record)}"
+    return f"{who(record)} {tried} {record.deepget('event.action')}{off} on GuardDuty in {place}"
 
 
 def dedupe(record):

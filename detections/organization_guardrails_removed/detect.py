@@ -12,6 +12,7 @@ REMOVES = {
 }
 ACTIONS = tuple(REMOVES)
 GUARDS = ("cloudtrail", "config", "guardduty", "securityhub", "access-analyzer", "inspector2", "macie", "detective")
+ALLOW_ALL = ("p-FullAWSAccess", "p-RCPFullAWSAccess")
 
 
 def detect(record):
@@ -43,11 +44,16 @@ def alert_context(record):
 def weakens(record):
     asked, action = parameters(record), record.deepget("event.action")
     if action == "UpdatePolicy":
-        content = asked.get("content")
-        return content is not None and not any(statement.get("Effect") == "Deny" for statement in statements(content))
+        return denies_nothing(asked.get("content"))
     if action in ("DisableAWSServiceAccess", "DeregisterDelegatedAdministrator"):
         return str(asked.get("servicePrincipal")).startswith(GUARDS)
-    return True
+    return asked.get("policyId") not in ALLOW_ALL
+
+
+def denies_nothing(content):
+    """Whether a policy grants or limits rights, which policies for tags or backups do not, and has no Deny."""
+    found = statements(content)
+    return bool(found) and not any(statement.get("Effect") == "Deny" for statement in found)
 
 
 def effect(record):

@@ -38,7 +38,7 @@ def detect(record):
 def title(record):
     tried = "used" if succeeded(record) else "tried to use"
     place = f"{account(record)}, {region(record)}"
-    return f"{who(record)} {tried} {record.deepget('event.action')} of {service(record)} in {place}"
+    return f"{who(record)} {tried} {record.deepget('event.action')} on {service(record)} in {place}"
 
 
 def dedupe(record):
