@@ -6,6 +6,7 @@ from lib.organization import is_unused_region
 ACCELERATED = re.compile(r"(p|g|gr|inf|trn|dl|vt|f)\d.*")
 HUGE = re.compile(r"u-?\d.*|.+\.metal.*|.+\.(2[4-9]|[3-9]\d|\d{3})xlarge")
 MANY = 20
+SEVERAL = 5
 REFUSALS = {
     "Client.VcpuLimitExceeded",
     "Client.InstanceLimitExceeded",
@@ -37,7 +38,7 @@ def dedupe(record):
 def severity(record):
     if record.deepget("error.code") == "Client.UnauthorizedOperation":
         return "low"
-    several = is_costly(record) and count(record) >= 5
+    several = is_costly(record) and count(record) >= SEVERAL
     return "high" if several or is_unused_region(record.deepget("cloud.region")) else "medium"
 
 
