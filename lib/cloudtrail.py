@@ -2,6 +2,8 @@
 
 import json
 
+CONSOLE_AGENTS = ("console.amazonaws.com", "S3Console", "AWS Internal", "Mozilla/")
+
 
 def parameters(record):
     """What was asked for: `requestParameters` as a dictionary."""
@@ -74,10 +76,15 @@ def by_service_itself(record):
 
 
 def from_console(record):
-    """Whether the AWS console made the call: its pages make many that nobody asked for."""
+    """Whether the AWS console made the call: its pages make many that nobody asked for.
+
+    The user agent is what the caller says, so it counts only in a session, which the console always has: a leaked
+    access key cannot pass for it.
+    """
+    in_session = record.deepget("aws.cloudtrail.user_identity.session_context.attributes.creation_date") is not None
     agent = record.deepget("user_agent.original") or ""
-    return record.deepget("aws.cloudtrail.session_credential_from_console") == "true" or any(
-        sign in agent for sign in ("console.amazonaws.com", "S3Console", "AWS Internal", "Mozilla/")
+    return record.deepget("aws.cloudtrail.session_credential_from_console") == "true" or (
+        in_session and any(sign in agent for sign in CONSOLE_AGENTS)
     )
 
 
