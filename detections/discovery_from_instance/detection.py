@@ -10,7 +10,7 @@ INSTANCE = re.compile(r":assumed-role/.+/(i-[0-9a-f]{8,17})$")
 CALLS = {
     "cloudtrail.amazonaws.com": {"DescribeTrails", "ListTrails", "GetTrailStatus"},
     "dynamodb.amazonaws.com": {"ListTables"},
-    "ec2.amazonaws.com": {"DescribeSnapshots", "DescribeRegions", "DescribeKeyPairs", "GetPasswordData"},
+    "ec2.amazonaws.com": {"DescribeSnapshots", "DescribeRegions", "GetPasswordData"},
     "guardduty.amazonaws.com": {"ListDetectors"},
     "iam.amazonaws.com": {
         "GetAccountAuthorizationDetails",
@@ -25,7 +25,7 @@ CALLS = {
     "kms.amazonaws.com": {"ListKeys"},
     "lambda.amazonaws.com": {"ListFunctions20150331"},
     "organizations.amazonaws.com": {"DescribeOrganization", "ListAccounts"},
-    "rds.amazonaws.com": {"DescribeDBInstances", "DescribeDBSnapshots"},
+    "rds.amazonaws.com": {"DescribeDBSnapshots"},
     "s3.amazonaws.com": {"ListBuckets"},
     "secretsmanager.amazonaws.com": {"ListSecrets"},
     "ssm.amazonaws.com": {"DescribeParameters"},
