@@ -25,7 +25,7 @@ def detect(record):
         and record.deepget("event.action") in ACTIONS
         and succeeded(record)
         and not by_aws(record)
-        and any(SECURITY.search(name) for name in names(record))
+        and bool(names(record))
     )
 
 
@@ -43,7 +43,7 @@ def alert_context(record):
 
 
 def names(record):
-    """The alarms, the rule or the filter that went, with the log group of the filter."""
+    """What went and speaks of security: alarms, the rule, the filter or its log group."""
     asked = parameters(record)
     named = [asked.get(key) for key in ("name", "rule", "filterName", "logGroupName")]
-    return [str(name) for name in [*items(asked.get("alarmNames")), *named] if name]
+    return [str(name) for name in [*items(asked.get("alarmNames")), *named] if SECURITY.search(str(name))]

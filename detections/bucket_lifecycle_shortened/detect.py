@@ -6,7 +6,7 @@ from lib.s3 import bucket
 from trapline_sandbox.helpers import parse_time
 
 DAYS = 7
-LOGS = re.compile(r"trail|log|audit|awsconfig|flow", re.IGNORECASE)
+LOGS = re.compile(r"trail|audit|awsconfig|(?<![a-z])logs?(?![a-z])|flow-?logs", re.IGNORECASE)
 EVERYTHING = ("", "*", "/")
 
 
