@@ -1,6 +1,6 @@
 from collections import defaultdict
 
-from lib.cloudtrail import account, by_service_itself, origin, parameters, principal, who
+from lib.cloudtrail import account, origin, parameters, principal, who
 from lib.iam import written_policy
 from lib.policies import is_administrator
 
@@ -29,7 +29,6 @@ def is_about_a_user(record):
         record.deepget("event.provider") == "iam.amazonaws.com"
         and record.deepget("event.outcome") == "success"
         and isinstance(parameters(record).get("userName"), str)
-        and not by_service_itself(record)
     )
 
 

@@ -1,4 +1,4 @@
-from lib.cloudtrail import account, at, by_service_itself, ec2_parameters, origin, region, response, succeeded, who
+from lib.cloudtrail import account, at, ec2_parameters, origin, region, response, succeeded, who
 
 
 def detect(record):
@@ -6,7 +6,6 @@ def detect(record):
         record.deepget("event.provider") == "ec2.amazonaws.com"
         and record.deepget("event.action") in ("AssociateIamInstanceProfile", "ReplaceIamInstanceProfileAssociation")
         and (succeeded(record) or record.deepget("error.code") in ("Client.UnauthorizedOperation", "AccessDenied"))
-        and not by_service_itself(record)
     )
 
 

@@ -1,6 +1,6 @@
 import re
 
-from lib.cloudtrail import account, by_service_itself, from_console, origin, parameters, region, response, who
+from lib.cloudtrail import account, from_console, origin, parameters, region, response, who
 from lib.lambda_functions import function
 
 TOOLS = re.compile(r"terraform|pulumi|aws-cdk|serverless|aws-sam", re.IGNORECASE)
@@ -12,7 +12,6 @@ def detect(record):
         record.deepget("event.provider") == "lambda.amazonaws.com"
         and record.deepget("event.action", "").startswith("UpdateFunctionCode")
         and record.deepget("event.outcome") == "success"
-        and not by_service_itself(record)
         and parameters(record).get("dryRun") is not True
         and (from_console(record) or by_key_of_a_user(record))
     )

@@ -1,4 +1,4 @@
-from lib.cloudtrail import account, by_service_itself, items, listed, origin, parameters, region, who
+from lib.cloudtrail import account, items, listed, origin, parameters, region, who
 from lib.lambda_functions import function
 from lib.organization import is_own_account
 
@@ -18,7 +18,6 @@ def detect(record):
         record.deepget("event.provider") == "lambda.amazonaws.com"
         and record.deepget("event.action", "").startswith(("UpdateFunctionConfiguration", "CreateFunction"))
         and record.deepget("event.outcome") == "success"
-        and not by_service_itself(record)
         and bool(foreign_layers(record))
     )
 

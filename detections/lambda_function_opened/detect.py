@@ -1,4 +1,4 @@
-from lib.cloudtrail import account, by_service_itself, listed, origin, parameters, region, who
+from lib.cloudtrail import account, listed, origin, parameters, region, who
 from lib.lambda_functions import function
 from lib.policies import ANYBODY, strangers
 
@@ -12,7 +12,6 @@ def detect(record):
         record.deepget("event.provider") == "lambda.amazonaws.com"
         and record.deepget("event.action", "").startswith(OPENS)
         and record.deepget("event.outcome") == "success"
-        and not by_service_itself(record)
         and bool(callers(record))
     )
 

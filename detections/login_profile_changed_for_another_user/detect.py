@@ -1,4 +1,4 @@
-from lib.cloudtrail import account, by_service_itself, origin, parameters, principal, who
+from lib.cloudtrail import account, origin, parameters, principal, who
 from lib.iam import other_user
 
 
@@ -8,7 +8,6 @@ def detect(record):
         and record.deepget("event.action") == "UpdateLoginProfile"
         and record.deepget("event.outcome") == "success"
         and other_user(record) is not None
-        and not by_service_itself(record)
     )
 
 

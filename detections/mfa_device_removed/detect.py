@@ -1,4 +1,4 @@
-from lib.cloudtrail import account, by_service_itself, origin, parameters, who
+from lib.cloudtrail import account, origin, parameters, who
 from lib.iam import other_user
 
 
@@ -7,7 +7,6 @@ def detect(record):
         record.deepget("event.provider") == "iam.amazonaws.com"
         and record.deepget("event.action") == "DeactivateMFADevice"
         and record.deepget("event.outcome") == "success"
-        and not by_service_itself(record)
     )
 
 

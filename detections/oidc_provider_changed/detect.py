@@ -1,4 +1,4 @@
-from lib.cloudtrail import account, by_service_itself, items, listed, origin, parameters, who
+from lib.cloudtrail import account, items, listed, origin, parameters, who
 
 ADDED = "CreateOpenIDConnectProvider"
 BUILDERS = ("token.actions.githubusercontent.com", "gitlab.com", "app.terraform.io", "api.bitbucket.org")
@@ -9,7 +9,6 @@ def detect(record):
         record.deepget("event.provider") == "iam.amazonaws.com"
         and record.deepget("event.action") in (ADDED, "AddClientIDToOpenIDConnectProvider")
         and record.deepget("event.outcome") == "success"
-        and not by_service_itself(record)
     )
 
 

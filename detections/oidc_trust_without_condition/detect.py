@@ -1,6 +1,6 @@
 import re
 
-from lib.cloudtrail import account, by_service_itself, items, listed, origin, parameters, who
+from lib.cloudtrail import account, items, listed, origin, parameters, who
 from lib.iam import written_policy
 from lib.policies import statements
 
@@ -19,7 +19,6 @@ def detect(record):
         record.deepget("event.provider") == "iam.amazonaws.com"
         and record.deepget("event.action") in ("CreateRole", "UpdateAssumeRolePolicy")
         and record.deepget("event.outcome") == "success"
-        and not by_service_itself(record)
         and bool(open_issuers(record))
     )
 

@@ -1,4 +1,4 @@
-from lib.cloudtrail import account, by_service_itself, origin, parameters, who
+from lib.cloudtrail import account, origin, parameters, who
 
 LENGTH = 14
 DEFAULT_LENGTH = 6
@@ -9,7 +9,6 @@ def detect(record):
         record.deepget("event.provider") == "iam.amazonaws.com"
         and record.deepget("event.action") in ("UpdateAccountPasswordPolicy", "DeleteAccountPasswordPolicy")
         and record.deepget("event.outcome") == "success"
-        and not by_service_itself(record)
         and (is_deleted(record) or length(record) < LENGTH)
     )
 

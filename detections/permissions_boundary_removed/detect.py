@@ -1,4 +1,4 @@
-from lib.cloudtrail import account, by_service_itself, origin, parameters, succeeded, who
+from lib.cloudtrail import account, origin, parameters, succeeded, who
 from lib.iam import is_own, target
 
 CHANGES = (
@@ -14,7 +14,6 @@ def detect(record):
         record.deepget("event.provider") == "iam.amazonaws.com"
         and record.deepget("event.action") in CHANGES
         and (record.deepget("event.action").startswith("Delete") or bounds_nothing(record))
-        and not by_service_itself(record)
     )
 
 

@@ -1,4 +1,4 @@
-from lib.cloudtrail import account, by_service_itself, origin, parameters, principal, who
+from lib.cloudtrail import account, origin, parameters, principal, who
 from lib.iam import target
 
 
@@ -7,7 +7,6 @@ def detect(record):
         record.deepget("event.provider") == "iam.amazonaws.com"
         and record.deepget("event.action") == "SetDefaultPolicyVersion"
         and record.deepget("event.outcome") == "success"
-        and not by_service_itself(record)
     )
 
 

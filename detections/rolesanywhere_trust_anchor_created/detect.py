@@ -1,14 +1,13 @@
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import load_pem_x509_certificates
 
-from lib.cloudtrail import account, at, by_service_itself, listed, origin, parameters, region, succeeded, who
+from lib.cloudtrail import account, at, listed, origin, parameters, region, succeeded, who
 
 
 def detect(record):
     return (
         record.deepget("event.provider") == "rolesanywhere.amazonaws.com"
         and record.deepget("event.action") in ("CreateTrustAnchor", "UpdateTrustAnchor")
-        and not by_service_itself(record)
         and (record.deepget("event.action") == "CreateTrustAnchor" or "source" in parameters(record))
     )
 

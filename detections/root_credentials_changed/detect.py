@@ -1,4 +1,4 @@
-from lib.cloudtrail import account, at, by_service_itself, origin, parameters, response
+from lib.cloudtrail import account, at, origin, parameters, response
 
 SIGN_IN = ("PasswordUpdated", "EmailUpdated")
 IAM = ("CreateAccessKey", "UpdateAccessKey", "CreateLoginProfile", "EnableMFADevice", "UploadSigningCertificate")
@@ -24,7 +24,6 @@ def detect(record):
         and record.deepget("event.action") in IAM
         and record.deepget("aws.cloudtrail.user_identity.type") == "Root"
         and parameters(record).get("userName") is None
-        and not by_service_itself(record)
     )
 
 
