@@ -26,5 +26,10 @@ def is_own_network(address):
     return bool(NETWORKS) and ip_in_network(address, *NETWORKS)
 
 
+def is_foreign_network(address):
+    """Whether an address is outside of `NETWORKS`. While that is empty, none is."""
+    return bool(NETWORKS) and address is not None and not ip_in_network(address, *NETWORKS)
+
+
 def is_unused_region(region):
     return bool(REGIONS) and region is not None and region not in REGIONS

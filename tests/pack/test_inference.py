@@ -23,12 +23,17 @@ FILES = {
 PACK = {each.path.rpartition("/")[2]: each for each in load(FILES).detections if each.mode is Mode.RECORD}
 KINDS = {("event", "provider"), ("event", "action")}
 """What tells the calls of AWS apart."""
+ASLEEP = {"console_login_outside_own_networks"}
+"""Those that find nothing until `lib/organization.py` is filled in."""
 
 
 @pytest.mark.parametrize("name", PACK)
 def test_what_a_detection_is_about_is_understood(name: str) -> None:
     detection = PACK[name]
     predicate = infer(*_code(detection)).predicate
+    if name in ASLEEP:
+        assert predicate == FALSE
+        return
     assert predicate not in (TRUE, FALSE)
     assert paths(predicate) & KINDS, spelled(predicate)
 
