@@ -60,10 +60,9 @@ def issuers(statement):
 
 def is_narrowed(statement, issuer):
     """Whether a condition asks for some of the issuer's tokens: by subject, or else by an audience of one's own."""
-    asked = claims(statement, issuer)
-    if issuer in SHARED:
-        asked.pop("aud", None)
-    return any(values and not any(map(NO_OWNER.match, values)) for values in asked.values())
+    says_nothing = {"amr", "aud"} if issuer in SHARED else {"amr"}
+    asked = [values for claim, values in claims(statement, issuer).items() if claim not in says_nothing]
+    return any(values and not any(map(NO_OWNER.match, values)) for values in asked)
 
 
 def claims(statement, issuer):
@@ -71,7 +70,7 @@ def claims(statement, issuer):
     asked = {}
     conditions = statement.get("Condition")
     for operator, keys in conditions.items() if isinstance(conditions, dict) else ():
-        if "Not" in operator or not isinstance(keys, dict):
+        if not operator.rpartition(":")[2].startswith(("StringEquals", "StringLike")) or not isinstance(keys, dict):
             continue
         for key, values in keys.items():
             if key.lower().startswith(f"{issuer}:".lower()):

@@ -1,8 +1,10 @@
+import re
+
 from policyuniverse.expander_minimizer import get_actions_from_statement
 
 from lib.cloudtrail import account, by_service_itself, items, listed, origin, principal, who
 from lib.iam import is_own, target, written_policy
-from lib.policies import is_administrator, on_everything, statements
+from lib.policies import is_administrator, statements
 
 WRITES = ("PutUserPolicy", "PutRolePolicy", "PutGroupPolicy", "CreatePolicy", "CreatePolicyVersion")
 PATHS = {
@@ -35,6 +37,9 @@ PATHS = {
     "assume any role": {"sts:assumerole"},
 }
 """How rights on everything become all rights: the actions that each way takes, in lower case."""
+
+EVERYTHING = re.compile(r"\*|arn:aws[a-z-]*:iam::(\*|\d{12}):(\*|(user|group|role|policy)/\*)")
+"""All resources, or all of one kind that IAM has."""
 
 
 def detect(record):
@@ -76,13 +81,21 @@ def paths(record):
 
 
 def granted(found, effect):
-    """All actions that statements of one effect are about, in lower case, on every resource and without a condition."""
+    """All actions that statements of one effect are about, in lower case, on everything and without a condition."""
     actions = set()
     for statement in found:
-        if statement.get("Effect") == effect and on_everything(statement) and not statement.get("Condition"):
+        if statement.get("Effect") == effect and is_about_everything(statement) and not statement.get("Condition"):
             named = {key: texts(statement[key]) for key in ("Action", "NotAction") if statement.get(key)}
             actions |= get_actions_from_statement(named)
     return actions
+
+
+def is_about_everything(statement):
+    """Whether a statement allows something on everything, or denies it on everything without an exception."""
+    named = texts(statement.get("Resource"))
+    if statement.get("Effect") == "Deny":
+        return "*" in named
+    return "NotResource" in statement or any(map(EVERYTHING.fullmatch, named))
 
 
 def texts(value):
