@@ -2,6 +2,9 @@
 
 from lib.cloudtrail import parameters, principal
 
+ROOT = "AWS ROOT USER"
+"""What the console calls the root user in a request that is about it."""
+
 _KINDS = {"userName": "user", "roleName": "role", "groupName": "group"}
 
 
@@ -25,7 +28,7 @@ def is_own(record):
 def other_user(record):
     """The user that a call is about, where that is not the caller. A call without a name is about the caller."""
     name = parameters(record).get("userName")
-    return name if isinstance(name, str) and name != record.deepget("user.name") else None
+    return name if isinstance(name, str) and name not in (ROOT, record.deepget("user.name")) else None
 
 
 def written_policy(record):

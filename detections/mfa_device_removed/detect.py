@@ -34,4 +34,4 @@ def is_root(record):
 
 
 def owner(record):
-    return parameters(record).get("userName") or record.deepget("user.name") or "an unknown user"
+    return other_user(record) or record.deepget("user.name") or "an unknown user"

@@ -1,4 +1,5 @@
 from lib.cloudtrail import account, at, origin, parameters, response
+from lib.iam import other_user
 
 SIGN_IN = ("PasswordUpdated", "EmailUpdated")
 IAM = ("CreateAccessKey", "UpdateAccessKey", "CreateLoginProfile", "EnableMFADevice", "UploadSigningCertificate")
@@ -23,7 +24,7 @@ def detect(record):
         record.deepget("event.provider") == "iam.amazonaws.com"
         and record.deepget("event.action") in IAM
         and record.deepget("aws.cloudtrail.user_identity.type") == "Root"
-        and parameters(record).get("userName") is None
+        and other_user(record) is None
     )
 
 
