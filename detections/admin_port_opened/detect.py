@@ -1,3 +1,5 @@
+import ipaddress
+
 from lib.cloudtrail import account, items, listed, origin, parameters, region, succeeded, who
 
 PORTS = {
@@ -22,7 +24,8 @@ PORTS = {
     11211: "memcached",
     27017: "MongoDB",
 }
-ANYWHERE = {"0.0.0.0/0", "::/0"}
+WIDE = 8
+"""A network with a shorter prefix is the internet, or a half of it: nobody has that many addresses."""
 ACTIONS = ("AuthorizeSecurityGroupIngress", "ModifySecurityGroupRules")
 
 
@@ -55,9 +58,9 @@ def opened(record):
     """What a stranger can now reach, by name: sorted, without those that the public may be meant to use."""
     names = set()
     for protocol, first, last, networks in rules(record):
-        if not ANYWHERE.intersection(networks):
+        if not any(is_internet(network) for network in networks):
             continue
-        if protocol == "-1" or (protocol in ("tcp", "6") and (first, last) in ((0, 65535), (1, 65535))):
+        if protocol in ("-1", "all") or (protocol in ("tcp", "6") and (first, last) in ((0, 65535), (1, 65535))):
             names.add("every port")
         elif protocol in ("tcp", "6") and isinstance(first, int) and isinstance(last, int):
             names.update(f"{name} ({port})" for port, name in PORTS.items() if first <= port <= last)
@@ -71,12 +74,19 @@ def rules(record):
         networks = [rule.get("cidrIp")]
         networks += [entry.get("cidrIp") for entry in dictionaries(rule.get("ipRanges"))]
         networks += [entry.get("cidrIpv6") for entry in dictionaries(rule.get("ipv6Ranges"))]
-        yield str(rule.get("ipProtocol")), rule.get("fromPort"), rule.get("toPort"), networks
+        yield str(rule.get("ipProtocol")).lower(), rule.get("fromPort"), rule.get("toPort"), networks
     changes = asked.get("ModifySecurityGroupRulesRequest")
     for change in dictionaries(changes.get("SecurityGroupRule") if isinstance(changes, dict) else None):
         for rule in dictionaries(change.get("SecurityGroupRule")):
             networks = [rule.get("CidrIpv4"), rule.get("CidrIpv6")]
-            yield str(rule.get("IpProtocol")), rule.get("FromPort"), rule.get("ToPort"), networks
+            yield str(rule.get("IpProtocol")).lower(), rule.get("FromPort"), rule.get("ToPort"), networks
+
+
+def is_internet(network):
+    try:
+        return ipaddress.ip_network(network, strict=False).prefixlen < WIDE
+    except ValueError:
+        return False
 
 
 def group(record):

@@ -1,6 +1,15 @@
-from lib.cloudtrail import account, items, origin, parameters, principal, succeeded, who
+from lib.cloudtrail import account, items, listed, origin, parameters, principal, succeeded, who
 
-SWITCHES_OFF = {"StopLogging", "DeleteTrail", "DeleteEventDataStore", "DeleteFlowLogs"}
+SWITCHES_OFF = {"StopLogging", "DeleteTrail", "DeleteEventDataStore", "StopEventDataStoreIngestion", "DeleteFlowLogs"}
+NARROWS = {"PutEventSelectors", "UpdateTrail", "UpdateEventDataStore"}
+REACH = (
+    "isMultiRegionTrail",
+    "includeGlobalServiceEvents",
+    "isOrganizationTrail",
+    "multiRegionEnabled",
+    "organizationEnabled",
+)
+"""How far a trail or an event data store reaches, where it is switched on."""
 PROVIDERS = {"cloudtrail.amazonaws.com", "ec2.amazonaws.com"}
 
 
@@ -9,7 +18,7 @@ def detect(record):
         return False
     if record.deepget("event.action") in SWITCHES_OFF:
         return True
-    return record.deepget("event.action") == "PutEventSelectors" and not keeps_management_writes(parameters(record))
+    return record.deepget("event.action") in NARROWS and narrows(record)
 
 
 def title(record):
@@ -22,11 +31,21 @@ def dedupe(record):
 
 
 def severity(record):
-    return "critical" if succeeded(record) else "medium"
+    """Flow logs go with every network that is taken down, and a trail that was narrowed still records something."""
+    if not succeeded(record) or record.deepget("event.action") == "DeleteFlowLogs":
+        return "medium"
+    return "high" if record.deepget("event.action") in NARROWS else "critical"
 
 
 def alert_context(record):
     return {"target": target(record), **origin(record)}
+
+
+def narrows(record):
+    """Whether some calls that change something are no longer recorded, at all or elsewhere than here."""
+    if record.deepget("event.action") == "PutEventSelectors":
+        return not keeps_management_writes(parameters(record))
+    return any(parameters(record).get(switch) is False for switch in REACH)
 
 
 def keeps_management_writes(asked):
@@ -45,7 +64,7 @@ def selects_management(selector):
 def target(record):
     asked = parameters(record)
     named = asked.get("name") or asked.get("trailName") or asked.get("eventDataStore")
-    return named or ", ".join(flow_logs(asked)) or "an unnamed target"
+    return named or listed(flow_logs(asked)) or "an unnamed target"
 
 
 def flow_logs(asked):

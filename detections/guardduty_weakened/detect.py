@@ -10,7 +10,8 @@ LETS_GO = (
     "DisableOrganizationAdminAccount",
     "DeletePublishingDestination",
 )
-ACTIONS = ("UpdateDetector", *LETS_GO)
+ACTIONS = ("UpdateDetector", "UpdateMemberDetectors", *LETS_GO)
+WHOLE = "the detector"
 
 
 def detect(record):
@@ -34,7 +35,8 @@ def dedupe(record):
 
 
 def severity(record):
-    return "high" if succeeded(record) else "medium"
+    one_of_many = record.deepget("event.action") not in LETS_GO and WHOLE not in switched_off(record)
+    return "high" if succeeded(record) and not one_of_many else "medium"
 
 
 def alert_context(record):
@@ -48,9 +50,9 @@ def alert_context(record):
 
 
 def switched_off(record):
-    """What an UpdateDetector turns off: the whole detector, features, and the older data sources."""
+    """What a call turns off, here or for members: the whole detector, features, and the older data sources."""
     asked = parameters(record)
-    whole = ["the detector"] if asked.get("enable") is False else []
+    whole = [WHOLE] if asked.get("enable") is False else []
     features = [
         str(feature.get("name") or "a feature")
         for feature in items(asked.get("features"))

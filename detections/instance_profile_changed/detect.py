@@ -39,6 +39,6 @@ def instance(record):
 
 
 def profile(record):
-    named = at(ec2_parameters(record), "iamInstanceProfile", "Name")
-    arn = at(ec2_parameters(record), "iamInstanceProfile", "Arn")
-    return str(named or arn or "of an unknown name").rpartition("/")[2]
+    asked = at(ec2_parameters(record), "iamInstanceProfile")
+    named = at(asked, "Name") or at(asked, "name") or at(asked, "Arn") or at(asked, "arn")
+    return str(named or "of an unknown name").rpartition("/")[2]

@@ -60,4 +60,5 @@ def only_calls(record):
 
 def by_address(record):
     asked = parameters(record)
-    return "authType" in asked or asked.get("action") == "lambda:InvokeFunctionUrl"
+    by_url_only = asked.get("invokedViaFunctionUrl") is True or asked.get("action") == "lambda:InvokeFunctionUrl"
+    return "authType" in asked or by_url_only
