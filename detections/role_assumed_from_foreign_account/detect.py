@@ -19,7 +19,8 @@ def title(record):
 
 
 def dedupe(record):
-    return f"{caller(record)} as {role(record)} in {account(record)}"
+    """One question for each account, whichever of your accounts and roles it uses: is it one of yours?"""
+    return caller(record)
 
 
 def severity(record):
