@@ -1,6 +1,6 @@
 from policyuniverse.policy import Policy
 
-from lib.cloudtrail import by_service_itself, items, listed, origin, parameters, who
+from lib.cloudtrail import account, by_service_itself, items, listed, origin, parameters, region, who
 from lib.organization import outsiders
 from lib.policies import ANYBODY, statements, strangers
 
@@ -19,11 +19,11 @@ def detect(record):
 def title(record):
     accounts = audience(record)
     others = "everybody" if ANYBODY in accounts else f"account {listed(accounts)}"
-    return f"{who(record)} opened {target(record)} to {others}"
+    return f"{who(record)} opened {target(record)} in {account(record)} to {others}"
 
 
 def dedupe(record):
-    return target(record)
+    return f"{target(record)} in {account(record)}, {region(record)}"
 
 
 def severity(record):
@@ -39,11 +39,11 @@ def audience(record):
     asked = parameters(record)
     if record.deepget("event.action") == "AddPermission":
         accounts = [asked.get(key) for key in asked if key.lower().startswith("awsaccountid")]
-        return outsiders([account for value in accounts for account in items(value)], record)
+        return outsiders([name for value in accounts for name in items(value)], record)
     document = policy(asked)
     if Policy({"Statement": statements(document)}).is_internet_accessible():
         return [ANYBODY]
-    return [account for account in strangers(document, record) if account != ANYBODY]
+    return [name for name in strangers(document, record) if name != ANYBODY]
 
 
 def policy(asked):
