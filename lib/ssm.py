@@ -2,7 +2,16 @@
 
 from lib.cloudtrail import items, listed, parameters
 
-RUNS_ANYTHING = {"AWS-RunShellScript", "AWS-RunPowerShellScript", "AWS-RunRemoteScript", "AWS-RunDocument"}
+RUNS_ANYTHING = {
+    "AWS-RunShellScript",
+    "AWS-RunPowerShellScript",
+    "AWS-RunRemoteScript",
+    "AWS-RunDocument",
+    "AWS-RunAnsiblePlaybook",
+    "AWS-ApplyAnsiblePlaybooks",
+    "AWS-RunSaltState",
+    "AWS-InstallApplication",
+}
 """AWS's documents that run whatever they are given."""
 
 

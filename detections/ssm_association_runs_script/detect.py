@@ -1,4 +1,4 @@
-from lib.cloudtrail import account, by_aws, origin, parameters, principal, succeeded, who
+from lib.cloudtrail import account, at, by_aws, origin, parameters, principal, response, succeeded, who
 from lib.ssm import RUNS_ANYTHING, chosen, document_name, instances, is_on_everything, targets
 
 ASSOCIATES = {"CreateAssociation", "UpdateAssociation"}
@@ -41,4 +41,6 @@ def alert_context(record):
 
 
 def document(record):
-    return document_name(parameters(record).get("name"))
+    """The document's name. A change of an association need not name it again; the answer does."""
+    named = parameters(record).get("name") or at(response(record), "associationDescription", "name")
+    return document_name(named)
