@@ -33,7 +33,9 @@ def dedupe(record):
 
 
 def severity(record):
-    """Taking it from one bucket is a step of deleting the bucket, too; from all of an account it is not."""
+    """To delete it is a step of deleting the bucket, too; to weaken it is not, nor is anything on a whole account."""
+    if record.deepget("event.action") == "DeleteBucketPublicAccessBlock":
+        return "low"
     return "medium" if "Bucket" in record.deepget("event.action") else "high"
 
 

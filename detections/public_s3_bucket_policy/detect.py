@@ -24,8 +24,9 @@ def dedupe(record):
 
 
 def severity(record):
-    """A bucket that the world can write to is worse than one it can read."""
-    return "high" if all(action.lower().startswith(READING) for action in public_actions(record)) else "critical"
+    """A bucket that the world can write to is worse than one it can read. NotAction gives nearly all and lists none."""
+    actions = public_actions(record)
+    return "high" if actions and all(action.lower().startswith(READING) for action in actions) else "critical"
 
 
 def alert_context(record):
