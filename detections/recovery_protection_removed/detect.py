@@ -1,4 +1,4 @@
-from lib.cloudtrail import account, by_service_itself, origin, parameters, principal, who
+from lib.cloudtrail import account, by_service_itself, ec2_parameters, origin, parameters, principal, who
 
 PROVIDERS = (
     "backup.amazonaws.com",
@@ -14,7 +14,7 @@ PROTECTIONS = {
     "DeleteBackupSelection": ("resources from backup plan", "backupPlanId"),
     "ModifyDBInstance": ("the automated backups of database", "dBInstanceIdentifier"),
     "UpdateContinuousBackups": ("the point-in-time recovery of table", "tableName"),
-    "UnlockSnapshot": ("the lock of snapshot", "SnapshotId"),
+    "UnlockSnapshot": ("the lock of snapshot", "snapshotId"),
     "DeleteRule": ("Recycle Bin rule", "identifier"),
     "UnlockRule": ("the lock of Recycle Bin rule", "identifier"),
 }
@@ -62,6 +62,4 @@ def takes_away(record):
 
 def removed(record):
     what, name = PROTECTIONS[record.deepget("event.action")]
-    asked = parameters(record)
-    asked = asked.get("UnlockSnapshotRequest") or asked
-    return f"{what} {asked.get(name) if isinstance(asked, dict) and asked.get(name) else 'of an unknown name'}"
+    return f"{what} {ec2_parameters(record).get(name) or 'of an unknown name'}"

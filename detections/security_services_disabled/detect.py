@@ -23,6 +23,8 @@ DISABLES = (
     "DeleteAnalyzer",
     "DeleteGraph",
     "DisassociateMembership",
+    "DisassociateMember",
+    "DisassociateMembers",
 )
 
 
