@@ -10,6 +10,9 @@ from trapline_sandbox.helpers import wildcard_match
 ANYBODY = "anybody"
 _ACCOUNT = re.compile(r"(?:arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:)?(\d{12})(?::|$)")
 
+_EVERYTHING = re.compile(r"\*+|arn(:aws[a-z-]*)?(:\*)+")
+"""All resources: `*`, or an ARN that names nothing, such as `arn:aws:*:*:*:*`."""
+
 
 def statements(document):
     """The statements of a policy: a dictionary, or its text as most APIs are given it. None where it is no policy."""
@@ -35,14 +38,15 @@ def allows(statement, *actions):
 
 def on_everything(statement):
     """Whether a statement is about all resources."""
-    return "NotResource" in statement or "*" in _texts(statement.get("Resource"))
+    named = _texts(statement.get("Resource"))
+    return "NotResource" in statement or any(_EVERYTHING.fullmatch(resource) for resource in named)
 
 
 def is_administrator(document):
     """Whether a policy allows everything on everything."""
     return any(
         statement.get("Effect") == "Allow"
-        and "*" in {action.replace("*:*", "*") for action in _texts(statement.get("Action"))}
+        and any(not action.strip("*:") for action in _texts(statement.get("Action")))
         and on_everything(statement)
         and not statement.get("Condition")
         for statement in statements(document)

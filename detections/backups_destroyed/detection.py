@@ -11,9 +11,8 @@ NAMES = {
     "DeleteDBInstanceAutomatedBackup": "dbiResourceId",
     "DeleteDBClusterAutomatedBackup": "dbClusterResourceId",
     "DeleteClusterSnapshot": "snapshotIdentifier",
-    "DeleteBackup": "backupArn",
 }
-"""The parameter that names the backup, for each call that deletes one."""
+"""The parameter that names the backup, for each call that deletes one but DeleteBackup."""
 PROVIDERS = (
     "ec2.amazonaws.com",
     "backup.amazonaws.com",
@@ -40,7 +39,7 @@ def detect(records):
 def is_deletion(record):
     return (
         record.deepget("event.provider") in PROVIDERS
-        and record.deepget("event.action") in NAMES
+        and record.deepget("event.action") in (*NAMES, "DeleteBackup")
         and record.deepget("event.outcome") == "success"
         and not by_aws(record)
     )
@@ -52,5 +51,6 @@ def doer(record):
 
 def backup(record):
     """The backup's name; a call without one is taken for a backup of its own."""
-    named = parameters(record).get(NAMES[record.deepget("event.action")])
+    asked, key = parameters(record), NAMES.get(record.deepget("event.action"))
+    named = asked.get(key) if key else asked.get("backupArn") or asked.get("backupId")
     return str(named or record.deepget("event.id"))

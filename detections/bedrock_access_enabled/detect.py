@@ -1,10 +1,11 @@
 from lib.cloudtrail import account, by_service_itself, origin, parameters, principal, region, succeeded, who
 
 STEPS = {
-    "PutUseCaseForModelAccess": "stated a use case for models",
-    "PutFoundationModelEntitlement": "asked for access to a model",
-    "CreateFoundationModelAgreement": "agreed to the terms of a model",
+    "PutUseCaseForModelAccess": ("stated a use case for models", "state a use case for models"),
+    "PutFoundationModelEntitlement": ("asked for access to a model", "ask for access to a model"),
+    "CreateFoundationModelAgreement": ("agreed to the terms of a model", "agree to the terms of a model"),
 }
+"""What each call does, and what was tried by one that failed."""
 
 
 def detect(record):
@@ -18,9 +19,9 @@ def detect(record):
 
 def title(record):
     model = parameters(record).get("modelId")
-    what = STEPS[record.deepget("event.action")] + (f" ({model})" if model else "")
-    failed = "" if succeeded(record) else ", and failed"
-    return f"{who(record)} {what} of Bedrock in {account(record)}, {region(record)}{failed}"
+    done, tried = STEPS[record.deepget("event.action")]
+    what = (done if succeeded(record) else f"tried to {tried}") + (f" ({model})" if model else "")
+    return f"{who(record)} {what} of Bedrock in {account(record)}, {region(record)}"
 
 
 def dedupe(record):

@@ -20,7 +20,8 @@ def dedupe(record):
 
 
 def severity(record):
-    return "medium" if lost(record) == "versioning" else "high"
+    """A lock without default retention may also be one that was only just switched on."""
+    return "high" if lost(record) == "MFA delete" else "medium"
 
 
 def alert_context(record):

@@ -50,5 +50,6 @@ def bucket(record):
 def foreign_owner(record):
     """The account outside of yours that owns the bucket or the key of the export; None where there is none."""
     asked = parameters(record)
-    owners = [asked.get("s3BucketOwner"), *str(asked.get("kmsKeyId") or "").split(":")[4:5]]
+    key = asked.get("kmsKeyId") or asked.get("s3SseKmsKeyId")
+    owners = [asked.get("s3BucketOwner"), *str(key or "").split(":")[4:5]]
     return next((owner for owner in owners if owner and not is_own_account(owner, record)), None)

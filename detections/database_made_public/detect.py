@@ -1,9 +1,11 @@
 from lib.cloudtrail import account, by_service_itself, origin, parameters, region, who
 
+PROVIDERS = ("rds.amazonaws.com", "redshift.amazonaws.com", "redshift-serverless.amazonaws.com")
+
 
 def detect(record):
     return (
-        record.deepget("event.provider") in ("rds.amazonaws.com", "redshift.amazonaws.com")
+        record.deepget("event.provider") in PROVIDERS
         and record.deepget("event.action")
         in (
             "CreateDBInstance",
@@ -17,6 +19,8 @@ def detect(record):
             "CreateCluster",
             "ModifyCluster",
             "RestoreFromClusterSnapshot",
+            "CreateWorkgroup",
+            "UpdateWorkgroup",
         )
         and record.deepget("event.outcome") == "success"
         and not by_service_itself(record)
@@ -45,7 +49,7 @@ def alert_context(record):
 
 def done(record):
     action = record.deepget("event.action")
-    if action.startswith("Modify"):
+    if action.startswith(("Modify", "Update")):
         return f"made database {database(record)} public"
     return f"{'restored' if action.startswith('Restore') else 'created'} database {database(record)} as a public one"
 
@@ -57,5 +61,6 @@ def database(record):
         or asked.get("targetDBInstanceIdentifier")
         or asked.get("dBClusterIdentifier")
         or asked.get("clusterIdentifier")
+        or asked.get("workgroupName")
     )
     return named or "of an unknown name"

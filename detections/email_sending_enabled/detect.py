@@ -1,5 +1,9 @@
 from lib.cloudtrail import account, by_service_itself, origin, parameters, principal, region, succeeded, who
 
+ASKS_FOR_PRODUCTION = ("asked for production access", "ask for production access")
+ASKS_FOR_QUOTA = ("asked for a higher quota", "ask for a higher quota")
+SWITCHES_ON = ("switched on the sending", "switch on the sending")
+
 
 def detect(record):
     return (
@@ -17,8 +21,9 @@ def detect(record):
 
 
 def title(record):
-    failed = "" if succeeded(record) else ", and failed"
-    return f"{who(record)} {step(record)} of SES in {account(record)}, {region(record)}{failed}"
+    done, tried = step(record)
+    what = done if succeeded(record) else f"tried to {tried}"
+    return f"{who(record)} {what} of SES in {account(record)}, {region(record)}"
 
 
 def dedupe(record):
@@ -35,12 +40,12 @@ def alert_context(record):
 
 
 def step(record):
-    """How the account was made ready to send mail to anybody; None where it was not."""
+    """How the account was made ready to send mail to anybody, done and tried; None where it was not."""
     asked = parameters(record)
     action = record.deepget("event.action")
     if action == "PutAccountDetails":
-        return "asked for the production access" if asked.get("productionAccessEnabled", True) else None
+        return ASKS_FOR_PRODUCTION if asked.get("productionAccessEnabled", True) else None
     if action == "RequestServiceQuotaIncrease":
-        return "asked for a higher quota" if asked.get("serviceCode") == "ses" else None
+        return ASKS_FOR_QUOTA if asked.get("serviceCode") == "ses" else None
     enabled = asked.get("enabled") is True or asked.get("sendingEnabled") is True
-    return "switched on the sending" if enabled else None
+    return SWITCHES_ON if enabled else None
