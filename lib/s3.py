@@ -5,7 +5,8 @@ from lib.cloudtrail import items, parameters
 
 def bucket(record):
     """The bucket's name, for a title and a dedupe key."""
-    return parameters(record).get("bucketName") or "of an unknown name"
+    name = parameters(record).get("bucketName")
+    return name if name and isinstance(name, str) else "of an unknown name"
 
 
 def header(record, name):

@@ -32,8 +32,7 @@ def severity(record):
         return "low"
     if record.deepget("event.action") == "DeleteImportedKeyMaterial":
         return "critical"
-    in_haste = record.deepget("event.action") == "ScheduleKeyDeletion" and wait(record) < LONGEST_WAIT_DAYS
-    return "high" if in_haste else "medium"
+    return "high" if wait(record) < LONGEST_WAIT_DAYS else "medium"
 
 
 def alert_context(record):
@@ -41,7 +40,7 @@ def alert_context(record):
 
 
 def wait(record):
-    """Days until the key is deleted, of 7 to 30; 30 where none were asked for."""
+    """Days until the key is deleted, of 7 to 30; 30 where none were asked for, and for what is no deletion."""
     days = parameters(record).get("pendingWindowInDays")
     return days if isinstance(days, int) else LONGEST_WAIT_DAYS
 

@@ -20,7 +20,7 @@ def detect(record):
         record.deepget("event.provider") in ("s3.amazonaws.com", "ec2.amazonaws.com")
         and record.deepget("event.action") in ACTIONS
         and succeeded(record)
-        and (not record.deepget("event.action").startswith("Put") or bool(switched_off(record)))
+        and bool(switched_off(record))
     )
 
 
@@ -44,7 +44,9 @@ def alert_context(record):
 
 
 def switched_off(record):
-    """The settings of S3 that are off now. One that is left out of a request is off; so are all after a deletion."""
+    """The settings that are off now. One that is left out of a request is off; so are all after a deletion."""
+    if record.deepget("event.action") in EC2:
+        return ["BlockPublicSharing"]
     chosen = parameters(record).get("PublicAccessBlockConfiguration")
     chosen = chosen if isinstance(chosen, dict) else {}
     return [name for name in SETTINGS if str(chosen.get(name)).lower() != "true"]

@@ -1,6 +1,7 @@
 from policyuniverse.policy import Policy
 
 from lib.cloudtrail import origin, parameters, who
+from lib.policies import statements
 from lib.s3 import bucket
 
 READING = ("s3:get", "s3:list")
@@ -35,8 +36,7 @@ def alert_context(record):
 
 def policy(record):
     """The new policy. Who it lets in depends on principals, conditions and wildcards: a library's work."""
-    document = parameters(record).get("bucketPolicy")
-    return Policy(document if isinstance(document, dict) else {})
+    return Policy({"Statement": statements(parameters(record).get("bucketPolicy"))})
 
 
 def public_actions(record):

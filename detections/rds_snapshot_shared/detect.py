@@ -34,8 +34,7 @@ def alert_context(record):
 
 def shared_with(record):
     """The accounts outside of yours that may now restore the snapshot; `all` is everybody."""
-    asked = parameters(record)
-    return outsiders(items(asked.get("valuesToAdd")), record) if asked.get("attributeName") == "restore" else []
+    return outsiders(items(parameters(record).get("valuesToAdd")), record)
 
 
 def snapshot(record):

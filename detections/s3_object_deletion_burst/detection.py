@@ -41,6 +41,4 @@ def is_deletion(record):
 def count(record):
     """How many objects a call deleted. CloudTrail does not say it of DeleteObjects, but how long the request was."""
     size = additional(record).get("bytesTransferredIn")
-    if record.deepget("event.action") == "DeleteObject" or not isinstance(size, int | float):
-        return 1
-    return max(1, round(size / BYTES_PER_OBJECT))
+    return max(1, round(size / BYTES_PER_OBJECT)) if isinstance(size, int | float) else 1
