@@ -14,6 +14,7 @@ NAMES = {
     "DeleteReplicationGroup": "replicationGroupId",
     "DeleteCacheCluster": "cacheClusterId",
     "DeleteDomain": "domainName",
+    "DeleteElasticsearchDomain": "domainName",
     "DeleteStream": "streamName",
 }
 """The parameter that names the resource, for each call that deletes one with its data."""

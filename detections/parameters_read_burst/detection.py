@@ -39,5 +39,6 @@ def is_decrypting_read(record):
 
 
 def names(record):
+    """The parameters that were asked for by name; a path counts as one, as what lies below it is not in the log."""
     asked = parameters(record)
-    return [str(name) for name in [*items(asked.get("name")), *items(asked.get("names"))]]
+    return [str(name) for key in ("name", "names", "path") for name in items(asked.get(key))]

@@ -26,6 +26,7 @@ def is_refused(record):
         record.deepget("event.provider") == "s3.amazonaws.com"
         and record.deepget("error.code") in REFUSED
         and not by_aws(record)
+        and record.deepget("aws.cloudtrail.user_identity.account_id") != "anonymous"
         and not from_console(record)
     )
 

@@ -3,29 +3,13 @@ import re
 from lib.cloudtrail import origin, parameters, who
 from lib.s3 import bucket
 
-PHRASES = (
-    "ransom",
-    "decryptinstruction",
-    "howtodecrypt",
-    "readmetodecrypt",
-    "howtorecover",
-    "recoverfiles",
-    "recovermy",
-    "recoveryour",
-    "howtorestore",
-    "restorefiles",
-    "restoremy",
-    "restoreyour",
-    "filesdeleted",
-    "filesencrypted",
-    "datadeleted",
-    "dataencrypted",
-    "datastolen",
-    "yourdatais",
-    "yourfilesare",
-    "youarehacked",
-    "youhavebeenhacked",
+PHRASES = re.compile(
+    r"(?<!t)ransom|decryptinstruction|howtodecrypt|readmetodecrypt"
+    r"|(recover|restore|decrypt)(all|my|our|the|your)?(bucket|data|file|object)"
+    r"|(files|data|objects)(weredeleted|deleted|wereencrypted|encrypted|stolen)"
+    r"|yourdatais|yourfilesare|youarehacked|youhavebeenhacked"
 )
+"""The words of such notes, joined. How to recover an account or a password is what every web site has a page on."""
 TEXTS = ("", "txt", "html", "htm", "hta", "md", "rtf", "pdf", "png", "jpg")
 
 
@@ -54,7 +38,7 @@ def is_note(name):
     """Whether an object is called as such notes are, however its words are joined, and is something to read."""
     stem, _, extension = name.lower().rpartition(".") if "." in name else (name.lower(), "", "")
     words = re.sub(r"[^a-z]", "", stem)
-    return extension in TEXTS and any(phrase in words for phrase in PHRASES)
+    return extension in TEXTS and PHRASES.search(words) is not None
 
 
 def name(record):

@@ -29,4 +29,4 @@ def is_read(record):
 
 
 def secret(record):
-    return str(parameters(record).get("secretId"))
+    return parameters(record).get("secretId")

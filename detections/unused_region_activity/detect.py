@@ -3,6 +3,7 @@ from lib.organization import is_unused_region
 
 CREATES = (
     "RunInstances",
+    "CreateInstances",
     "CreateFleet",
     "RequestSpotInstances",
     "RequestSpotFleet",
@@ -16,6 +17,8 @@ CREATES = (
     "CreateDBInstance",
     "CreateBucket",
     "CreateNotebookInstance",
+    "CreateTrainingJob",
+    "RunTask",
     "CreateComputeEnvironment",
     "CreateStack",
     "CopyImage",
