@@ -9,6 +9,7 @@ REMOVES = {
     "DisableAWSServiceAccess": "end the trust in",
     "DeregisterDelegatedAdministrator": "dismiss the administrator of",
     "RemoveAccountFromOrganization": "remove the account",
+    "MoveAccount": "take out of its unit the account",
 }
 ACTIONS = tuple(REMOVES)
 GUARDS = ("cloudtrail", "config", "guardduty", "securityhub", "access-analyzer", "inspector2", "macie", "detective")
@@ -20,6 +21,7 @@ def detect(record):
         record.deepget("event.provider") == "organizations.amazonaws.com"
         and record.deepget("event.action") in ACTIONS
         and not by_service_itself(record)
+        and record.deepget("source.address") != "controltower.amazonaws.com"
         and weakens(record)
     )
 
@@ -47,7 +49,14 @@ def weakens(record):
         return denies_nothing(asked.get("content"))
     if action in ("DisableAWSServiceAccess", "DeregisterDelegatedAdministrator"):
         return str(asked.get("servicePrincipal")).startswith(GUARDS)
+    if action == "MoveAccount":
+        return is_root(asked.get("destinationParentId")) and not is_root(asked.get("sourceParentId"))
     return asked.get("policyId") not in ALLOW_ALL
+
+
+def is_root(parent):
+    """Whether an account lies right below the organisation's root, where the policies of no unit apply."""
+    return str(parent).startswith("r-")
 
 
 def denies_nothing(content):
