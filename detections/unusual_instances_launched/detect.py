@@ -1,6 +1,6 @@
 import re
 
-from lib.cloudtrail import account, by_aws, items, origin, parameters, principal, region, response, succeeded, who
+from lib.cloudtrail import account, at, by_aws, items, origin, parameters, principal, region, response, succeeded, who
 from lib.organization import is_unused_region
 
 ACCELERATED = re.compile(r"(p|g|gr|inf|trn|dl|vt|f)\d.*")
@@ -18,7 +18,7 @@ REFUSALS = {
 def detect(record):
     return (
         record.deepget("event.provider") == "ec2.amazonaws.com"
-        and record.deepget("event.action") == "RunInstances"
+        and record.deepget("event.action") in ("RunInstances", "RequestSpotInstances")
         and not by_aws(record)
         and (succeeded(record) or record.deepget("error.code") in REFUSALS)
         and (is_costly(record) or count(record) >= MANY)
@@ -54,13 +54,15 @@ def alert_context(record):
 
 def kind(record):
     """The instance type. That of a launch template is only in the answer."""
-    answered = next((item.get("instanceType") for item in launched(record)), None)
-    return parameters(record).get("instanceType") or answered or "an unknown type"
+    asked, answered = parameters(record), next((item.get("instanceType") for item in launched(record)), None)
+    return (
+        asked.get("instanceType") or at(asked, "launchSpecification", "instanceType") or answered or "an unknown type"
+    )
 
 
 def count(record):
     """How many instances were asked for at most."""
-    numbers = [item.get("maxCount") for item in asked_for(record)]
+    numbers = [item.get("maxCount") for item in asked_for(record)] + [parameters(record).get("instanceCount")]
     return sum(number for number in numbers if isinstance(number, int))
 
 
