@@ -10,6 +10,7 @@ from trapline_sandbox.helpers import wildcard_match
 ANYBODY = "anybody"
 _ACCOUNT = re.compile(r"(?:arn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:)?(\d{12})(?::|$)")
 
+_EVERY_ACTION = re.compile(r"\*+(:\*+)?")
 _EVERYTHING = re.compile(r"\*+|arn(:aws[a-z-]*)?(:\*)+")
 """All resources: `*`, or an ARN that names nothing, such as `arn:aws:*:*:*:*`."""
 
@@ -46,7 +47,7 @@ def is_administrator(document):
     """Whether a policy allows everything on everything."""
     return any(
         statement.get("Effect") == "Allow"
-        and any(not action.strip("*:") for action in _texts(statement.get("Action")))
+        and any(_EVERY_ACTION.fullmatch(action) for action in _texts(statement.get("Action")))
         and on_everything(statement)
         and not statement.get("Condition")
         for statement in statements(document)

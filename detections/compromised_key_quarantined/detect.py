@@ -13,7 +13,8 @@ def detect(record):
 
 def title(record):
     if record.deepget("event.action") == "AttachUserPolicy":
-        return f"{user(record)} of {account(record)} was put under quarantine for an access key that leaked"
+        was = "was put" if succeeded(record) else "should have been put"
+        return f"{user(record)} of {account(record)} {was} under quarantine for an access key that leaked"
     tried = "took" if succeeded(record) else "tried to take"
     return f"{who(record)} {tried} {user(record)} of {account(record)} out of quarantine"
 
