@@ -19,7 +19,8 @@ def detect(record):
     if record.deepget("event.outcome") != "success":
         return False
     if record.deepget("event.provider") == "signin.amazonaws.com":
-        return record.deepget("event.action") in SIGN_IN
+        kind = record.deepget("aws.cloudtrail.user_identity.type")
+        return record.deepget("event.action") in SIGN_IN and kind in ("Root", None)
     return (
         record.deepget("event.provider") == "iam.amazonaws.com"
         and record.deepget("event.action") in IAM

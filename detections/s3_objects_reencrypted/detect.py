@@ -22,6 +22,12 @@ def dedupe(record):
     return f"{principal(record)} in {bucket(record)}"
 
 
+def severity(record):
+    """New objects under a key of another account are mostly for an account of yours that nobody has listed yet."""
+    copies = record.deepget("event.action") == "CopyObject"
+    return "critical" if copies or has_customer_key(record) else "medium"
+
+
 def alert_context(record):
     asked = parameters(record)
     return {
