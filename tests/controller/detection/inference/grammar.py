@@ -355,7 +355,12 @@ class _Writer:
         parts = []
         for name in names:
             default = self.pick(['w="a"', "w=None", "w=1", "w=[]"])
-            body = f"{self.block(['r', 'w'], 1)}\nreturn {self.condition(['w'], 1)}"
+            body = self.one_of(
+                lambda: f"{self.block(['r', 'w'], 1)}\nreturn {self.condition(['w'], 1)}",
+                lambda: f"return {self.condition(['w'], 1)}",
+                lambda: f"return {self.plain()}",
+                lambda: f"return {self.plain()} {self.pick(['and', 'or'])} {self.called([], 0)}",
+            )
             parts.append(f"def {name}(r, {default}):\n{indent(body, '    ')}\n")
             self.helpers.append(name)
         return "\n".join(parts)
@@ -380,9 +385,22 @@ class _Writer:
         self.modules += [spelled] if spelled else []
         return f"{statement}\n"
 
+    def plain(self) -> str:
+        """A condition as most are: a field and a constant of the module."""
+        return self.one_of(
+            lambda: f"r.get({self.pick(['KEY', repr('t'), repr('u')])}) in {self.pick(_GROUPS)}",
+            lambda: f"r.deepget({self.pick(['KEY', 'PATH'])}) {self.pick(['==', '!='])} {self.pick(_CONSTANTS)}",
+            lambda: f"PATTERN.search(r.get({self.pick(['KEY', repr('u')])}, ''))",
+            lambda: f"any(r.get(KEY) == i for i in {self.pick(['NAMES', 'PREFIXES', 'FROZEN', 'TABLE'])})",
+        )
+
     def detect(self) -> str:
         names: list[str] = []
-        body = f"{self.block(names, 2)}\nreturn {self.condition(names, 2)}"
+        body = self.one_of(
+            lambda: f"{self.block(names, 2)}\nreturn {self.condition(names, 2)}",
+            lambda: f"return {self.called(names, 1)} {self.pick(['and', 'or'])} {self.plain()}",
+            lambda: f"if not {self.called(names, 1)}:\n    return False\nreturn {self.condition(names, 1)}",
+        )
         return f"def detect(r):\n{indent(body, '    ')}\n"
 
     def code(self) -> Code:
@@ -393,18 +411,28 @@ class _Writer:
             "lib/one.py": "\n".join([_IMPORTED, _OF_LIB, self.functions(self.pick([["first"], ["zero", "first"]]))])
         }
         self.helpers, self.modules = [], []
-        between = self.pick(["", self.imported("one", "first", inside=True)])
+        between = self.one_of(str, lambda: self.imported("one", "first", inside=True))
         constants = self.pick([_OF_LIB, _CONSTANT_LINES, self.shared("one", _CONSTANT_LINES)])
-        modules["lib/two.py"] = "\n".join([_IMPORTED, between, constants, self.functions(["second"])])
+        modules["lib/two.py"] = "\n".join([_IMPORTED, between, constants, self.functions(["second"]), self.changes()])
         if (package := self.pick(_PACKAGES)) is not None:
             modules["lib/__init__.py"] = package
         self.helpers, self.modules = [], []
-        imports = self.imported("two", "second") + self.pick(["", self.imported("one", "first")])
+        imports = self.imported("two", "second") + self.one_of(str, lambda: self.imported("one", "first"))
         constants = self.pick(
             [_CONSTANT_LINES, self.shared("one", _CONSTANT_LINES), self.shared("two", _CONSTANT_LINES)]
         )
-        script = "\n".join([_IMPORTED, imports, constants, self.functions(own), self.detect()])
+        script = "\n".join([_IMPORTED, imports, constants, self.functions(own), self.detect(), self.changes()])
         return Code(script, {path: source.encode() for path, source in modules.items()})
+
+    def changes(self) -> str:
+        """What a module may do to the constants while it is imported."""
+        holder = self.pick(["", *(f"{module}." for module in self.modules)])
+        change = self.pick(
+            ["NAMES.append('u')", "SETS.discard('a')", "TABLE['zz'] = 0", "NAMES.sort()", "NAMES.index('b')"]
+        )
+        return str(
+            self.pick(["", "", "", f"try:\n    {holder}{change}\nexcept (ValueError, AttributeError):\n    pass\n"])
+        )
 
     def shared(self, module: str, constants: str) -> str:
         """The constants, some of them imported."""
