@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,7 +15,7 @@ from trapline.config.words import did_you_mean
 from trapline.deploy.digest import DeployDigest, Version
 from trapline.detection.model import Detection, DetectionConfig, Mode
 from trapline.errors import TraplineError
-from trapline.state.database import Database, upsert
+from trapline.state.database import Database, chunks, upsert
 from trapline.state.schema import UTCDateTime, deployments, detections, events, modules, overrides, scripts
 from trapline.workers.interface import BuildDigest
 
@@ -69,10 +69,6 @@ class Deployment:
             health_message="",
         )
 
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Deployment:
-        return cls(**{**row, "mode": Mode(row["mode"]), "config": DetectionConfig.model_validate(row["config"])})
-
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -109,17 +105,45 @@ class Event:
     message: str
 
 
+_Version = tuple[str, str]
+
+
+def _version(row: sa.RowMapping) -> _Version:
+    """What a config is known by: the digest covers all of it."""
+    return row["identity"], row["deploy_digest"]
+
+
 class Ledger:
     """Reads and writes the deployments in the state database; each method is one transaction."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._configs: Mapping[_Version, DetectionConfig] = {}
 
     def deployments(self) -> dict[str, Deployment]:
         """What is live, by identity."""
+        columns = [column for column in deployments.columns if column is not deployments.c.config]
         with self._database.reading() as connection:
-            rows = connection.execute(sa.select(deployments).order_by(deployments.c.name)).mappings()
-            return {row["identity"]: Deployment.from_row(dict(row)) for row in rows}
+            rows = connection.execute(sa.select(*columns).order_by(deployments.c.name)).mappings().all()
+            configs = self._read_configs(connection, rows)
+        return {
+            row["identity"]: Deployment(**{**row, "mode": Mode(row["mode"]), "config": configs[_version(row)]})
+            for row in rows
+        }
+
+    def _read_configs(
+        self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]
+    ) -> Mapping[_Version, DetectionConfig]:
+        """The config of each row. What was read before is kept: these are asked for with every look, and are long."""
+        known = self._configs
+        new = [row["identity"] for row in rows if _version(row) not in known]
+        read: dict[_Version, DetectionConfig] = {}
+        columns = (deployments.c.identity, deployments.c.deploy_digest, deployments.c.config)
+        for chunk in chunks(new):
+            for row in connection.execute(sa.select(*columns).where(deployments.c.identity.in_(chunk))).mappings():
+                read[_version(row)] = DetectionConfig.model_validate(row["config"])
+        self._configs = {version: read.get(version) or known[version] for version in map(_version, rows)}
+        return self._configs
 
     def live_builds(self) -> set[BuildDigest]:
         """The builds of what is live."""
