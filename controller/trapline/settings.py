@@ -35,7 +35,7 @@ _DESTINATION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _DAY = "%Y-%m-%d"
 _PARTS_OF_TIME = {"%Y", "%m", "%d", "%H"}
 _S3_PREFIX = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s?#]*)?")
-_SECTIONS = ("schedule", "sandbox", "inference", "error_budget", "alerts", "prune")
+_SECTIONS = ("schedule", "realtime", "sandbox", "inference", "error_budget", "alerts", "prune")
 
 
 class SettingsError(TraplineError):
@@ -109,6 +109,41 @@ class BudgetSettings(_Part):
     day: Size | None = Field(default=None, gt=0, description="Bytes that all queries of a day (UTC) may read.")
 
 
+class StreamSettings(_Part):
+    """The `stream` part of a table: how its records are heard of as they land."""
+
+    type: Literal["directory", "s3-events", "sqs", "kinesis"] = Field(
+        description="`directory`: new files in the table's folder. `s3-events`: notifications of new objects on a "
+        "queue. `sqs` and `kinesis`: the records themselves, as JSON."
+    )
+    queue: str | None = Field(default=None, min_length=1, description="URL of the SQS queue (s3-events, sqs).")
+    name: str | None = Field(default=None, min_length=1, description="Name or ARN of the data stream (kinesis).")
+    format: Literal["table", "cloudtrail"] = Field(
+        default="table",
+        description="`table`: records as the table has them (Parquet, JSON lines). `cloudtrail`: CloudTrail's own "
+        "deliveries or events, normalised as by `tables import`.",
+    )
+    region: str | None = Field(default=None, min_length=1, description="The region; the environment's if not given.")
+    role: str | None = Field(default=None, min_length=1, description="ARN of a role to assume.")
+    external_id: str | None = Field(default=None, min_length=1, description="The external id that the role asks for.")
+    pause: Period = Field(
+        default=timedelta(milliseconds=500), description="How long records are collected before they are looked at."
+    )
+    largest: Size = Field(
+        default=256 * 2**20, gt=0, description="Objects larger than this are left to the sweep (s3-events, directory)."
+    )
+
+    @model_validator(mode="after")
+    def _has_its_place(self) -> StreamSettings:
+        wanted = {"s3-events": "queue", "sqs": "queue", "kinesis": "name"}.get(self.type)
+        if wanted and getattr(self, wanted) is None:
+            raise ValueError(f"a stream of the type {self.type} has a `{wanted}`")
+        for key in {"queue", "name"} - {wanted}:
+            if getattr(self, key) is not None:
+                raise ValueError(f"`{key}` does not belong to a stream of the type {self.type}")
+        return self
+
+
 class TableSettings(_Part):
     """One entry of `tables`."""
 
@@ -135,6 +170,11 @@ class TableSettings(_Part):
         default=timedelta(), description="How far each window reaches back, for records that came later than that."
     )
     budget: BudgetSettings = Field(default=BudgetSettings(), description="What its queries may read.")
+    stream: StreamSettings | None = Field(
+        default=None,
+        description="How its records are heard of as they land, for detections with `realtime`; of a table with a "
+        "`path`, new files there if not given.",
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> TableSettings:
@@ -143,7 +183,14 @@ class TableSettings(_Part):
         for key in ("path", "iceberg") if self.engine == "athena" else ("database", "name"):
             if getattr(self, key) is not None:
                 raise ValueError(f"`{key}` does not belong to a table of the engine {self.engine}")
+        if self.stream and self.stream.type == "directory" and self.path is None:
+            raise ValueError("only a table with a `path` has a stream of the type directory")
         return self
+
+    @property
+    def lands(self) -> StreamSettings | None:
+        """The stream of the table, as given or as it has one anyway; None where it has none."""
+        return self.stream or (StreamSettings(type="directory") if self.path else None)
 
 
 class AthenaSettings(_Part):
@@ -179,6 +226,21 @@ class DestinationSettings(BaseModel):
     def options(self) -> dict[str, Any]:
         """What is for the plugin, secrets as references; `resolve_secrets` reads these."""
         return dict(self.__pydantic_extra__ or {})
+
+
+class RealtimeSettings(_Part):
+    """The `realtime` section."""
+
+    sweep: Period = Field(
+        default=timedelta(hours=1),
+        description="How often the lake is read for what the streams have missed.",
+    )
+    lookback: Duration = Field(
+        default=timedelta(hours=1), description="How far each sweep reaches back beyond the one before."
+    )
+    batch: int = Field(
+        default=10_000, ge=1, strict=True, description="Records that are looked at together, at most, or one object."
+    )
 
 
 class ScheduleSettings(_Part):
@@ -298,6 +360,9 @@ class Settings(_Part):
     default_destinations: tuple[str, ...] = Field(default=(), description="For detections that name none.")
     operations: tuple[str, ...] = Field(default=(), description="For alerts about Trapline's own troubles.")
     schedule: ScheduleSettings = Field(default=ScheduleSettings(), description="When things happen.")
+    realtime: RealtimeSettings = Field(
+        default=RealtimeSettings(), description="How detections with `realtime` are run."
+    )
     sandbox: SandboxSettings = Field(default=SandboxSettings(), description="How detections are isolated.")
     inference: InferenceSettings = Field(
         default=InferenceSettings(), description="What is told from a rule's script before it runs."

@@ -197,6 +197,11 @@ class DetectionConfig(_Part):
     tables: tuple[str, ...] = Field(min_length=1, description="Names of the tables to run on.")
     tags: tuple[str, ...] = Field(default=(), description="Words to group detections by.")
     query: QuerySettings = Field(default=QuerySettings(), description="What is asked of the tables.")
+    realtime: bool = Field(
+        default=False,
+        strict=True,
+        description="Whether it sees records as they land, and the lake only for what was missed.",
+    )
     schedule: OwnSchedule = Field(
         default=OwnSchedule(), description="When it runs, where `schedule` in trapline.yml does not suit."
     )
