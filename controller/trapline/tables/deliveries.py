@@ -9,12 +9,13 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trapline.errors import Problem, TraplineError
+from trapline.tables.cloudtrail import event_time, normalise
 
 _SUFFIXES = (".json", ".json.gz", ".jsonl", ".jsonl.gz")
 _GZIP = b"\x1f\x8b"
@@ -23,16 +24,26 @@ _FETCH_AGAIN = "copy the file from its bucket again; the other files are importe
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One file: its raw events, what was wrong, and a digest of its content that names what is made from it.
+    """One file: its raw events as JSON has them, what was wrong, and a digest of its content that names what is made
+    from it.
 
-    A digest file (`is_digest`), which CloudTrail writes beside the deliveries to sign them, has no events.
+    A digest file, which CloudTrail writes beside the deliveries to sign them, has no events.
     """
 
     path: Path
     digest: str
-    events: tuple[dict[str, Any], ...] = ()
+    events: tuple[Any, ...] = ()
     problems: tuple[Problem, ...] = ()
-    is_digest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """An event that no record can be made of: its number, counted from 1, and what is wrong with it."""
+
+    number: int
+    code: str
+    fault: str
+    event: Any
 
 
 def find_deliveries(source: Path) -> Iterator[Path]:
@@ -54,18 +65,17 @@ def read_delivery(path: Path) -> Delivery:
     except (OSError, EOFError, zlib.error) as error:
         return _broken(path, "", "delivery-unreadable", f"cannot be read: {error}")
     try:
-        documents = _documents(text)
+        return Delivery(path, digest, tuple(events_of(documents(text))))
     except json.JSONDecodeError as error:
         return _broken(path, digest, "delivery-not-json", f"is not valid JSON: {error.msg}", line=error.lineno)
+    except NoEvents as error:
+        return _broken(path, digest, "delivery-no-records", str(error))
     except (ValueError, RecursionError) as error:
         return _broken(path, digest, "delivery-not-json", f"is not valid JSON: {error}")
-    if len(documents) == 1 and isinstance(documents[0], dict) and "digestS3Object" in documents[0]:
-        return Delivery(path, digest, is_digest=True)
-    return _events(path, digest, documents)
 
 
-def _documents(content: bytes) -> list[Any]:
-    """The one JSON document of a delivery, or one for each line (what log shippers make of deliveries)."""
+def documents(content: bytes) -> list[Any]:
+    """The one JSON document of a file, or one for each line. Raises ValueError and RecursionError."""
     try:
         return [json.loads(content)]
     except json.JSONDecodeError as whole:
@@ -74,41 +84,55 @@ def _documents(content: bytes) -> list[Any]:
             json.loads(lines[0])
         except (ValueError, IndexError):
             raise whole from None
-    documents = []
+    found = []
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                documents.append(json.loads(line))
+                found.append(json.loads(line))
             except json.JSONDecodeError as error:
                 raise json.JSONDecodeError(error.msg, "\n" * (number - 1), number - 1) from None
-    return documents
+    return found
 
 
-def _events(path: Path, digest: str, documents: list[Any]) -> Delivery:
-    events: list[dict[str, Any]] = []
-    problems: list[Problem] = []
-    for document in documents:
-        records = _records(document)
-        if records is None:
-            return _broken(path, digest, "delivery-no-records", 'has no list of "Records" and is no CloudTrail event')
-        for number, record in enumerate(records, start=1):
-            if isinstance(record, dict):
-                events.append(record)
-            else:
-                message = f"record {number} is {type(record).__name__}, not an object, and is left out"
-                problems.append(Problem(str(path), 0, "error", "record-not-object", message, _FETCH_AGAIN))
-    return Delivery(path, digest, tuple(events), tuple(problems))
+class NoEvents(ValueError):
+    """A JSON document that is no delivery."""
 
 
-def _records(document: Any) -> list[Any] | None:
+def events_of(found: Sequence[Any]) -> list[Any]:
+    """The raw events of a delivery's documents, none for a digest file. Raises NoEvents."""
+    if len(found) == 1 and isinstance(found[0], dict) and "digestS3Object" in found[0]:
+        return []
+    return [event for document in found for event in _events(document)]
+
+
+def _events(document: Any) -> list[Any]:
     if isinstance(document, list):
         return document
-    if not isinstance(document, dict):
-        return None
-    if isinstance(document.get("Records"), list):
-        records: list[Any] = document["Records"]
-        return records
-    return [document] if "eventTime" in document or "eventName" in document else None
+    if isinstance(document, dict):
+        if isinstance(document.get("Records"), list):
+            records: list[Any] = document["Records"]
+            return records
+        if isinstance(document.get("detail"), dict) and "detail-type" in document:  # as EventBridge hands it on
+            return [document["detail"]]
+        if "eventTime" in document or "eventName" in document:
+            return [document]
+    raise NoEvents('has no list of "Records" and is no CloudTrail event')
+
+
+def records_of(events: Iterable[Any], unusable: list[Unusable]) -> Iterator[dict[str, Any]]:
+    """The records of the table that events are; those that can be none are added to `unusable` instead."""
+    for number, event in enumerate(events, start=1):
+        if not isinstance(event, dict):
+            fault = f"record {number} is {type(event).__name__}, not an object"
+            unusable.append(Unusable(number, "record-not-object", fault, event))
+        elif event_time(event) is None:
+            fault = f"event {number} has no valid eventTime: {str(event.get('eventTime'))[:60]!r}"
+            unusable.append(Unusable(number, "event-unusable", fault, event))
+        else:
+            try:
+                yield normalise(event)
+            except RecursionError:
+                unusable.append(Unusable(number, "event-unusable", f"event {number} is nested too deeply", event))
 
 
 def _broken(path: Path, digest: str, code: str, message: str, *, line: int = 0) -> Delivery:

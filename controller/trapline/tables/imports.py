@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 from trapline.errors import Problem
-from trapline.tables.cloudtrail import SCHEMA, event_time, normalise
-from trapline.tables.deliveries import Delivery, find_deliveries, read_delivery
+from trapline.tables.cloudtrail import SCHEMA
+from trapline.tables.deliveries import Delivery, Unusable, find_deliveries, read_delivery, records_of
 from trapline.tables.parquet import Written, write_days
+
+_REMEDY = "check what wrote the file; CloudTrail itself delivers no such event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,9 @@ def import_cloudtrail(source: Path, to: Path, *, on_file: Callable[[Path], None]
             on_file(path)
         delivery = read_delivery(path)
         problems += delivery.problems
-        made = write_days(_records(delivery, problems), to, name=delivery.digest[:32], schema=SCHEMA)
+        unusable: list[Unusable] = []
+        made = write_days(records_of(delivery.events, unusable), to, name=delivery.digest[:32], schema=SCHEMA)
+        problems += (_problem(delivery, event) for event in unusable)
         files += bool(made)
         written += made
     return ImportResult(
@@ -54,21 +57,6 @@ def import_cloudtrail(source: Path, to: Path, *, on_file: Callable[[Path], None]
     )
 
 
-def _records(delivery: Delivery, problems: list[Problem]) -> Iterator[dict[str, Any]]:
-    """The records of a delivery; an event that cannot be one is added to the problems instead."""
-    for number, event in enumerate(delivery.events, start=1):
-        if event_time(event) is None:
-            problems.append(
-                _unusable(delivery, number, f"has no valid eventTime: {str(event.get('eventTime'))[:60]!r}")
-            )
-            continue
-        try:
-            yield normalise(event)
-        except RecursionError:
-            problems.append(_unusable(delivery, number, "is nested too deeply"))
-
-
-def _unusable(delivery: Delivery, number: int, fault: str) -> Problem:
-    message = f"event {number} {fault}, and is left out"
-    remedy = "check what wrote the file; CloudTrail itself delivers no such event"
-    return Problem(str(delivery.path), 0, "error", "event-unusable", message, remedy)
+def _problem(delivery: Delivery, unusable: Unusable) -> Problem:
+    message = f"{unusable.fault}, and is left out"
+    return Problem(str(delivery.path), 0, "error", unusable.code, message, _REMEDY)
