@@ -81,8 +81,8 @@ def documents(content: bytes) -> list[Any]:
     except json.JSONDecodeError as whole:
         lines = content.splitlines()
         try:
-            json.loads(lines[0])
-        except (ValueError, IndexError):
+            json.loads(next(filter(bytes.strip, lines), b""))
+        except ValueError:
             raise whole from None
     found = []
     for number, line in enumerate(lines, start=1):
