@@ -85,6 +85,8 @@ class Decoder:
         except Misfit as misfit:
             place = f"column {misfit.path}, " if misfit.path else ""
             raise Undecodable(f"{place}{misfit.why}") from None
+        except (pa.ArrowException, OverflowError) as error:
+            raise Undecodable(f"it does not fit the table: {error}") from None
 
     def _of_json(self, content: bytes, unusable: list[Unusable]) -> pa.Table:
         try:

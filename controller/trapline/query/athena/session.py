@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import boto3
-import botocore.session
 from botocore.config import Config
-from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 from botocore.exceptions import NoCredentialsError
 
+from trapline.config.aws_session import aws_session
 from trapline.settings import AthenaSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
     from mypy_boto3_glue import GlueClient
     from mypy_boto3_s3 import S3Client
-
-_METHOD = "trapline-assume-role"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +45,7 @@ class Clients:
 
 def clients(settings: AthenaSettings) -> Clients:
     """Raises BotoCoreError where the environment has no region or no credentials to assume the role with."""
-    inner = botocore.session.get_session()
-    if settings.role:
-        inner.get_component("credential_provider").insert_before("env", _AssumedRole(settings.role, settings))
-    session = boto3.Session(botocore_session=inner, region_name=settings.region)
+    session = aws_session(region=settings.region, role=settings.role, external_id=settings.external_id)
     # AWS_MAX_ATTEMPTS holds: what is still throttled then is waited for by whoever asks.
     config = Config(
         retries={"mode": "standard"},
@@ -67,28 +60,3 @@ def clients(settings: AthenaSettings) -> Clients:
         session.client("glue", config=config),
         session.client("s3", config=config),
     )
-
-
-class _AssumedRole:
-    """What botocore asks for credentials first: those of a role, renewed by botocore before they end."""
-
-    METHOD = _METHOD
-    CANONICAL_NAME = _METHOD
-
-    def __init__(self, role: str, settings: AthenaSettings) -> None:
-        self._role = role
-        self._settings = settings
-
-    def load(self) -> DeferredRefreshableCredentials:
-        source = botocore.session.get_session()
-        credentials = source.get_credentials()
-        if credentials is None:
-            raise NoCredentialsError
-        arguments = {"RoleSessionName": "trapline", "ExternalId": self._settings.external_id}
-        fetcher = AssumeRoleCredentialFetcher(
-            client_creator=partial(source.create_client, region_name=self._settings.region),
-            source_credentials=credentials,
-            role_arn=self._role,
-            extra_args={key: value for key, value in arguments.items() if value},
-        )
-        return DeferredRefreshableCredentials(refresh_using=fetcher.fetch_credentials, method=_METHOD)
