@@ -126,6 +126,50 @@ def test_no_file_means_defaults_and_a_warning() -> None:
         ("tables:\n  t: {iceberg: {catalog: lak, table: b}}\ncatalogs: {lake: {}}", 2, "no catalog `lak`", "`lake`"),
         ("tables:\n  t: {path: x, partition: {day: '%j'}}", 2, "one or more of %H %Y %d %m", ""),
         ("tables:\n  t: {path: x, budget: {day: 0}}", 2, "should be more than 0", ""),
+        (
+            "tables:\n  t:\n    path: x\n    stream: {type: s3-events}",
+            4,
+            "a stream of the type s3-events has a `queue`",
+            "",
+        ),
+        ("tables:\n  t:\n    path: x\n    stream: {type: kinesis}", 4, "of the type kinesis has a `name`", ""),
+        (
+            "tables:\n  t:\n    path: x\n    stream:\n      type: sqs\n      queue: q\n      name: n",
+            4,
+            "`name` does not belong to a stream of the type sqs",
+            "",
+        ),
+        (
+            "tables:\n  t:\n    iceberg: {catalog: a, table: b}\n    stream: {type: directory}\ncatalogs: {a: {}}",
+            2,
+            "only a table with a `path` has a stream of the type directory",
+            "",
+        ),
+        (
+            "tables:\n  t:\n    path: x\n    stream:\n      type: s3-event",
+            5,
+            "should be one of",
+            "did you mean `s3-events`?",
+        ),
+        (
+            "tables:\n  t:\n    path: x\n    stream:\n      type: directory\n      pause: 0ms",
+            6,
+            "longer than 0s",
+            "",
+        ),
+        (
+            "tables:\n  t:\n    path: x\n    stream:\n      type: directory\n      largest: 0",
+            6,
+            "should be more than 0",
+            "",
+        ),
+        (
+            "tables:\n  t:\n    path: x\n    stream:\n      queue: q",
+            4,
+            "`tables.t.stream.type` is missing",
+            "add `type`",
+        ),
+        ("realtime:\n  batch: 0", 2, "at least 1", ""),
         ("athena: {output: bucket}", 1, "write it as s3://bucket/prefix/", ""),
         ("tables:\n  t:", 2, "`tables.t` is empty", "beneath `t`"),
         (
@@ -166,6 +210,16 @@ def test_errors_have_their_line(text: str, line: int, message: str, remedy: str)
     assert (problem.path, problem.line) == ("trapline.yml", line)
     assert message in problem.message
     assert remedy in problem.remedy
+
+
+def test_a_stream_and_the_one_that_a_folder_has_anyway() -> None:
+    text = "tables:\n  t: {path: x}\n  s: {path: x, stream: {type: sqs, queue: q, pause: 250ms, largest: 1MiB}}\n"
+    tables = parse(text.encode())[0].tables
+    implied, given_one = tables["t"].lands, tables["s"].lands
+    assert implied is not None
+    assert given_one is not None
+    assert (implied.type, implied.pause, implied.largest) == ("directory", timedelta(milliseconds=500), 256 * 2**20)
+    assert (given_one.type, given_one.pause, given_one.largest) == ("sqs", timedelta(milliseconds=250), 2**20)
 
 
 def test_unknown_keys_warn_and_options_of_destinations_do_not() -> None:

@@ -1,4 +1,4 @@
-"""Durations (`30s`, `5m`, `2h`, `1d`), sizes (`512MiB`), rates (`60/m`) and moments as config files write them."""
+"""Durations (`500ms`, `30s`, `1d`), sizes (`512MiB`), rates (`60/m`) and moments as config files write them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonS
 
 from trapline_plugins.api import Rate
 
-_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(seconds=1)}
-_DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,6})?[dhms])+")
-_PART = re.compile(r"([\d.]+)([dhms])")
+_UNITS = {
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+    "s": timedelta(seconds=1),
+    "ms": timedelta(milliseconds=1),
+}
+_DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,6})?(?:ms|[dhms]))+")
+_PART = re.compile(r"([\d.]+)(ms|[dhms])")
 _SIZES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _SIZE = re.compile(r"(\d{1,12})\s*([KMG]i?)?B?")
 _RATE = re.compile(r"(\d{1,6})\s*/\s*(\S{1,20})")

@@ -29,6 +29,9 @@ def test_durations_go_there_and_back(duration: timedelta) -> None:
         (90, 90),
         (0.5, 0.5),
         ("0s", 0),
+        ("500ms", 0.5),
+        ("1s500ms", 1.5),
+        ("1m2ms", 60.002),
     ],
 )
 def test_durations(text: object, seconds: float) -> None:
