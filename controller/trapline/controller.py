@@ -35,9 +35,10 @@ from trapline.run.failures import FailureReplay, replay_failures
 from trapline.run.outlook import Outlook, outlook
 from trapline.run.plan import next_due
 from trapline.run.putoff import PutOff
+from trapline.run.recorder import TickReport
 from trapline.run.replay import Replay, replay
 from trapline.run.rules import Rules
-from trapline.run.tick import Ticker, TickReport
+from trapline.run.tick import Ticker
 from trapline.settings import Settings, parse
 from trapline.source.git import Mirror
 from trapline.source.remote import redact

@@ -27,10 +27,14 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Everything before `position` was seen, from `start` on; None where an earlier Trapline did not note the start."""
+    """Everything before `position` was seen, from `start` on; None where an earlier Trapline did not note the start.
+
+    `streamed` is since when records are seen as they land, too; None where they are not.
+    """
 
     position: datetime
     start: datetime | None = None
+    streamed: datetime | None = None
 
     def window(self, *, until: datetime, longest: timedelta | None, overlap: timedelta = NO_TIME) -> Window | None:
         """The next window: not beyond `until`, and not more than `longest` of what is new.

@@ -18,7 +18,7 @@ import pytest
 
 from tests.playground import NOON, Playground, column, eventually
 from tests.reliability.conftest import KEYED, TRAPLINE, ending, environment, serving
-from trapline.run.tick import TickReport
+from trapline.run.recorder import TickReport
 from trapline.state.schema import alerts, deliveries, leases, matches, scans
 
 LEASE_SECONDS = 10

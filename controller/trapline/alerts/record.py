@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -57,35 +57,55 @@ def record(
     now: datetime,
     replayed: Collection[str] = (),
     policy: Policy = DEFAULT_POLICY,
+    streamed: datetime | None = None,
 ) -> Recorded:
     """All of it or nothing: after a crash the checkpoint says exactly which windows are done.
 
     `replayed` are the ids of earlier failures that this was a replay of: those that did not come again are settled, and
-    no checkpoint moves.
+    no checkpoint moves. `streamed` is since when the detection sees records as they land: matches of later records that
+    are found only now are marked as late.
     """
-    resolved = 0
     with database.transaction() as connection:
-        _insert_scan(connection, scan)
-        fresh = _unknown_matches(connection, found)
-        quiet = suppressed(origin, fresh, policy.suppressions)
-        changes = fold(connection, origin, scan, [match for match in fresh if match.id not in quiet], now=now)
-        _insert_matches(connection, origin, scan, fresh, changes, quiet, now)
-        _write(connection, changes)
-        tell(connection, origin, scan, changes, most=policy.storm, now=now)
-        again = set_aside(connection, origin, scan.table, scan.window, failed, now=now)
-        settled = set(replayed) - again
-        settle(connection, settled, now=now)
+        recorded = record_with(
+            connection, origin, scan, found, failed, now=now, replayed=replayed, policy=policy, streamed=streamed
+        )
         if not replayed:
             move_checkpoint(connection, origin.identity, scan.table, scan.window)
             if origin.config.alert.auto_resolve:
-                resolved = resolve_ended(connection, origin, now=now)
+                recorded = replace(recorded, resolved=resolve_ended(connection, origin, now=now))
+    return recorded
+
+
+def record_with(
+    connection: sa.Connection,
+    origin: Origin,
+    scan: ScanSummary,
+    found: Sequence[Match],
+    failed: Sequence[Failure],
+    *,
+    now: datetime,
+    replayed: Collection[str] = (),
+    policy: Policy = DEFAULT_POLICY,
+    streamed: datetime | None = None,
+) -> Recorded:
+    """The same in the caller's transaction, and no checkpoint moves."""
+    _insert_scan(connection, scan)
+    fresh = _unknown_matches(connection, found)
+    quiet = suppressed(origin, fresh, policy.suppressions)
+    changes = fold(connection, origin, scan, [match for match in fresh if match.id not in quiet], now=now)
+    _insert_matches(connection, origin, scan, fresh, changes, quiet, streamed, now)
+    _write(connection, changes)
+    tell(connection, origin, scan, changes, most=policy.storm, now=now)
+    again = set_aside(connection, origin, scan.table, scan.window, failed, now=now)
+    settled = set(replayed) - again
+    settle(connection, settled, now=now)
     kinds = [change.kind for change in changes]
     return Recorded(
         new_matches=len(fresh),
         suppressed=len(quiet),
         opened=kinds.count(Kind.OPENED),
         updated=kinds.count(Kind.UPDATED),
-        resolved=resolved,
+        resolved=0,
         settled=len(settled),
     )
 
@@ -135,6 +155,7 @@ def _insert_matches(
     fresh: Sequence[Match],
     changes: Sequence[Change],
     quiet: Mapping[str, str],
+    streamed: datetime | None,
     now: datetime,
 ) -> None:
     """The new matches with the alerts that they joined; and those that waited for their alert until now."""
@@ -160,6 +181,7 @@ def _insert_matches(
             "record": match.record,
             "alert_id": joined.pop(match.id, None),
             "suppressed_by": quiet.get(match.id),
+            "late": None if streamed is None else match.event_at >= streamed,
         }
         for match in fresh
     ]

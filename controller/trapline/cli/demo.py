@@ -23,7 +23,7 @@ from trapline.demo.story import OFFICIAL_PACK, Clock, Stage, run, set_up
 from trapline.deploy.reconcile import Report
 from trapline.errors import TraplineError, has_errors
 from trapline.options import Options
-from trapline.run.tick import TickReport
+from trapline.run.recorder import TickReport
 
 
 @click.command()

@@ -17,7 +17,7 @@ from trapline.demo.generate import Planted, generate
 from trapline.deploy.reconcile import Report
 from trapline.detection import shared
 from trapline.errors import TraplineError
-from trapline.run.tick import TickReport
+from trapline.run.recorder import TickReport
 from trapline.tables.imports import ImportResult, import_cloudtrail
 
 TICKS = 6

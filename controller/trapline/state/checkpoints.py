@@ -19,7 +19,7 @@ def read_checkpoints(database: Database) -> dict[Pair, Checkpoint]:
     """How far everybody has seen."""
     with database.reading() as connection:
         rows = connection.execute(sa.select(checkpoints)).all()
-    return {(row.identity, row.table_name): Checkpoint(row.position, row.start) for row in rows}
+    return {(row.identity, row.table_name): Checkpoint(row.position, row.start, row.streamed) for row in rows}
 
 
 def revise_checkpoints(database: Database, *, begin: Mapping[Pair, datetime], drop: Collection[Pair]) -> None:
@@ -44,6 +44,15 @@ def move_checkpoint(connection: sa.Connection, identity: str, table: str, window
         connection.execute(checkpoints.insert().values(**values))
     elif known < window.end:
         connection.execute(checkpoints.update().where(*_of(pair)).values(position=window.end))
+
+
+def mark_streamed(database: Database, marks: Mapping[Pair, datetime | None]) -> None:
+    """Since when these see records as they land, or that they do so no more."""
+    if not marks:
+        return
+    with database.transaction() as connection:
+        for pair, since in marks.items():
+            connection.execute(checkpoints.update().where(*_of(pair)).values(streamed=since))
 
 
 def seen_until(connection: sa.Connection, identity: str, tables: Collection[str]) -> datetime | None:

@@ -184,6 +184,29 @@ checkpoints = Table(
     Column("table_name", sa.String, primary_key=True),
     Column("position", UTCDateTime, nullable=False),
     Column("start", UTCDateTime, nullable=True),  # None where an earlier Trapline made the row
+    Column("streamed", UTCDateTime, nullable=True),  # since when it sees records as they land; None: it does not
+)
+
+# What came by a stream and is recorded, so that what is handed over again is known; of each table the latest.
+landed = Table(
+    "landed",
+    metadata,
+    Column("table_name", sa.String, primary_key=True),
+    Column("key", sa.String, primary_key=True),
+    Column("at", UTCDateTime, nullable=False, index=True),
+)
+
+# What came by a stream and no records could be made of, set aside until it is settled.
+spoiled = Table(
+    "spoiled",
+    metadata,
+    Column("table_name", sa.String, primary_key=True),
+    Column("key", sa.String, primary_key=True),
+    Column("landed_at", UTCDateTime, nullable=False),
+    Column("reason", sa.Text, nullable=False),
+    Column("origin", sa.Text, nullable=False),  # where the object lies, or the message itself
+    Column("set_aside_at", UTCDateTime, nullable=False),
+    Column("settled_at", UTCDateTime, nullable=True),
 )
 
 scans = Table(
@@ -232,6 +255,7 @@ matches = Table(
     Column("record", JsonText, nullable=True),
     Column("alert_id", sa.String, nullable=True, index=True),  # None while below the threshold
     Column("suppressed_by", sa.String, nullable=True),  # the suppression that kept it out of every alert
+    Column("late", sa.Boolean, nullable=True),  # whether a stream should have brought its record; None: there was none
     Index("matches_by_key", "identity", "dedupe", "event_at"),
 )
 

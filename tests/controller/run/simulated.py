@@ -25,8 +25,9 @@ from trapline.detection.model import Detection, DetectionConfig, Mode
 from trapline.query.engine import EVERYTHING, QueryError, ScanBatch, ScanRequest, Wanted
 from trapline.run.context import Context
 from trapline.run.putoff import PutOff
+from trapline.run.recorder import TickReport
 from trapline.run.rules import Rules
-from trapline.run.tick import Ticker, TickReport
+from trapline.run.tick import Ticker
 from trapline.settings import Settings
 from trapline.state.checkpoints import read_checkpoints
 from trapline.state.database import Database

@@ -210,7 +210,7 @@ def test_a_version_that_comes_while_the_old_one_fails_is_not_quarantined_for_it(
         deploy(ground, controller)
         return quarantine(context, deployment, reason)
 
-    monkeypatch.setattr("trapline.run.tick.quarantine", meanwhile)
+    monkeypatch.setattr("trapline.run.recorder.quarantine", meanwhile)
     assert controller.tick().quarantined == {}
     assert controller.overrides.all(Kind.QUARANTINED) == {}
     ground.at(10)
@@ -419,7 +419,7 @@ def test_what_cannot_be_recorded_of_one_detection_holds_up_no_other(
         return record(database, origin, *rest, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr("trapline.run.tick.record", refuses)
+        patch.setattr("trapline.run.recorder.record", refuses)
         report = controller.tick()
     assert "OverflowError" in report.errors["one"]
     assert column(ground.rows(matches), "identity") == ["two"]

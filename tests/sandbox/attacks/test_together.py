@@ -16,7 +16,7 @@ from tests.playground import MATCH_BAD, Playground
 from tests.sandbox.attacks.catalogue import MATCH, NOT_STOPPED, NOTHING, Attack, attacks
 from tests.sandbox.attacks.ground import Ground
 from trapline.controller import Controller
-from trapline.run.tick import TickReport
+from trapline.run.recorder import TickReport
 from trapline.state.schema import alerts, deliveries, events, failures, logs, matches
 
 LIMITS = {"memory": "160MB", "record_timeout": 10, "batch_timeout": 30, "pids": 32}

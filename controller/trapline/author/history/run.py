@@ -40,8 +40,9 @@ from trapline.query.lake import Lake
 from trapline.run.audit import ALARM
 from trapline.run.context import Context
 from trapline.run.plan import PlannedScan
+from trapline.run.recorder import TickReport
 from trapline.run.rules import Rules
-from trapline.run.tick import Ticker, TickReport
+from trapline.run.tick import Ticker
 from trapline.settings import Settings
 from trapline.state.checkpoints import read_checkpoints
 from trapline.state.costs import Costs
