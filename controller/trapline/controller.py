@@ -32,6 +32,7 @@ from trapline.query.lake import Lake
 from trapline.query.where import problems
 from trapline.run.context import Context
 from trapline.run.failures import FailureReplay, replay_failures
+from trapline.run.listen import Listener, begin_stream, mark_listeners
 from trapline.run.outlook import Outlook, outlook
 from trapline.run.plan import next_due
 from trapline.run.putoff import PutOff
@@ -39,12 +40,13 @@ from trapline.run.recorder import TickReport
 from trapline.run.replay import Replay, replay
 from trapline.run.rules import Rules
 from trapline.run.tick import Ticker
-from trapline.settings import Settings, parse
+from trapline.settings import Settings, TableSettings, parse
 from trapline.source.git import Mirror
 from trapline.source.remote import redact
 from trapline.source.tree import SourceError
 from trapline.state.database import Database
 from trapline.state.logs import Logs
+from trapline.streams.make import make_source
 from trapline.suppressions import Suppressions
 from trapline.suppressions import parse as parse_suppressions
 from trapline.workers.choose import STRENGTH, choose, why_not_stronger
@@ -99,6 +101,7 @@ class Controller:
         self._lake: Lake | None = None
         self._reconciler: Reconciler | None = None
         self._written: DeployResult | None = None
+        self._listeners: dict[str, tuple[TableSettings, Listener]] = {}
         self._dispatch = Dispatch(
             self.database,
             self._plugins,
@@ -122,6 +125,8 @@ class Controller:
             ends.callback(self.tools.http.close)
             if self._lake:
                 ends.callback(self._lake.close)
+            for table in list(self._listeners):
+                ends.callback(self.listen_no_more, table)
             if self._backend:
                 ends.callback(self._backend[1].close)
                 ends.callback(self._backend[2].close)
@@ -230,6 +235,45 @@ class Controller:
         )
         with self._turn("tick"):
             return ticker.tick()
+
+    def streams(self) -> list[str]:
+        """The tables to be listened to now, each by calling `listen` again and again, in a thread of its own."""
+        settings = self.settings()
+        return mark_listeners(self._context(settings)) if settings else []
+
+    def listen(self, table: str) -> TickReport:
+        """Waits a moment for records to land in a table, and records what the detections say of them.
+
+        Raises SourceDown where the stream cannot be asked now.
+        """
+        settings = self.settings() or Settings()
+        known = self._listeners.get(table)
+        if known is None or known[0] != settings.tables[table]:
+            self.listen_no_more(table)
+            known = self._listeners[table] = (settings.tables[table], self._listener(table, settings))
+        report = known[1].turn(self._context(settings))
+        if report.opened or report.updated:
+            self.hurry("deliver")
+        return report
+
+    def listen_no_more(self, table: str) -> None:
+        """Gives up the stream of a table; what was not recorded comes again to whoever listens next."""
+        known = self._listeners.pop(table, None)
+        if known is not None:
+            known[1].close()
+
+    def _listener(self, table: str, settings: Settings) -> Listener:
+        schema, lands = self.lake(settings).schema(table), settings.tables[table].lands
+        state = begin_stream(self.database, table, lands.type if lands else "", now=self._now())
+        source = make_source(
+            table,
+            settings.tables[table],
+            schema,
+            home=self.options.home,
+            since=state.told_at,
+            positions=state.positions,
+        )
+        return Listener(table, source, state, threads=os.cpu_count() or 1, stopping=self.halt.is_set)
 
     def next_tick(self, *, after: datetime) -> datetime:
         """When anything is due for the first time after that moment."""

@@ -81,7 +81,8 @@ class Loop(threading.Thread):
         self._wake.set()
 
     def _wait(self) -> None:
-        pause = (guarded(self.name, self._pause) or A_MINUTE).total_seconds()
+        asked = guarded(self.name, self._pause)
+        pause = (A_MINUTE if asked is None else asked).total_seconds()
         # The jitter keeps many controllers from asking one git server in the same second.
         pause *= random.uniform(1 - self._jitter, 1 + self._jitter)  # noqa: S311
         self._pulse.beat(self.name, pause=pause)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from time import monotonic
 
 from flask import Flask
@@ -22,16 +23,20 @@ from trapline.deploy.reconcile import Report
 from trapline.deploy.tell import Teller, make_tellers
 from trapline.errors import Problem
 from trapline.loops import Loop, Pulse, guarded
+from trapline.run.recorder import TickReport
 from trapline.settings import Settings
 from trapline.state.lease import Lease
+from trapline.streams.source import SourceDown
 from trapline.web.api import make_api
 from trapline.web.app import Health, make_app
 from trapline.web.server import serving
+from trapline.window import NO_TIME
 
 log = logging.getLogger("trapline")
 
 LEASE = "controller"
 PAUSE = timedelta(seconds=1)
+DOWN = timedelta(seconds=5)
 GRACE_SECONDS = 10.0
 
 
@@ -70,6 +75,7 @@ class Service:
         self._hinted = threading.Event()
         self._settled = threading.Event()
         self._loops: list[Loop] = []
+        self._listening: dict[str, Loop] = {}
         self._reported: Report | None = None
         self._said: dict[str, Mapping[str, str]] = {}
         self._tellers: tuple[Settings, list[Teller], list[Problem]] | None = None
@@ -163,16 +169,19 @@ class Service:
     def _end_loops(self, seconds: float | None = None) -> None:
         """Ends every step that is under way. One that takes longer than `seconds` is left, and done again next time."""
         self._controller.halt.set()
-        for loop in self._loops:
+        loops = [*self._loops, *self._listening.values()]
+        for loop in loops:
             loop.stop()
         deadline = None if seconds is None else monotonic() + seconds
-        for loop in self._loops:
+        for loop in loops:
             loop.join(None if deadline is None else max(deadline - monotonic(), 0))
             if loop.is_alive():
                 log.warning("%s is still at work and is left; it will be done again", loop.name)
         left = GRACE_SECONDS if deadline is None else max(deadline - monotonic(), 0)
         guarded("deliver", lambda: self._controller.finish_deliveries(within=left))
-        self._loops = []
+        for table in self._listening:
+            guarded(f"stream {table}", partial(self._controller.listen_no_more, table))
+        self._loops, self._listening = [], {}
         self._pulse.forget()
 
     def _make_loops(self) -> list[Loop]:
@@ -182,6 +191,7 @@ class Service:
             Loop("tick", self._fenced(self._tick), self._until_due, self._pulse, jitter=0),
             Loop("deliver", self._fenced(self._deliver), self._until_delivery, self._pulse, jitter=0),
             Loop("tell", self._fenced(self._tell), lambda: PAUSE, self._pulse),
+            Loop("streams", self._fenced(self._streams), lambda: PAUSE, self._pulse, jitter=0),
         ]
 
     def _fenced(self, step: Callable[[], None]) -> Callable[[], None]:
@@ -228,8 +238,45 @@ class Service:
         report = self._controller.tick(by_schedule=True)
         for identity, message in {**report.failures, **report.errors}.items():
             log.error("%s: %s", self._controller.name_of(identity), message)
+        self._found(report)
+
+    def _found(self, report: TickReport) -> None:
         if report.matches:
             log.info("%d matches, %d alerts opened, %d updated", report.matches, report.opened, report.updated)
+
+    def _streams(self) -> None:
+        """A loop of its own for each table that is listened to, for as long as it is."""
+        wanted = self._controller.streams()
+        for table in [table for table in self._listening if table not in wanted]:
+            loop = self._listening.pop(table)
+            loop.stop()
+            loop.join()
+            self._controller.listen_no_more(table)
+            log.info("table %s is listened to no more", table)
+        for table in wanted:
+            if table not in self._listening:
+                log.info("table %s is listened to", table)
+                step = self._fenced(partial(self._listen, table))
+                self._listening[table] = Loop(
+                    f"stream {table}", step, partial(self._until_listening, table), self._pulse, jitter=0
+                )
+                self._listening[table].start()
+
+    def _listen(self, table: str) -> None:
+        try:
+            report = self._controller.listen(table)
+        except SourceDown as error:
+            self._news(f"stream {table}", {table: str(error)})
+            return
+        self._news(f"stream {table}", {**report.failures, **report.errors})
+        if report.matches:
+            log.info(
+                "%s: %d matches, %d alerts opened, %d updated", table, report.matches, report.opened, report.updated
+            )
+
+    def _until_listening(self, table: str) -> timedelta:
+        """No pause, but where the stream cannot be asked."""
+        return DOWN if self._said.get(f"stream {table}", {}).get(table) else NO_TIME
 
     def _deliver(self) -> None:
         report, problems = self._controller.deliver(wait=False)

@@ -39,7 +39,8 @@ def plan(
     for who has to catch up.
 
     A detection with a schedule of its own reads up to its last due moment. The others read up to now, or,
-    `by_schedule`, up to the last due moment of `schedule.every`. The identities in `apart` share no scan with the
+    `by_schedule`, up to the last due moment of `schedule.every`; where they see records as they land, of
+    `realtime.sweep`, and once up to when they began to. The identities in `apart` share no scan with the
     others and come after them: these shall not wait for them.
 
     `checkpoints` and `skip` are keyed by (identity, table), and everybody has a checkpoint. A table that the settings
@@ -47,13 +48,20 @@ def plan(
     """
     others_due = Every(settings.schedule.every).last(now) if by_schedule else now
     members: dict[tuple[bool, ScanRequest], list[Deployment]] = defaultdict(list)
+    sweep_due = Every(settings.realtime.sweep).last(now) if by_schedule else now
     for deployment in deployments:
         own = deployment.config.schedule.moments
-        due = own.last(now) if own else others_due
         for table in deployment.config.tables:
             if (deployment.identity, table) in skip:
                 continue
-            window = _next_window(deployment, table, checkpoints[deployment.identity, table], settings, due=due)
+            checkpoint = checkpoints[deployment.identity, table]
+            if own:
+                due = own.last(now)
+            elif checkpoint.streamed:
+                due = max(sweep_due, checkpoint.streamed)
+            else:
+                due = others_due
+            window = _next_window(deployment, table, checkpoint, settings, due=due)
             if window:
                 members[deployment.identity in apart, ScanRequest(table, window)].append(deployment)
     scans = [(is_apart, PlannedScan(request, tuple(group))) for (is_apart, request), group in members.items()]
@@ -110,7 +118,8 @@ def _next_window(
     lag, longest = _lag(table, settings), settings.schedule.longest_window
     until = due - lag
     if deployment.mode is Mode.RECORD:
-        return checkpoint.window(until=until, longest=longest, overlap=_overlap(table, settings))
+        overlap = max(_overlap(table, settings), settings.realtime.lookback if checkpoint.streamed else NO_TIME)
+        return checkpoint.window(until=until, longest=longest, overlap=overlap)
     own = deployment.config.schedule.moments
     if own is None or until <= checkpoint.position:
         return checkpoint.window(until=until, longest=longest)

@@ -39,6 +39,11 @@ class Row:
     record: str | None
 
 
+def rule_of(deployment: Deployment) -> Rule:
+    """What a worker loads of a deployment."""
+    return Rule(deployment.name, deployment.mode.script, deployment.mode.value)
+
+
 def run_batch(
     context: Context,
     deployment: Deployment,
@@ -52,7 +57,7 @@ def run_batch(
 
     It gives up after so many `failures`, by default what the error budget allows. With a `sieve`, only rows are told.
     """
-    rule = Rule(deployment.name, deployment.mode.script, deployment.mode.value)
+    rule = rule_of(deployment)
     limits = limits_of(context.settings, deployment.config.limits)
     limits = limits if failures is None else replace(limits, failures=failures)
 

@@ -187,6 +187,24 @@ checkpoints = Table(
     Column("streamed", UTCDateTime, nullable=True),  # since when it sees records as they land; None: it does not
 )
 
+# The streams that are listened to, and how each gets on; a row is written now and then, not with each record.
+streams = Table(
+    "streams",
+    metadata,
+    Column("table_name", sa.String, primary_key=True),
+    Column("kind", sa.String, nullable=False),
+    Column("since", UTCDateTime, nullable=False),  # listened to without a gap
+    Column("positions", sa.JSON, nullable=False),  # how far, where the source leaves it to us to know
+    Column("told_at", UTCDateTime, nullable=False),
+    Column("trouble", sa.Text, nullable=False, default=""),  # why the source cannot be asked now
+    Column("parcels", sa.BigInteger, nullable=False, default=0),
+    Column("records", sa.BigInteger, nullable=False, default=0),
+    Column("per_second", sa.Float, nullable=False, default=0.0),  # records, over the last minute
+    Column("lag_seconds", sa.Float, nullable=True),  # from landing to being recorded, the last time
+    Column("waiting", sa.BigInteger, nullable=True),  # at the source
+    Column("oldest", UTCDateTime, nullable=True),  # of what waits
+)
+
 # What came by a stream and is recorded, so that what is handed over again is known; of each table the latest.
 landed = Table(
     "landed",

@@ -42,6 +42,11 @@ class Pool:
             raise
         self._give_back(key, worker)
 
+    def warm(self, digest: BuildDigest, rule: Rule, limits: Limits) -> None:
+        """Starts a worker where none is idle, for who will ask soon. Raises WorkerError."""
+        with self.worker(digest, rule, limits):
+            pass
+
     def forget(self, digests: Iterable[BuildDigest]) -> None:
         """Ends the idle workers of retired builds, and those on loan when they come back."""
         retired = set(digests)

@@ -18,6 +18,9 @@ from trapline.query.partitions import spelled, touched
 from trapline.settings import TableSettings
 from trapline.window import Window
 
+PLACE = (pa.field("file_index", pa.int32()), pa.field("file_row_number", pa.int64()))
+"""Where a row lies. What is not read from files by DuckDB has these columns of its own."""
+
 
 class Source(Protocol):
     """Files of a table, as SQL reads them."""

@@ -29,11 +29,10 @@ from pyiceberg.types import IcebergType
 
 from trapline.query import sql
 from trapline.query.connection import reader
-from trapline.query.embedded.files import below, changed
+from trapline.query.embedded.files import PLACE, below, changed
 
 _SHAPE = "iceberg://schema.parquet"
 _STREAM = "iceberg_records"
-_PLACE = (pa.field("file_index", pa.int32()), pa.field("file_row_number", pa.int64()))
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -96,7 +95,7 @@ class Streamed(Snapshot):
     def attach(self, connection: duckdb.DuckDBPyConnection) -> pa.Schema:
         schema = super().attach(connection)
         taken = {name.lower() for name in _names(self._schema)}
-        place = [field for field in _PLACE if field.name not in taken]
+        place = [field for field in PLACE if field.name not in taken]
         wide = pa.schema([*schema_to_pyarrow(self._schema, include_field_ids=False), *place])
         connection.register(_STREAM, pa.RecordBatchReader.from_batches(wide, self._batches(wide)))
         return schema

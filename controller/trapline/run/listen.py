@@ -1,0 +1,328 @@
+"""Real time: what lands in a table, brought past the detections that see it at once, the way that scans go."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from time import monotonic
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trapline.deploy.ledger import Deployment
+from trapline.query.embedded.landed import Landed
+from trapline.query.engine import ScanRequest
+from trapline.run.audit import distrusted
+from trapline.run.context import Context
+from trapline.run.feed import Feeder, Interrupted
+from trapline.run.findings import Findings
+from trapline.run.plan import PlannedScan
+from trapline.run.recorder import Recorder, TickReport
+from trapline.run.verdicts import rule_of
+from trapline.state.checkpoints import Pair, mark_streamed, read_checkpoints
+from trapline.state.database import Database
+from trapline.state.streams import (
+    SetAside,
+    StreamState,
+    keep_keys,
+    keep_stream,
+    known_keys,
+    read_streams,
+    set_parcels_aside,
+)
+from trapline.streams.source import Backlog, Handed, Parcel, Source, SourceDown, Spoiled
+from trapline.window import Window
+from trapline.workers.interface import BuildDigest, WorkerError
+from trapline.workers.limits import limits_of
+
+WAIT = 1.0
+"""Seconds after which a listener to whom nothing comes looks up."""
+
+_EXTEND_SECONDS = 10.0
+_TELL_SECONDS = 2.0
+_MINUTE = 60.0
+
+
+@dataclass(slots=True)
+class Meter:
+    """How a stream gets on, since it is listened to."""
+
+    parcels: int = 0
+    records: int = 0
+    lag_seconds: float | None = None
+    trouble: str = ""
+    _lately: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def add(self, parcels: int, records: int, lag: timedelta) -> None:
+        self.parcels += parcels
+        self.records += records
+        self.lag_seconds = lag.total_seconds()
+        self._lately.append((monotonic(), records))
+
+    @property
+    def per_second(self) -> float:
+        """Records a second, over the last minute."""
+        now = monotonic()
+        while self._lately and now - self._lately[0][0] > _MINUTE:
+            self._lately.popleft()
+        return sum(records for _, records in self._lately) / _MINUTE
+
+
+class Listener:
+    """Listens to the stream of one table. Used by one thread."""
+
+    def __init__(
+        self,
+        table: str,
+        source: Source,
+        state: StreamState,
+        *,
+        threads: int,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._table = table
+        self._source = source
+        self._state = state
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=f"landed {table}")
+        self._width = threads
+        self._stopping = stopping
+        self._meter = Meter(state.parcels, state.records)
+        self._told = 0.0
+        self._warm: frozenset[BuildDigest] = frozenset()
+
+    def close(self) -> None:
+        """What is handed over and not recorded is given up: it comes again."""
+        self._source.close()
+        self._threads.shutdown()
+
+    def turn(self, context: Context) -> TickReport:
+        """Waits for something to land, at most `WAIT` seconds, and records what the detections say of it.
+
+        Raises SourceDown: then nothing of it is lost, and the next turn asks again.
+        """
+        report = TickReport()
+        self._warm_up(context)
+        try:
+            handed = self._collect(context)
+            if handed:
+                with self._kept(), suppress(Interrupted):  # what is not done comes again
+                    self._work(context, handed, report)
+            self._meter.trouble = ""
+        except SourceDown as error:
+            self._meter.trouble = str(error)
+            raise
+        finally:
+            self._tell(context)
+        return report
+
+    def _warm_up(self, context: Context) -> None:
+        """A worker for each detection that listens, before anything lands."""
+        members = listening(context, self._table)
+        cold = [one for one in members if one.build_digest not in self._warm]
+
+        def start(one: Deployment) -> None:
+            with suppress(WorkerError):  # which is said once it is asked something
+                context.pool.warm(one.build_digest, rule_of(one), limits_of(context.settings, one.config.limits))
+
+        list(self._threads.map(start, cold))
+        self._warm = frozenset(one.build_digest for one in members)
+
+    def _collect(self, context: Context) -> list[Handed]:
+        """What lands within the pause after the first, or until there is enough to be looked at."""
+        settings = context.settings.tables[self._table].lands
+        pause = settings.pause.total_seconds() if settings else 0.0
+        most, found = context.settings.realtime.batch, list(self._source.receive(wait=WAIT))
+        until = monotonic() + pause
+        while found and _count(found) < most and (left := until - monotonic()) > 0 and not self._stopping():
+            found += self._source.receive(wait=left)
+        return found
+
+    def _work(self, context: Context, handed: Sequence[Handed], report: TickReport) -> None:
+        with context.database.reading() as connection:
+            known = known_keys(connection, self._table, [one.what.key for one in handed])
+        fresh = {one.what.key: one.what for one in handed if one.what.key not in known}  # each once
+        spoiled = [what for what in fresh.values() if isinstance(what, Spoiled)]
+        if spoiled:
+            now = context.now()
+            with context.database.transaction() as connection:
+                set_parcels_aside(connection, [_aside(self._table, what, now) for what in spoiled])
+        parcels = [what for what in fresh.values() if isinstance(what, Parcel)]
+        for some in _together(parcels, context.settings.realtime.batch):
+            look(context, self._table, some, report, self._threads, width=self._width, stopping=self._stopping)
+            lag = context.now() - min(parcel.landed_at for parcel in some)
+            self._meter.add(len(some), sum(parcel.records.num_rows for parcel in some), lag)
+        self._source.done([one.receipt for one in handed])
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Around work: the source is told now and then that what it handed over is still worked on."""
+        done = threading.Event()
+
+        def keep() -> None:
+            while not done.wait(_EXTEND_SECONDS):
+                with suppress(SourceDown):  # then it comes again, and is known
+                    self._source.extend()
+
+        thread = threading.Thread(target=keep, name=f"keep {self._table}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def _tell(self, context: Context) -> None:
+        if monotonic() - self._told < _TELL_SECONDS:
+            return
+        self._told = monotonic()
+        backlog = Backlog()
+        with suppress(SourceDown):
+            backlog = self._source.backlog()
+        meter = self._meter
+        state = replace(
+            self._state,
+            told_at=context.now(),
+            trouble=meter.trouble,
+            parcels=meter.parcels,
+            records=meter.records,
+            per_second=meter.per_second,
+            lag_seconds=meter.lag_seconds,
+            waiting=backlog.waiting,
+            oldest=backlog.oldest,
+        )
+        with context.database.transaction() as connection:
+            keep_stream(connection, state)
+
+
+def look(
+    context: Context,
+    table: str,
+    parcels: Sequence[Parcel],
+    report: TickReport,
+    threads: ThreadPoolExecutor,
+    *,
+    width: int,
+    stopping: Callable[[], bool],
+) -> None:
+    """Brings parcels past every detection that sees the table in real time, and records what they say, and that the
+    parcels are done, in one transaction. A detection that does not get through finds it with its next sweep."""
+    records = pa.concat_tables([parcel.records for parcel in parcels])
+    recorder = Recorder(context, report, stopping=stopping)
+    context.rules.trust_all_but(distrusted(context))
+    time = context.settings.tables[table].time
+    context = replace(context, engine=Landed(records, time=time))
+    feeder = Feeder(context, threads, width=width, stopping=stopping, allowance=recorder.allowance)
+    fed = [
+        (planned, *feeder.feed(planned))
+        for planned in _planned(listening(context, table), records[time], context, table)
+    ]
+    wrong = [
+        (PlannedScan(planned.request, (found.deployment,)), found)
+        for planned, _, findings in fed
+        for found in findings
+        if found.breaches and not found.error
+    ]
+    for planned, found in wrong:  # its predicate was: it is shown all of them
+        recorder.judge(found, planned.request, fed[0][1])
+        fed.append((planned, *feeder.feed(planned)))
+    report.scans += [summary for _, summary, _ in fed]
+    with context.database.transaction() as connection:
+        for _, summary, findings in fed:
+            for found in filter(_says, findings):
+                recorder.take_landed(connection, found, summary)
+        keep_keys(connection, table, [parcel.key for parcel in parcels], now=context.now())
+    for planned, summary, findings in fed:
+        for found in findings:
+            report.ran.add(found.deployment.identity)
+            if found.error:
+                recorder.judge(found, planned.request, summary)
+
+
+def listening(context: Context, table: str) -> list[Deployment]:
+    """The detections that see what lands in a table."""
+    return listeners(context.ledger.running().values()).get(table, [])
+
+
+def listeners(deployments: Iterable[Deployment]) -> dict[str, list[Deployment]]:
+    """By table, those that see what lands in it."""
+    found: dict[str, list[Deployment]] = {}
+    for one in deployments:
+        if one.config.realtime:
+            for table in one.config.tables:
+                found.setdefault(table, []).append(one)
+    return found
+
+
+def mark_listeners(context: Context) -> list[str]:
+    """The tables that have to be listened to; notes since when each detection sees what lands, and who does no more."""
+    settings, found = context.settings, listeners(context.ledger.running().values())
+    tables = [table for table in found if table in settings.tables and settings.tables[table].lands]
+    wanted = {(one.identity, table) for table in tables for one in found[table]}
+    known, now = read_checkpoints(context.database), context.now()
+    marks: dict[Pair, datetime | None] = {pair: now for pair in wanted if pair in known and not known[pair].streamed}
+    marks |= {pair: None for pair, one in known.items() if one.streamed and pair not in wanted}
+    mark_streamed(context.database, marks)
+    return tables
+
+
+def begin_stream(database: Database, table: str, kind: str, *, now: datetime) -> StreamState:
+    """What is known of a table's stream; one that was never listened to, or is of another kind by now, begins: with
+    the first detection that saw what lands."""
+    known = read_checkpoints(database)
+    since = min([now, *(one.streamed for pair, one in known.items() if pair[1] == table and one.streamed)])
+    with database.transaction() as connection:
+        for state in read_streams(connection):
+            if (state.table, state.kind) == (table, kind):
+                return state
+        state = StreamState(table, kind, since=since, told_at=since)
+        keep_stream(connection, state)
+    return state
+
+
+def _planned(
+    members: Collection[Deployment], times: pa.ChunkedArray, context: Context, table: str
+) -> Iterator[PlannedScan]:
+    """One look for all, over the time of the records; a detection sees nothing from before it began."""
+    span = pc.min_max(times).as_py()
+    if span["min"] is None:  # a record without a time is in no window
+        return
+    first, end = span["min"], span["max"] + timedelta(microseconds=1)
+    checkpoints = read_checkpoints(context.database)
+    groups: dict[datetime, list[Deployment]] = {}
+    for member in members:
+        known = checkpoints.get((member.identity, table))
+        start = max(first, known.start) if known and known.start else first
+        if start < end:
+            groups.setdefault(start, []).append(member)
+    for start, group in groups.items():
+        yield PlannedScan(ScanRequest(table, Window(start, end)), tuple(group))
+
+
+def _says(found: Findings) -> bool:
+    """Whether there is something to record of what it found."""
+    return not found.error and not found.breaches and bool(found.matches or found.failures)
+
+
+def _together(parcels: Sequence[Parcel], most: int) -> Iterator[list[Parcel]]:
+    """The parcels in as few parts as there may be; a larger one is a part of its own."""
+    part: list[Parcel] = []
+    for parcel in parcels:
+        if part and sum(one.records.num_rows for one in part) + parcel.records.num_rows > most:
+            yield part
+            part = []
+        part.append(parcel)
+    if part:
+        yield part
+
+
+def _count(handed: Sequence[Handed]) -> int:
+    return sum(one.what.records.num_rows for one in handed if isinstance(one.what, Parcel))
+
+
+def _aside(table: str, what: Spoiled, now: datetime) -> SetAside:
+    return SetAside(table, what.key, what.landed_at, what.reason, what.origin, now)
