@@ -81,7 +81,7 @@ class Kinesis:
         until = self._now() + wait
         while not self._closed:
             self._list()
-            handed = [one for name, shard in self._readable() for one in self._read(name, shard)]
+            handed = self._round()
             if handed or self._now() >= until:
                 return handed
             self._sleep(min(_PACE_SECONDS, until - self._now()))
@@ -133,6 +133,18 @@ class Kinesis:
             if not answer.get("NextToken"):
                 return
             asked = {"NextToken": answer["NextToken"]}
+
+    def _round(self) -> list[Handed]:
+        """What is next in every shard. Raises SourceDown, where nothing came before one could not be read."""
+        handed: list[Handed] = []
+        for name, shard in self._readable():
+            try:
+                handed += self._read(name, shard)
+            except SourceDown:
+                if not handed:
+                    raise
+                break
+        return handed
 
     def _readable(self) -> list[tuple[str, _Shard]]:
         with self._lock:

@@ -89,18 +89,15 @@ class Queue:
                     if receipt in self._held and receipt not in failed:
                         self._held[receipt].until = now + HELD_SECONDS
 
-    def give_up(self, receipts: Sequence[str], seconds: int = 0) -> None:
-        """Messages that come again, after so many seconds; all that are held on `give_up_all`. Raises SourceDown."""
-        self._forget(receipts)
-        for some in _in_tens(receipts):
-            self._each("change_message_visibility_batch", _CHANGE, some, VisibilityTimeout=seconds)
-
-    def give_up_all(self) -> None:
-        """All that are held come again now. Where the queue does not answer, they do in their time."""
+    def give_up(self, receipts: Sequence[str] | None = None, seconds: int = 0) -> None:
+        """Messages, or all that are held, that come again after so many seconds; where the queue does not answer, when
+        they were held long enough."""
         with self._lock:
-            receipts = list(self._held)
+            receipts = list(self._held) if receipts is None else receipts
+        self._forget(receipts)
         try:
-            self.give_up(receipts)
+            for some in _in_tens(receipts):
+                self._each("change_message_visibility_batch", _CHANGE, some, VisibilityTimeout=seconds)
         except SourceDown:
             pass
 

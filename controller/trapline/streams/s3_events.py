@@ -80,7 +80,7 @@ class S3Events:
         return self._queue.backlog()
 
     def close(self) -> None:
-        self._queue.give_up_all()
+        self._queue.give_up()
 
     def _some(self) -> list[_Told]:
         """The next messages: one, and more while their objects together are not larger than one may be."""

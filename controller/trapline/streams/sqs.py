@@ -13,7 +13,7 @@ from trapline.settings import StreamSettings
 from trapline.streams.decode import Decoder
 from trapline.streams.notifications import unwrapped
 from trapline.streams.queue import Message, Queue
-from trapline.streams.source import Backlog, Handed, Parcel, Spoiled
+from trapline.streams.source import Backlog, Handed, Parcel, SourceDown, Spoiled
 
 _MOST_MESSAGES = 100
 
@@ -30,9 +30,12 @@ class Sqs:
     def receive(self, *, wait: float) -> Sequence[Handed]:
         some = self._queue.receive(wait)
         messages = list(some)
-        while some and len(messages) < _MOST_MESSAGES:
-            some = self._queue.receive(0)
-            messages += some
+        try:
+            while some and len(messages) < _MOST_MESSAGES:
+                some = self._queue.receive(0)
+                messages += some
+        except SourceDown:  # it is told by the next call; what came is not to be lost over it
+            pass
         return [Handed(what, message.receipt) for message in messages for what in self._opened(message)]
 
     def done(self, receipts: Sequence[Any]) -> None:
@@ -48,7 +51,7 @@ class Sqs:
         return self._queue.backlog()
 
     def close(self) -> None:
-        self._queue.give_up_all()
+        self._queue.give_up()
 
     def _opened(self, message: Message) -> Sequence[Parcel | Spoiled]:
         content = self._content(message.body)

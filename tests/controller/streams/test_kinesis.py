@@ -214,6 +214,21 @@ def test_what_passes_is_waited_for(credentials, monkeypatch, listen, code):
     assert calls.count("GetShardIterator") == (2 if code.startswith("Expired") else 1)
 
 
+def test_what_came_of_one_shard_is_not_lost_over_another(credentials, monkeypatch, listen):
+    double = Resharded()
+    refused = Answer(400, b'{"__type": "InternalFailureException", "message": "no"}')
+
+    def answer(request: Request) -> Answer:
+        return refused if b'"ShardIterator": "c"' in request.body else double(request)
+
+    with serving(answer) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        source = listen({"a": END})
+        assert ids(source.receive(wait=1)) == [1]
+        with pytest.raises(SourceDown, match="InternalFailure"):
+            source.receive(wait=5)
+
+
 def test_a_refusal_names_the_permission(credentials, monkeypatch, listen):
     body = b'{"__type": "AccessDeniedException", "message": "no"}'
     with serving(lambda request: Answer(400, body)) as server:

@@ -11,8 +11,9 @@ import pytest
 
 from tests.controller.streams.conftest import Aws
 from trapline.settings import StreamSettings
-from trapline.streams.source import Handed, Parcel, Spoiled
+from trapline.streams.source import Handed, Parcel, SourceDown, Spoiled
 from trapline.streams.sqs import Sqs
+from trapline_plugins.fake_server import Answer, serving
 
 SCHEMA = pa.schema([("id", pa.int64())])
 EVENT = {"eventTime": "2024-05-01T12:00:00Z", "eventName": "CreateUser"}
@@ -106,3 +107,15 @@ def test_many_messages_come_together(listen, send):
     source.done([one.receipt for one in handed[:20]])
     source.close()
     assert len(listen().receive(wait=0)) == 5
+
+
+def test_what_came_is_not_lost_over_a_queue_that_fails_then(credentials, monkeypatch, listen):
+    message = {"MessageId": "m", "ReceiptHandle": "r", "Body": '{"id": 1}', "Attributes": {"SentTimestamp": "0"}}
+    answers = iter([Answer(200, json.dumps({"Messages": [message]}).encode())])
+    with serving(lambda request: next(answers, Answer(500, b"{}"))) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        source = listen()
+        assert ids(source.receive(wait=0)[0]) == [1]
+        with pytest.raises(SourceDown):
+            source.receive(wait=0)
+        source.close()
