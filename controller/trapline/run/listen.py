@@ -187,6 +187,7 @@ class Listener:
         state = replace(
             self._state,
             told_at=context.now(),
+            positions=self._source.positions,
             trouble=meter.trouble,
             parcels=meter.parcels,
             records=meter.records,

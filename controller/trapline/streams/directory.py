@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePath
 from threading import Event
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -52,6 +53,8 @@ class _Waiting:
 class Directory:
     """Of the files that are there when it is first asked, those are new that came no earlier than `since`. Names that
     begin with a dot are no table's: what is being written has such a name, or another ending, and is then renamed."""
+
+    positions: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self,

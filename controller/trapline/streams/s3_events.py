@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -39,6 +40,8 @@ class _Told:
 
 class S3Events:
     """All objects of a message share its receipt: it is done when all of them are."""
+
+    positions: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self, schema: pa.Schema, settings: StreamSettings, *, now: Callable[[], float] = time.monotonic

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -61,6 +61,11 @@ class Backlog:
 
 class Source(Protocol):
     """One stream of one table. Used by one thread, but for `backlog`, `extend` and `close`, which any may call."""
+
+    @property
+    def positions(self) -> Mapping[str, str]:
+        """How far everything is done, where the source leaves it to us to know that; kept, and given to the next."""
+        ...
 
     def receive(self, *, wait: float) -> Sequence[Handed]:
         """What has landed, at most some; waits up to so many seconds where nothing has. Raises SourceDown.

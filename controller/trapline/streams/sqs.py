@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +21,8 @@ _MOST_MESSAGES = 100
 
 class Sqs:
     """All that comes of one message shares its receipt."""
+
+    positions: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self, schema: pa.Schema, settings: StreamSettings, *, now: Callable[[], float] = time.monotonic
