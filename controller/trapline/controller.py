@@ -270,7 +270,7 @@ class Controller:
             settings.tables[table],
             schema,
             home=self.options.home,
-            since=state.told_at,
+            since=state.since if state.positions else state.told_at,
             positions=state.positions,
         )
         return Listener(table, source, state, threads=os.cpu_count() or 1, stopping=self.halt.is_set)

@@ -133,13 +133,16 @@ class Listener:
         self._warm = frozenset(one.build_digest for one in members)
 
     def _collect(self, context: Context) -> list[Handed]:
-        """What lands within the pause after the first, or until there is enough to be looked at."""
+        """What lands within the pause after the first, or until there is enough, or nothing more."""
         settings = context.settings.tables[self._table].lands
         pause = settings.pause.total_seconds() if settings else 0.0
         most, found = context.settings.realtime.batch, list(self._source.receive(wait=WAIT))
         until = monotonic() + pause
         while found and _count(found) < most and (left := until - monotonic()) > 0 and not self._stopping():
-            found += self._source.receive(wait=left)
+            more = self._source.receive(wait=left)
+            if not more:  # a queue that has nothing may say so at once: to ask again and again would cost
+                break
+            found += more
         return found
 
     def _work(self, context: Context, handed: Sequence[Handed], report: TickReport) -> None:
