@@ -21,12 +21,11 @@ from trapline.controller import Controller
 from trapline.deploy.ledger import PROMOTIONS
 from trapline.deploy.reconcile import Report
 from trapline.deploy.tell import Teller, make_tellers
-from trapline.errors import Problem
+from trapline.errors import Problem, TraplineError
 from trapline.loops import Loop, Pulse, guarded
 from trapline.run.recorder import TickReport
 from trapline.settings import Settings
 from trapline.state.lease import Lease
-from trapline.streams.source import SourceDown
 from trapline.web.api import make_api
 from trapline.web.app import Health, make_app
 from trapline.web.server import serving
@@ -265,7 +264,7 @@ class Service:
     def _listen(self, table: str) -> None:
         try:
             report = self._controller.listen(table)
-        except SourceDown as error:
+        except TraplineError as error:
             self._news(f"stream {table}", {table: str(error)})
             return
         self._news(f"stream {table}", {**report.failures, **report.errors})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -15,14 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trapline.deploy.ledger import Deployment
+from trapline.errors import TraplineError
 from trapline.query.embedded.landed import Landed
 from trapline.query.engine import ScanRequest
-from trapline.run.audit import distrusted
+from trapline.run.audit import breached, distrusted
 from trapline.run.context import Context
 from trapline.run.feed import Feeder, Interrupted
-from trapline.run.findings import Findings
 from trapline.run.plan import PlannedScan
 from trapline.run.recorder import Recorder, TickReport
+from trapline.run.scans import Fed, fed_apart
 from trapline.run.verdicts import rule_of
 from trapline.state.checkpoints import Pair, mark_streamed, read_checkpoints
 from trapline.state.database import Database
@@ -39,6 +41,8 @@ from trapline.streams.source import Backlog, Handed, Parcel, Source, SourceDown,
 from trapline.window import Window
 from trapline.workers.interface import BuildDigest, WorkerError
 from trapline.workers.limits import limits_of
+
+log = logging.getLogger("trapline")
 
 WAIT = 1.0
 """Seconds after which a listener to whom nothing comes looks up."""
@@ -93,6 +97,7 @@ class Listener:
         self._stopping = stopping
         self._meter = Meter(state.parcels, state.records)
         self._told = 0.0
+        self._held: list[Handed] = []
         self._warm: frozenset[BuildDigest] = frozenset()
 
     def close(self) -> None:
@@ -103,21 +108,26 @@ class Listener:
     def turn(self, context: Context) -> TickReport:
         """Waits for something to land, at most `WAIT` seconds, and records what the detections say of it.
 
-        Raises SourceDown: then nothing of it is lost, and the next turn asks again.
+        Raises TraplineError where the source cannot be asked, or nothing can be run or recorded now: then the next turn
+        tries again, and nothing is lost.
         """
         report = TickReport()
         self._warm_up(context)
         try:
-            handed = self._collect(context)
-            if handed:
-                with self._kept(), suppress(Interrupted):  # what is not done comes again
-                    self._work(context, handed, report)
+            if self._held:  # what could not be looked at the last time
+                self._source.extend()
+            else:
+                self._held = self._collect(context)
+            with self._kept(), suppress(Interrupted):  # what is not done comes again
+                self._work(context, self._held, report)
+                self._held = []
             self._meter.trouble = ""
-        except SourceDown as error:
+        except TraplineError as error:
             self._meter.trouble = str(error)
             raise
         finally:
             self._tell(context)
+            _note(context, report)
         return report
 
     def _warm_up(self, context: Context) -> None:
@@ -146,6 +156,8 @@ class Listener:
         return found
 
     def _work(self, context: Context, handed: Sequence[Handed], report: TickReport) -> None:
+        if not handed:
+            return
         with context.database.reading() as connection:
             known = known_keys(connection, self._table, [one.what.key for one in handed])
         fresh = {one.what.key: one.what for one in handed if one.what.key not in known}  # each once
@@ -156,10 +168,28 @@ class Listener:
                 set_parcels_aside(connection, [_aside(self._table, what, now) for what in spoiled])
         parcels = [what for what in fresh.values() if isinstance(what, Parcel)]
         for some in _together(parcels, context.settings.realtime.batch):
-            look(context, self._table, some, report, self._threads, width=self._width, stopping=self._stopping)
+            self._look(context, some, report)
             lag = context.now() - min(parcel.landed_at for parcel in some)
             self._meter.add(len(some), sum(parcel.records.num_rows for parcel in some), lag)
         self._source.done([one.receipt for one in handed])
+
+    def _look(self, context: Context, parcels: Sequence[Parcel], report: TickReport) -> None:
+        """Looks at parcels; one that Trapline itself fails on is set aside alone."""
+        try:
+            look(context, self._table, parcels, report, self._threads, width=self._width, stopping=self._stopping)
+        except (TraplineError, Interrupted):
+            raise
+        except Exception as error:
+            if len(parcels) > 1:
+                for parcel in parcels:
+                    self._look(context, [parcel], report)
+                return
+            [parcel] = parcels
+            log.exception("%s of table %s cannot be looked at", parcel.key, self._table)
+            reason = f"looking at it failed in Trapline itself: {error!r}"
+            spoiled = Spoiled(parcel.key, parcel.landed_at, reason, origin="")
+            with context.database.transaction() as connection:
+                set_parcels_aside(connection, [_aside(self._table, spoiled, context.now())])
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
@@ -221,30 +251,29 @@ def look(
     time = context.settings.tables[table].time
     context = replace(context, engine=Landed(records, time=time))
     feeder = Feeder(context, threads, width=width, stopping=stopping, allowance=recorder.allowance)
-    fed = [
-        (planned, *feeder.feed(planned))
-        for planned in _planned(listening(context, table), records[time], context, table)
-    ]
-    wrong = [
-        (PlannedScan(planned.request, (found.deployment,)), found)
-        for planned, _, findings in fed
-        for found in findings
-        if found.breaches and not found.error
-    ]
-    for planned, found in wrong:  # its predicate was: it is shown all of them
-        recorder.judge(found, planned.request, fed[0][1])
-        fed.append((planned, *feeder.feed(planned)))
-    report.scans += [summary for _, summary, _ in fed]
+    fed: list[Fed] = []
+    for planned in _planned(listening(context, table), records[time], context, table):
+        fed += fed_apart(feeder, planned)
+    wrong = [(one, found) for one in fed for found in one.findings if found.breaches and not found.error]
+    for one, found in wrong:  # its predicate was: it is shown all of them
+        breached(context, found.deployment, one.planned.request, records=found.breaches)
+        context.rules.distrust({found.deployment.build_digest})
+        fed += fed_apart(feeder, replace(one.planned, members=(found.deployment,)))
+    said = [(found, one) for one in fed for found in one.findings if found.error or not found.breaches]
+    for found, _ in said:
+        if found.error and not found.its_fault:
+            raise TraplineError(f"{found.deployment.name} cannot be run now: {found.error}")
+    report.scans += [one.summary for one in fed if one.summary]
+    report.ran |= {found.deployment.identity for found, _ in said}
+    report.errors |= {member.identity: str(one.error) for one in fed if one.error for member in one.planned.members}
     with context.database.transaction() as connection:
-        for _, summary, findings in fed:
-            for found in filter(_says, findings):
-                recorder.take_landed(connection, found, summary)
+        for found, one in said:
+            if not found.error and (found.matches or found.failures) and one.summary:
+                recorder.take_landed(connection, found, one.summary)
         keep_keys(connection, table, [parcel.key for parcel in parcels], now=context.now())
-    for planned, summary, findings in fed:
-        for found in findings:
-            report.ran.add(found.deployment.identity)
-            if found.error:
-                recorder.judge(found, planned.request, summary)
+    for found, one in said:
+        if found.error and one.summary:
+            recorder.judge(found, one.planned.request, one.summary)
 
 
 def listening(context: Context, table: str) -> list[Deployment]:
@@ -307,9 +336,12 @@ def _planned(
         yield PlannedScan(ScanRequest(table, Window(start, end)), tuple(group))
 
 
-def _says(found: Findings) -> bool:
-    """Whether there is something to record of what it found."""
-    return not found.error and not found.breaches and bool(found.matches or found.failures)
+def _note(context: Context, report: TickReport) -> None:
+    """What went wrong is the detection's health until a sweep gets through."""
+    said = {**report.failures, **report.errors}
+    for identity, deployment in context.ledger.deployments().items() if said else ():
+        if identity in said and said[identity] != deployment.health_message:
+            context.ledger.set_health(identity, said[identity], now=context.now())
 
 
 def _together(parcels: Sequence[Parcel], most: int) -> Iterator[list[Parcel]]:

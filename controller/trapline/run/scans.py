@@ -45,7 +45,7 @@ def feed_all(
             return []
         on_scan(planned)
         try:
-            return list(_fed(feeder, planned))
+            return list(fed_apart(feeder, planned))
         except Interrupted:
             return []
 
@@ -59,7 +59,8 @@ def feed_all(
             yield from future.result()
 
 
-def _fed(feeder: Feeder, planned: PlannedScan) -> Iterator[Fed]:
+def fed_apart(feeder: Feeder, planned: PlannedScan) -> Iterator[Fed]:
+    """Makes one scan; where a detection's own condition is wrong, one for each condition. Raises Interrupted."""
     try:
         summary, findings = feeder.feed(planned)
     except QueryError as error:
@@ -68,7 +69,7 @@ def _fed(feeder: Feeder, planned: PlannedScan) -> Iterator[Fed]:
             yield Fed(planned, None, error=error)
         else:  # one detection's own condition holds up nobody else
             for group in groups:
-                yield from _fed(feeder, replace(planned, members=tuple(group)))
+                yield from fed_apart(feeder, replace(planned, members=tuple(group)))
     else:
         yield Fed(planned, summary, findings)
 

@@ -13,7 +13,11 @@ import pytest
 
 from tests.playground import MATCH_BAD, NOON, Playground, column, deploy, eventually
 from trapline.controller import Controller
+from trapline.errors import TraplineError
+from trapline.run import listen
 from trapline.state.schema import alerts, checkpoints, failures, landed, matches, spoiled, streams
+from trapline.workers.interface import WorkerError
+from trapline.workers.pool import Pool
 
 THRESHOLD = {"alert": {"threshold": 3, "deduplication_window_minutes": 60}}
 TITLED = f"{MATCH_BAD}\ndef title(record):\n    return 'bad ' + str(record.deepget('event.id'))[:0] + 'thing'\n"
@@ -198,3 +202,60 @@ def test_from_schedule_to_real_time_and_back_nothing_is_lost_or_doubled(
     controller.tick()
     assert len(ground.rows(matches)) == 3
     assert not any(row["late"] for row in ground.rows(matches))
+
+
+def test_a_condition_of_one_that_cannot_be_asked_holds_up_no_other(ground: Playground, controller: Controller) -> None:
+    ground.detection("one", realtime=True)
+    ground.detection("two", realtime=True, query={"where": "cast(event.action as integer) = 1"})
+    ready(ground, controller)
+    ground.records(1)
+
+    def listened() -> bool:
+        report = controller.listen("logs")
+        assert report.errors.keys() <= {"two"}
+        return keys(ground) == 1
+
+    eventually(listened)
+    assert column(ground.rows(matches), "identity") == ["one"]
+    assert "check [query] where" in controller.ledger.deployments()["two"].health_message
+
+
+def test_what_cannot_be_run_now_is_tried_again(
+    ground: Playground, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground.detection("one", realtime=True)
+    ready(ground, controller)
+    away = WorkerError("unavailable", "no engine answers")
+    with monkeypatch.context() as patch:
+        patch.setattr(Pool, "worker", lambda *_: raises(away))
+        ground.records(1)
+        with pytest.raises(TraplineError, match="one cannot be run now: no engine answers"):
+            listen_until(controller, lambda: keys(ground) == 1)
+        assert "no engine answers" in ground.rows(streams)[0]["trouble"] or keys(ground) == 0
+    listen_until(controller, lambda: keys(ground) == 1)
+    assert len(ground.rows(matches)) == 1
+
+
+def test_what_trapline_itself_fails_on_is_set_aside_alone(
+    ground: Playground, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground.detection("one", realtime=True)
+    ready(ground, controller)
+    looked_at = listen.look
+
+    def look(context: Any, table: str, parcels: Any, *others: Any, **how: Any) -> None:
+        if any("odd" in parcel.key for parcel in parcels):
+            raise OverflowError("too odd")
+        looked_at(context, table, parcels, *others, **how)
+
+    monkeypatch.setattr(listen, "look", look)
+    record = {"ts": NOON, "event": {"id": "x", "action": "bad"}}
+    for name in ("even", "odd"):
+        pq.write_table(pa.Table.from_pylist([record]), ground.lake / "logs" / f"{name}.parquet")
+    listen_until(controller, lambda: keys(ground) == 1 and bool(ground.rows(spoiled)))
+    assert ["too odd" in row["reason"] for row in ground.rows(spoiled)] == [True]
+    assert len(ground.rows(matches)) == 1
+
+
+def raises(error: Exception) -> Any:
+    raise error
