@@ -32,7 +32,7 @@ from trapline.query.lake import Lake
 from trapline.query.where import problems
 from trapline.run.context import Context
 from trapline.run.failures import FailureReplay, replay_failures
-from trapline.run.listen import Listener, begin_stream, mark_listeners
+from trapline.run.listen import Listener, begin_stream, listened_tables
 from trapline.run.outlook import Outlook, outlook
 from trapline.run.plan import next_due
 from trapline.run.putoff import PutOff
@@ -239,7 +239,7 @@ class Controller:
     def streams(self) -> list[str]:
         """The tables to be listened to now, each by calling `listen` again and again, in a thread of its own."""
         settings = self.settings()
-        return mark_listeners(self._context(settings)) if settings else []
+        return listened_tables(self._context(settings)) if settings else []
 
     def listen(self, table: str) -> TickReport:
         """Waits a moment for records to land in a table, and records what the detections say of them.

@@ -26,7 +26,7 @@ from trapline.run.plan import PlannedScan
 from trapline.run.recorder import Recorder, TickReport
 from trapline.run.scans import Fed, fed_apart
 from trapline.run.verdicts import rule_of
-from trapline.state.checkpoints import Pair, mark_streamed, read_checkpoints
+from trapline.state.checkpoints import mark_streamed, read_checkpoints
 from trapline.state.database import Database
 from trapline.state.streams import (
     SetAside,
@@ -117,7 +117,9 @@ class Listener:
             if self._held:  # what could not be looked at the last time
                 self._source.extend()
             else:
+                since = context.now()
                 self._held = self._collect(context)
+                _mark(context, self._table, since)
             with self._kept(), suppress(Interrupted):  # what is not done comes again
                 self._work(context, self._held, report)
                 self._held = []
@@ -291,16 +293,21 @@ def listeners(deployments: Iterable[Deployment]) -> dict[str, list[Deployment]]:
     return found
 
 
-def mark_listeners(context: Context) -> list[str]:
-    """The tables that have to be listened to; notes since when each detection sees what lands, and who does no more."""
+def listened_tables(context: Context) -> list[str]:
+    """The tables that have to be listened to; of detections that see no more what lands, that is noted."""
     settings, found = context.settings, listeners(context.ledger.running().values())
     tables = [table for table in found if table in settings.tables and settings.tables[table].lands]
     wanted = {(one.identity, table) for table in tables for one in found[table]}
-    known, now = read_checkpoints(context.database), context.now()
-    marks: dict[Pair, datetime | None] = {pair: now for pair in wanted if pair in known and not known[pair].streamed}
-    marks |= {pair: None for pair, one in known.items() if one.streamed and pair not in wanted}
-    mark_streamed(context.database, marks)
+    known = read_checkpoints(context.database)
+    mark_streamed(context.database, {pair: None for pair, one in known.items() if one.streamed and pair not in wanted})
     return tables
+
+
+def _mark(context: Context, table: str, since: datetime) -> None:
+    """From now on what lands is seen by those who listen: until then a detection runs as often as any other."""
+    known = read_checkpoints(context.database)
+    pairs = [(one.identity, table) for one in listening(context, table)]
+    mark_streamed(context.database, {pair: since for pair in pairs if pair in known and not known[pair].streamed})
 
 
 def begin_stream(database: Database, table: str, kind: str, *, now: datetime) -> StreamState:
