@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from trapline.deploy.ledger import Deployment
 from trapline.detection.model import Mode
 from trapline.query.engine import ScanRequest
-from trapline.schedule import Every
+from trapline.schedule import Every, Schedule
 from trapline.settings import Settings
 from trapline.window import NO_TIME, Checkpoint, Window
 
@@ -73,8 +73,13 @@ def plan(
 
 def next_due(deployments: Iterable[Deployment], settings: Settings, *, after: datetime) -> datetime:
     """The first moment after `after` at which any detection is due."""
-    own = {deployment.config.schedule.moments for deployment in deployments} - {None}
-    return min(moments.next(after) for moments in (Every(settings.schedule.every), *own) if moments)
+    moments: set[Schedule] = {Every(settings.schedule.every)}
+    for config in (deployment.config for deployment in deployments):
+        if config.schedule.moments:
+            moments.add(config.schedule.moments)
+        elif config.realtime:
+            moments.add(Every(settings.realtime.sweep))
+    return min(each.next(after) for each in moments)
 
 
 def beginnings(

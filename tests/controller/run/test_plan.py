@@ -23,17 +23,26 @@ def minutes(count: float) -> timedelta:
 
 
 def deployment(
-    name: str, *, mode: Mode = Mode.RECORD, tables: tuple[str, ...] = ("logs",), **schedule: Any
+    name: str,
+    *,
+    mode: Mode = Mode.RECORD,
+    tables: tuple[str, ...] = ("logs",),
+    realtime: bool = False,
+    **schedule: Any,
 ) -> Deployment:
-    config = DetectionConfig.model_validate({"name": name, "tables": tables, "schedule": schedule})
+    known = {"name": name, "tables": tables, "schedule": schedule, "realtime": realtime}
+    config = DetectionConfig.model_validate(known)
     build, deploy = BuildDigest(name), DeployDigest(name)
     return Deployment(name, name, build, deploy, "", mode, config, NOON, None, "")
 
 
-def settings(*, lag: float = 0, overlap: float = 0, longest: str = "1d", **schedule: Any) -> Settings:
+def settings(
+    *, lag: float = 0, overlap: float = 0, longest: str = "1d", lookback: float = 0, **schedule: Any
+) -> Settings:
     table = {"path": "logs", "lag": lag * 60, "overlap": overlap * 60}
     schedule = {"every": "5m", "longest_window": longest, **schedule}
-    return Settings.model_validate({"tables": {"logs": table}, "schedule": schedule})
+    realtime = {"sweep": "1h", "lookback": lookback * 60}
+    return Settings.model_validate({"tables": {"logs": table}, "schedule": schedule, "realtime": realtime})
 
 
 def planned(
@@ -42,12 +51,18 @@ def planned(
     seen: float | dict[str, float] = 0,
     how: Settings | None = None,
     start: float = -10_000,
+    streamed: float | None = None,
     **more: Any,
 ) -> list[tuple[float, float, str]]:
-    """Each scan as the minutes after noon of its window, and its members."""
+    """Each scan as the minutes after noon of its window, and its members; `streamed` is since when those in real time
+    see what lands."""
     positions = seen if isinstance(seen, dict) else {one.identity: seen for one in deployments}
     checkpoints = {
-        (one.identity, table): Checkpoint(NOON + minutes(positions[one.identity]), NOON + minutes(start))
+        (one.identity, table): Checkpoint(
+            NOON + minutes(positions[one.identity]),
+            NOON + minutes(start),
+            NOON + minutes(streamed) if streamed is not None and one.config.realtime else None,
+        )
         for one in deployments
         for table in one.config.tables
     }
@@ -131,6 +146,47 @@ def test_the_windows_of_a_batch_rule_are_the_runs_of_its_own_schedule() -> None:
     assert planned(without, at=300, seen=0, how=how) == [(0, 5, "batch")]
 
 
+LIVE = deployment("live", realtime=True)
+
+
+def test_who_sees_what_lands_reads_once_up_to_when_that_began_and_then_with_the_sweeps() -> None:
+    assert planned(LIVE, at=7, streamed=7, by_schedule=True) == [(0, 7, "live")]
+    assert planned(LIVE, at=59, seen=7, streamed=7, by_schedule=True) == []
+    assert planned(LIVE, at=61, seen=7, streamed=7, by_schedule=True) == [(7, 60, "live")]
+    assert planned(LIVE, at=119, seen=60, streamed=7, by_schedule=True) == []
+    assert planned(LIVE, at=70, seen=60, streamed=7) == [(60, 70, "live")]  # who ticks once reads up to now
+
+
+def test_a_sweep_ends_the_lag_before_it_is_due() -> None:
+    assert planned(LIVE, at=61, seen=7, streamed=7, how=settings(lag=4), by_schedule=True) == [(7, 56, "live")]
+
+
+def test_where_nothing_is_listened_to_real_time_reads_as_the_others_do() -> None:
+    assert planned(LIVE, PLAIN, at=7.5, by_schedule=True) == [(0, 5, "live plain")]
+    how = settings(lookback=30)
+    assert planned(LIVE, at=7.5, how=how, by_schedule=True) == [(0, 5, "live")]
+
+
+def test_a_sweep_looks_back_by_the_longer_of_lookback_and_overlap() -> None:
+    more = {"at": 61, "seen": 50, "streamed": 7, "by_schedule": True}
+    assert planned(LIVE, how=settings(lookback=30), **more) == [(20, 60, "live")]
+    assert planned(LIVE, how=settings(lookback=30, overlap=40), **more) == [(10, 60, "live")]
+    assert planned(LIVE, how=settings(lookback=30), start=45, **more) == [(45, 60, "live")]
+    assert planned(PLAIN, how=settings(lookback=30), **more) == [(50, 60, "plain")]
+
+
+def test_the_sweeps_of_a_batch_rule_neither_overlap_nor_leave_a_gap() -> None:
+    batch, how = deployment("batch", mode=Mode.BATCH, realtime=True), settings(lookback=30)
+    assert planned(batch, at=61, seen=50, streamed=7, how=how, by_schedule=True) == [(50, 60, "batch")]
+
+
+def test_a_schedule_of_its_own_is_that_of_the_sweeps() -> None:
+    own = deployment("own", realtime=True, every="15m")
+    assert planned(own, at=29, seen=15, streamed=7, by_schedule=True) == []
+    assert planned(own, at=31, seen=15, streamed=7, by_schedule=True) == [(15, 30, "own")]
+    assert planned(own, at=31, seen=15, streamed=7, how=settings(lookback=5)) == [(10, 30, "own")]
+
+
 def test_a_table_that_nobody_knows_is_planned_for_its_error_to_be_said() -> None:
     assert planned(deployment("one", tables=("unknown",)), at=5) == [(0, 5, "one")]
 
@@ -164,6 +220,7 @@ def test_the_next_due_moment_is_that_of_whoever_is_due_first() -> None:
         due = next_due(deployments, settings(), after=NOON)
         assert due == NOON + minutes(expected)
     assert next_due([HOURLY], settings(every="1d"), after=NOON) == NOON + minutes(10)
+    assert next_due([LIVE], settings(every="1d"), after=NOON) == NOON + minutes(60)
 
 
 def test_a_checkpoint_is_ahead_of_the_clock_unless_it_was_put_there() -> None:
