@@ -37,6 +37,7 @@ from trapline.run.outlook import Outlook, outlook
 from trapline.run.plan import next_due
 from trapline.run.putoff import PutOff
 from trapline.run.recorder import TickReport
+from trapline.run.reopen import StreamReplay, replay_set_aside
 from trapline.run.replay import Replay, replay
 from trapline.run.rules import Rules
 from trapline.run.tick import Ticker
@@ -46,7 +47,9 @@ from trapline.source.remote import redact
 from trapline.source.tree import SourceError
 from trapline.state.database import Database
 from trapline.state.logs import Logs
+from trapline.state.streams import SetAside, read_set_aside
 from trapline.streams.make import make_source
+from trapline.streams.source import Source
 from trapline.suppressions import Suppressions
 from trapline.suppressions import parse as parse_suppressions
 from trapline.workers.choose import STRENGTH, choose, why_not_stronger
@@ -263,17 +266,15 @@ class Controller:
             known[1].close()
 
     def _listener(self, table: str, settings: Settings) -> Listener:
-        schema, lands = self.lake(settings).schema(table), settings.tables[table].lands
+        lands = settings.tables[table].lands
         state = begin_stream(self.database, table, lands.type if lands else "", now=self._now())
-        source = make_source(
-            table,
-            settings.tables[table],
-            schema,
-            home=self.options.home,
-            since=state.since if state.positions else state.told_at,
-            positions=state.positions,
-        )
+        since = state.since if state.positions else state.told_at
+        source = self._source(table, settings, since=since, positions=state.positions)
         return Listener(table, source, state, threads=os.cpu_count() or 1, stopping=self.halt.is_set)
+
+    def _source(self, table: str, settings: Settings, *, since: datetime, positions: Mapping[str, str]) -> Source:
+        known, schema = settings.tables[table], self.lake(settings).schema(table)
+        return make_source(table, known, schema, home=self.options.home, since=since, positions=positions)
 
     def next_tick(self, *, after: datetime) -> datetime:
         """When anything is due for the first time after that moment."""
@@ -299,6 +300,28 @@ class Controller:
                     remedy="its failures stay; once a version is live it replays them by itself",
                 )
             return replay_failures(self._context(self.settings() or Settings()), live, stopping=self.halt.is_set)
+
+    def replay_set_aside(self, table: str | None = None, key: str | None = None) -> StreamReplay:
+        """Tries again what is set aside of the streams: all of it, of one table, or under one key. Raises TraplineError
+        where nothing is set aside under that key."""
+        with self._turn("tick"):
+            settings = self.settings() or Settings()
+            aside: dict[str, list[SetAside]] = {}
+            with self.database.reading() as connection:
+                for one in read_set_aside(connection, table):
+                    if key in (None, one.key):
+                        aside.setdefault(one.table, []).append(one)
+            if key is not None and not aside:
+                raise TraplineError(
+                    f"nothing is set aside under the key {key}", remedy="see `trapline streams spoiled`"
+                )
+            return replay_set_aside(
+                self._context(settings),
+                aside,
+                lambda table: self._source(table, settings, since=self._now(), positions={}),
+                threads=os.cpu_count() or 1,
+                stopping=self.halt.is_set,
+            )
 
     def deliver(self, *, wait: bool = True) -> tuple[DeliveryReport, list[Problem]]:
         """Sends what is due; the problems are those of destinations that cannot be used now as they are configured.

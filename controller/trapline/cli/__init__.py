@@ -43,6 +43,7 @@ COMMANDS = (
     "rollback",
     "schema",
     "status",
+    "streams",
     "suppressions",
     "suspend",
     "sync",

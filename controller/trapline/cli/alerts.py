@@ -18,6 +18,7 @@ from trapline.cli.output import (
     as_json,
     console,
     counted,
+    found_text,
     moment,
     print_json,
     print_table,
@@ -196,8 +197,11 @@ def _print_provenance(provenance: Mapping[str, Any], *, ours: bool) -> None:
 
 def _print_matches(matches: Sequence[Mapping[str, Any]]) -> None:
     print_table(
-        ("MATCH", "TIME (UTC)", "SEVERITY", "TITLE"),
-        ((short(m["id"]), moment(m["event_at"]), severity_text(m["severity"]), m["title"]) for m in matches),
+        ("MATCH", "TIME (UTC)", "SEVERITY", "TITLE", ""),
+        (
+            (short(m["id"]), moment(m["event_at"]), severity_text(m["severity"]), m["title"], found_text(m))
+            for m in matches
+        ),
         empty="no matches",
     )
 

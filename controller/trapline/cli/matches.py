@@ -10,7 +10,7 @@ import click
 
 from trapline.alerts.store import list_matches
 from trapline.cli.options import existing_database, home_option
-from trapline.cli.output import as_json, moment, print_json, print_table, severity_text, short
+from trapline.cli.output import as_json, found_text, moment, print_json, print_table, severity_text, short
 from trapline.deploy.ledger import Ledger, find
 
 
@@ -36,7 +36,7 @@ def list_(home: Path, name: str | None, suppressed: bool, limit: int, as_json: b
         return
     names = {status.identity: status.name for status in ledger.statuses().values()}
     print_table(
-        ("MATCH", "EVENT (UTC)", "SEVERITY", "DETECTION", "TITLE", "ALERT"),
+        ("MATCH", "EVENT (UTC)", "SEVERITY", "DETECTION", "TITLE", "ALERT", ""),
         (
             (
                 short(row["id"]),
@@ -45,6 +45,7 @@ def list_(home: Path, name: str | None, suppressed: bool, limit: int, as_json: b
                 names.get(row["identity"], row["identity"]),
                 row["title"],
                 _alert(row),
+                found_text(row),
             )
             for row in rows
         ),

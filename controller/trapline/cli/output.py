@@ -111,6 +111,11 @@ def severity_text(severity: str) -> Text:
     return Text(severity, style=SEVERITY_STYLES.get(severity, ""))
 
 
+def found_text(match: Mapping[str, Any]) -> str:
+    """How a match was found, where that is worth a word: by a sweep, though a stream should have brought it."""
+    return "late: found by a sweep" if match["late"] else ""
+
+
 def counted(number: int, noun: str) -> str:
     """`1 alert`, `2 alerts`, `3 matches`, `1,000 deliveries`."""
     if number == 1:

@@ -12,7 +12,8 @@ import click
 import sqlalchemy as sa
 
 from trapline.cli.options import existing_database, home_option
-from trapline.cli.output import age, as_json, counted, errors, moment, print_json, print_table, say, short
+from trapline.cli.output import age, as_json, console, counted, errors, moment, print_json, print_table, say, short
+from trapline.cli.streams import stream_line, stream_rows
 from trapline.clock import system_clock
 from trapline.deploy.conditions import conditions
 from trapline.deploy.ledger import Deployment, Ledger, Status, find
@@ -34,7 +35,7 @@ def status(home: Path, name: str | None, as_json: bool) -> None:
     ledger, memory = Ledger(database), Memory(database)
     source = memory.source()
     live = ledger.deployments()
-    figures = _figures(database)
+    figures, landing = _figures(database), stream_rows(database, now=system_clock())
     decided = [one for kind in Kind for one in Overrides(database).all(kind).values()]
     known = ledger.statuses()
     if name:
@@ -54,6 +55,7 @@ def status(home: Path, name: str | None, as_json: bool) -> None:
                 "sandbox": memory.backend() or None,
                 "problems": memory.problems(),
                 "detections": rows,
+                "streams": landing,
                 "deliveries": figures["deliveries"],
                 "destinations": [
                     {"name": name, "failing_since": one.failing_since, "reason": one.reason, "waiting": count}
@@ -71,7 +73,7 @@ def status(home: Path, name: str | None, as_json: bool) -> None:
     if name:
         _print_one(rows[0])
     else:
-        _print_all(rows, figures)
+        _print_all(rows, figures, landing)
 
 
 def _row(
@@ -92,6 +94,7 @@ def _row(
         "version": live.deploy_digest if live else None,
         "digest": live.build_digest if live else None,
         "deployed_at": live.deployed_at if live else None,
+        "realtime": identity in figures["streamed"],
         "seen_to": seen_to,
         "matches": figures["matches"].get(identity, 0),
         "alerts": figures["alerts"].get(identity, 0),
@@ -107,6 +110,8 @@ def _print_source(source: Source, home: Path) -> None:
 
 def _print_one(row: Mapping[str, Any]) -> None:
     say(f"{row['name']}  {row['path']}  {row['matches']} matches, {row['alerts']} alerts, {row['failures']} failures")
+    if row["realtime"]:
+        say(f"in real time; swept up to {moment(row['seen_to'])} UTC")
     print_table(
         ("CONDITION", "HOLDS", "REASON", "SINCE (UTC)", ""),
         (
@@ -117,7 +122,7 @@ def _print_one(row: Mapping[str, Any]) -> None:
     )
 
 
-def _print_all(rows: list[dict[str, Any]], figures: Mapping[str, Any]) -> None:
+def _print_all(rows: list[dict[str, Any]], figures: Mapping[str, Any], landing: list[dict[str, Any]]) -> None:
     print_table(
         ("DETECTION", "SYNC", "HEALTH", "VERSION", "REVISION", "AGE", "SEEN TO (UTC)", "MATCHES", "ALERTS", "FAILURES"),
         (
@@ -128,7 +133,7 @@ def _print_all(rows: list[dict[str, Any]], figures: Mapping[str, Any]) -> None:
                 short(row["version"] or "-"),
                 short(row["revision"] or "-"),
                 _ago(row["deployed_at"]),
-                moment(row["seen_to"]),
+                "real time" if row["realtime"] else moment(row["seen_to"]),
                 *(str(row[name]) for name in ("matches", "alerts", "failures")),
             )
             for row in rows
@@ -139,6 +144,8 @@ def _print_all(rows: list[dict[str, Any]], figures: Mapping[str, Any]) -> None:
         for message in (row["message"], row["health_message"]):
             if message:
                 say(f"{row['name']}: {message}")
+    for stream in landing:
+        say(stream_line(stream), to=console if stream["state"] == "ok" else errors)
     told = ", ".join(f"{count} {state}" for state, count in sorted(figures["deliveries"].items()))
     say(f"deliveries: {told or 'none'}")
     for name, (circuit, count) in figures["failing"].items():
@@ -157,8 +164,12 @@ def _health(live: Deployment | None, seen_to: datetime | None) -> str:
 
 
 def _figures(database: Database) -> dict[str, dict[str, Any]]:
-    def by(column: sa.Column[Any], where: sa.ColumnElement[bool] = sa.true()) -> dict[str, Any]:  # noqa: B008
-        query = sa.select(column, sa.func.count()).where(where).group_by(column)
+    def by(
+        column: sa.Column[Any],
+        where: sa.ColumnElement[bool] = sa.true(),  # noqa: B008
+        having: sa.ColumnElement[bool] = sa.true(),  # noqa: B008
+    ) -> dict[str, Any]:
+        query = sa.select(column, sa.func.count()).where(where).group_by(column).having(having)
         return {row[0]: row[1] for row in connection.execute(query)}
 
     with database.reading() as connection:
@@ -172,6 +183,7 @@ def _figures(database: Database) -> dict[str, dict[str, Any]]:
                 for name, circuit in sorted(load_circuits(connection).items())
                 if (count := waiting(connection, name))
             },
+            "streamed": by(checkpoints.c.identity, having=sa.func.count() == sa.func.count(checkpoints.c.streamed)),
             "seen_to": {
                 row[0]: row[1]
                 for row in connection.execute(

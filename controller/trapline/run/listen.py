@@ -31,6 +31,7 @@ from trapline.state.database import Database
 from trapline.state.streams import (
     SetAside,
     StreamState,
+    drop_streams,
     keep_keys,
     keep_stream,
     known_keys,
@@ -294,12 +295,19 @@ def listeners(deployments: Iterable[Deployment]) -> dict[str, list[Deployment]]:
 
 
 def listened_tables(context: Context) -> list[str]:
-    """The tables that have to be listened to; of detections that see no more what lands, that is noted."""
+    """The tables that have to be listened to; of detections that see no more what lands, that is noted.
+
+    What is known of the streams of other tables is forgotten: their detections read the lake again.
+    """
     settings, found = context.settings, listeners(context.ledger.running().values())
     tables = [table for table in found if table in settings.tables and settings.tables[table].lands]
     wanted = {(one.identity, table) for table in tables for one in found[table]}
     known = read_checkpoints(context.database)
     mark_streamed(context.database, {pair: None for pair, one in known.items() if one.streamed and pair not in wanted})
+    with context.database.reading() as connection:
+        left = [state.table for state in read_streams(connection) if state.table not in tables]
+    if left:
+        drop_streams(context.database, left)
     return tables
 
 

@@ -1,0 +1,80 @@
+"""What was set aside of a stream, tried again: what there are records of now goes the way of what lands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from trapline.errors import TraplineError
+from trapline.run.context import Context
+from trapline.run.feed import Interrupted
+from trapline.run.listen import listening, look
+from trapline.run.recorder import TickReport
+from trapline.state.streams import SetAside, read_set_aside, set_parcels_aside
+from trapline.streams.source import Source, SourceDown, Spoiled
+
+
+@dataclass(slots=True)
+class StreamReplay:
+    """What came of it. `left` are still set aside, with the reason of now. `errors` says by table why one could not be
+    asked, and by identity which detection did not get through: it finds the rest with its next sweep."""
+
+    tried: int = 0
+    settled: int = 0
+    left: list[SetAside] = field(default_factory=list)
+    errors: dict[str, str] = field(default_factory=dict)
+    report: TickReport = field(default_factory=TickReport)
+
+
+def replay_set_aside(
+    context: Context,
+    aside: Mapping[str, Sequence[SetAside]],
+    source_of: Callable[[str], Source],
+    *,
+    threads: int,
+    stopping: Callable[[], bool],
+) -> StreamReplay:
+    """Tries again what is set aside, by table. A table that cannot be asked holds up no other."""
+    replay = StreamReplay()
+    for table, some in aside.items():
+        try:
+            _of_table(context, table, some, source_of, replay.report, threads=threads, stopping=stopping)
+        except TraplineError as error:
+            replay.errors[table] = f"{error.message}; {error.remedy}" if error.remedy else error.message
+        with context.database.reading() as connection:
+            open_ = {one.key: one for one in read_set_aside(connection, table)}
+        left = [open_[one.key] for one in some if one.key in open_]
+        replay.left += left
+        replay.tried += len(some)
+        replay.settled += len(some) - len(left)
+    replay.errors |= {**replay.report.failures, **replay.report.errors}
+    return replay
+
+
+def _of_table(
+    context: Context,
+    table: str,
+    some: Sequence[SetAside],
+    source_of: Callable[[str], Source],
+    report: TickReport,
+    *,
+    threads: int,
+    stopping: Callable[[], bool],
+) -> None:
+    if not listening(context, table):
+        message = f"no detection that runs sees what lands in {table}"
+        raise SourceDown(message, remedy="it stays set aside; give one of them `realtime: true`")
+    source = source_of(table)
+    try:
+        with ThreadPoolExecutor(threads, thread_name_prefix=f"again {table}") as pool, suppress(Interrupted):
+            for one in some:
+                what = source.reopen(one.key, one.landed_at, one.origin)
+                if isinstance(what, Spoiled):
+                    with context.database.transaction() as connection:
+                        set_parcels_aside(connection, [replace(one, reason=what.reason)])
+                else:
+                    look(context, table, [what], report, pool, width=threads, stopping=stopping)
+    finally:
+        source.close()

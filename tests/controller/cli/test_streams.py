@@ -1,0 +1,212 @@
+"""`trapline streams`, and what `status`, `matches` and `alerts` say of what lands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.playground import NOON, Playground, deploy, eventually
+from trapline.cli import cli
+from trapline.cli.streams import lag_text, stream_rows
+from trapline.controller import Controller
+from trapline.state.database import Database
+from trapline.state.schema import alerts, landed, matches, spoiled
+from trapline.state.streams import StreamState, keep_stream
+
+NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Playground:
+    """A home whose clock is the wall's, with a detection in real time and one that is not."""
+    ground = Playground(tmp_path)
+    ground.now = datetime.now(UTC)
+    settings(ground)
+    ground.records(0, event={"action": "good"})
+    ground.detection("one", realtime=True)
+    ground.detection("slow")
+    return ground
+
+
+def settings(ground: Playground, **stream: Any) -> None:
+    stream = {"type": "directory", "pause": 0.01, **stream}
+    ground.settings(tables={"logs": {"path": "lake/logs", "stream": stream}})
+
+
+@pytest.fixture
+def controller(ground: Playground) -> Iterator[Controller]:
+    """It has begun to listen."""
+    with ground.controller() as controller:
+        deploy(ground, controller)
+        controller.tick()
+        controller.streams()
+        controller.listen("logs")
+        yield controller
+
+
+def listen_until(controller: Controller, done: Callable[[], Any]) -> None:
+    def listened() -> Any:
+        controller.streams()
+        controller.listen("logs")
+        return done()
+
+    eventually(listened)
+
+
+def spoil(ground: Playground, name: str = "broken") -> bytes:
+    """Puts a file into the table's folder that is cut off, and returns what it should be: one record that matches."""
+    whole = ground.lake / "whole.parquet"
+    pq.write_table(pa.table({"ts": [NOON + timedelta(minutes=1)], "event": [{"id": name, "action": "bad"}]}), whole)
+    content = whole.read_bytes()
+    (ground.lake / "logs" / f"{name}.parquet").write_bytes(content[:-20])
+    return content
+
+
+def run(ground: Playground, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, [*arguments, "--home", str(ground.home)], catch_exceptions=False)
+
+
+def told(ground: Playground, *arguments: str) -> Any:
+    return json.loads(run(ground, *arguments, "--json").output)
+
+
+def test_a_stream_is_listed_with_how_it_gets_on(ground: Playground, controller: Controller) -> None:
+    ground.records(1, 2)
+    known = len(ground.rows(landed))
+    listen_until(controller, lambda: len(ground.rows(landed)) > known)
+    listen_until(controller, lambda: told(ground, "streams", "list")[0]["records"] >= 2)  # it tells every few seconds
+    [row] = told(ground, "streams", "list")
+    assert (row["table"], row["kind"], row["state"], row["missed"], row["waiting"]) == ("logs", "directory", "ok", 0, 0)
+    assert row["lag_seconds"] is not None
+    text = run(ground, "streams", "list").output
+    assert text.split("\n")[1].split()[:3] == ["logs", "directory", "ok"]
+    lines = run(ground, "status").output.splitlines()
+    [line] = [line for line in lines if line.startswith("stream logs: ok, lag ")]
+    assert len(line) <= 80
+    assert [line.split()[6:8] for line in lines if line.startswith("one ")] == [["real", "time"]]
+    status = told(ground, "status")
+    assert {row["name"]: row["realtime"] for row in status["detections"]} == {"one": True, "slow": False}
+    assert [row["table"] for row in status["streams"]] == ["logs"]
+    assert "in real time; swept up to 2" in run(ground, "status", "one").output
+    assert "in real time" not in run(ground, "status", "slow").output
+
+
+def test_a_home_without_streams_says_so(ground: Playground) -> None:
+    ground.commit()
+    with ground.controller() as controller:
+        controller.reconcile()
+    assert "`realtime: true`" in run(ground, "streams", "list").output
+    assert told(ground, "streams", "list") == []
+    assert "stream logs" not in run(ground, "status").output
+    assert run(ground, "streams", "spoiled").output == "nothing is set aside\n"
+
+
+def test_trouble_and_silence_are_the_state(tmp_path: Path) -> None:
+    database = Database.in_home(tmp_path)
+    with database.transaction() as connection:
+        keep_stream(connection, StreamState("a", "sqs", NOW, NOW, trouble="the queue is gone"))
+        keep_stream(connection, StreamState("b", "sqs", NOW, NOW))
+    assert [row["state"] for row in stream_rows(database, now=NOW)] == ["the queue is gone", "ok"]
+    later = stream_rows(database, now=NOW + timedelta(minutes=5))
+    assert [row["state"] for row in later] == ["the queue is gone", "nobody has listened for 5m"]
+    assert "positions" not in later[0]
+    database.close()
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(None, "-"), (-0.2, "0.0s"), (0.44, "0.4s"), (75.0, "1m")])
+def test_a_lag_in_words(seconds: float | None, text: str) -> None:
+    assert lag_text(seconds) == text
+
+
+def test_what_a_sweep_found_is_counted_and_marked(ground: Playground, controller: Controller) -> None:
+    later = (ground.now - NOON) / timedelta(minutes=1) + 10
+    controller.listen_no_more("logs")  # nobody listens while it comes
+    ground.records(later)
+    ground.now += timedelta(hours=2)
+    controller.tick()
+    rows = {row["identity"]: row for row in ground.rows(matches)}
+    assert told(ground, "streams", "list")[0]["missed"] == 1
+    assert ", stream missed 1\n" in run(ground, "status").output + run(ground, "status").stderr
+    for listing in (run(ground, "matches", "list", "one").output, shown_alert(ground, "one")):
+        assert "late: found by a sweep" in listing
+    for listing in (run(ground, "matches", "list", "slow").output, shown_alert(ground, "slow")):
+        assert "late" not in listing
+    assert (rows["one"]["late"], rows["slow"]["late"]) == (True, None)
+
+
+def shown_alert(ground: Playground, name: str) -> str:
+    [alert] = [row for row in ground.rows(alerts) if row["identity"] == name]
+    return run(ground, "alerts", "show", alert["id"]).output
+
+
+def test_what_is_set_aside_is_listed_and_tried_again(ground: Playground, controller: Controller) -> None:
+    content = spoil(ground)
+    listen_until(controller, lambda: ground.rows(spoiled))
+    [aside] = told(ground, "streams", "spoiled", "logs")
+    assert (aside["table"], aside["origin"]) == ("logs", "broken.parquet")
+    assert "cut off" in run(ground, "streams", "spoiled").output
+    assert told(ground, "streams", "spoiled", "other") == []
+    controller.close()
+
+    result = run(ground, "streams", "replay", "--sandbox", "process")
+    assert result.exit_code == 1
+    assert result.output.startswith("settled 0 of 1 set aside: 0 matches, 0 alerts opened, 0 updated\n")
+    assert "cut off" in result.output
+
+    (ground.lake / "logs" / "broken.parquet").write_bytes(content)
+    result = run(ground, "streams", "replay", "logs", "--key", aside["key"], "--sandbox", "process", "--json")
+    said = json.loads(result.output)
+    assert (result.exit_code, said["tried"], said["settled"], said["matches"], said["opened"]) == (0, 1, 1, 1, 1)
+    assert told(ground, "streams", "spoiled") == []
+    assert [row["identity"] for row in ground.rows(matches)] == ["one"]
+    result = run(ground, "streams", "replay", "--sandbox", "process")
+    assert (result.exit_code, result.output.split(":")[0]) == (0, "settled 0 of 0 set aside")
+
+
+def test_the_reason_is_that_of_now(ground: Playground, controller: Controller) -> None:
+    spoil(ground)
+    listen_until(controller, lambda: ground.rows(spoiled))
+    (ground.lake / "logs" / "broken.parquet").unlink()
+    result = controller.replay_set_aside()
+    assert [one.reason for one in result.left] == ["it is gone"]
+    assert [row["reason"] for row in ground.rows(spoiled)] == ["it is gone"]
+
+
+def test_what_is_too_large_is_left_to_the_sweep_and_says_so(ground: Playground, controller: Controller) -> None:
+    settings(ground, largest=10)
+    deploy(ground, controller)
+    ground.records(1)
+    listen_until(controller, lambda: ground.rows(spoiled))
+    assert "left to the sweep" in run(ground, "streams", "spoiled").output
+    settings(ground)
+    deploy(ground, controller)
+    result = controller.replay_set_aside("logs")
+    assert (result.left, result.errors) == ([], {})
+    assert "one" in {row["identity"] for row in ground.rows(matches)}
+
+
+def test_a_table_that_cannot_be_asked_says_why_and_keeps_what_it_has(
+    ground: Playground, controller: Controller
+) -> None:
+    spoil(ground)
+    listen_until(controller, lambda: ground.rows(spoiled))
+    ground.detection("one")
+    deploy(ground, controller)
+    controller.close()
+    result = run(ground, "streams", "replay", "--sandbox", "process")
+    assert result.exit_code == 1
+    assert "logs: no detection that runs sees what lands in logs; it stays set aside" in result.output
+    assert len(told(ground, "streams", "spoiled")) == 1
+
+
+def test_a_key_under_which_nothing_is(ground: Playground, controller: Controller) -> None:
+    with pytest.raises(Exception, match="nothing is set aside under the key x"):
+        controller.replay_set_aside("logs", "x")
