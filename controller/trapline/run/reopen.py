@@ -70,6 +70,8 @@ def _of_table(
     try:
         with ThreadPoolExecutor(threads, thread_name_prefix=f"again {table}") as pool, suppress(Interrupted):
             for one in some:
+                if not one.origin:  # nothing was kept of it, as Trapline itself failed; the sweep reads it
+                    continue
                 what = source.reopen(one.key, one.landed_at, one.origin)
                 if isinstance(what, Spoiled):
                     with context.database.transaction() as connection:

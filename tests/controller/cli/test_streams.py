@@ -19,7 +19,7 @@ from trapline.cli.streams import lag_text, stream_rows
 from trapline.controller import Controller
 from trapline.state.database import Database
 from trapline.state.schema import alerts, landed, matches, spoiled
-from trapline.state.streams import StreamState, keep_stream
+from trapline.state.streams import SetAside, StreamState, keep_stream, set_parcels_aside
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -205,6 +205,15 @@ def test_a_table_that_cannot_be_asked_says_why_and_keeps_what_it_has(
     assert result.exit_code == 1
     assert "logs: no detection that runs sees what lands in logs; it stays set aside" in result.output
     assert len(told(ground, "streams", "spoiled")) == 1
+
+
+def test_what_nothing_was_kept_of_stays_set_aside(ground: Playground, controller: Controller) -> None:
+    database = Database.in_home(ground.home)
+    with database.transaction() as connection:
+        set_parcels_aside(connection, [SetAside("logs", "a.parquet#1-2", NOW, "it failed in Trapline", "", NOW)])
+    database.close()
+    result = controller.replay_set_aside()
+    assert [(one.key, one.reason) for one in result.left] == [("a.parquet#1-2", "it failed in Trapline")]
 
 
 def test_a_key_under_which_nothing_is(ground: Playground, controller: Controller) -> None:
