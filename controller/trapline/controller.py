@@ -7,10 +7,13 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
+
+import pyarrow as pa
 
 from trapline.alerts.record import Policy
 from trapline.alerts.suppress import tell_expired
@@ -28,6 +31,7 @@ from trapline.deploy.survey import House
 from trapline.detection.model import Detection
 from trapline.errors import Problem, TraplineError
 from trapline.options import Options, recalled, remembered
+from trapline.query.engine import QueryError
 from trapline.query.lake import Lake
 from trapline.query.where import problems
 from trapline.run.context import Context
@@ -49,7 +53,7 @@ from trapline.state.database import Database
 from trapline.state.logs import Logs
 from trapline.state.streams import SetAside, read_set_aside
 from trapline.streams.make import make_source
-from trapline.streams.source import Source
+from trapline.streams.source import Source, SourceDown
 from trapline.suppressions import Suppressions
 from trapline.suppressions import parse as parse_suppressions
 from trapline.workers.choose import STRENGTH, choose, why_not_stronger
@@ -59,6 +63,8 @@ from trapline.workers.pool import Pool
 log = logging.getLogger("trapline")
 
 STATUS_FILE = "deploy.json"
+COLUMNS_SECONDS = 60.0
+"""So often the tables that are listened to are asked for their columns."""
 
 
 class Controller:
@@ -104,7 +110,9 @@ class Controller:
         self._lake: Lake | None = None
         self._reconciler: Reconciler | None = None
         self._written: DeployResult | None = None
-        self._listeners: dict[str, tuple[TableSettings, Listener]] = {}
+        self._listeners: dict[str, tuple[TableSettings, pa.Schema, Listener]] = {}
+        self._grown: set[str] = set()
+        self._looked_at_columns = monotonic()
         self._dispatch = Dispatch(
             self.database,
             self._plugins,
@@ -242,7 +250,10 @@ class Controller:
     def streams(self) -> list[str]:
         """The tables to be listened to now, each by calling `listen` again and again, in a thread of its own."""
         settings = self.settings()
-        return listened_tables(self._context(settings)) if settings else []
+        if settings is None:
+            return []
+        self._look_at_columns(settings)
+        return listened_tables(self._context(settings))
 
     def listen(self, table: str) -> TickReport:
         """Waits a moment for records to land in a table, and records what the detections say of them.
@@ -250,27 +261,55 @@ class Controller:
         Raises SourceDown where the stream cannot be asked now.
         """
         settings = self.settings() or Settings()
-        known = self._listeners.get(table)
-        if known is None or known[0] != settings.tables[table]:
-            self.listen_no_more(table)
-            known = self._listeners[table] = (settings.tables[table], self._listener(table, settings))
-        report = known[1].turn(self._context(settings))
+        report = self._listening(table, settings).turn(self._context(settings))
         if report.opened or report.updated:
             self.hurry("deliver")
         return report
+
+    def _look_at_columns(self, settings: Settings) -> None:
+        """Now and then: a listener hands its detections the columns that the table had when it began."""
+        if monotonic() - self._looked_at_columns < COLUMNS_SECONDS:
+            return
+        self._looked_at_columns = monotonic()
+        for table, (_, schema, _) in list(self._listeners.items()):
+            with suppress(QueryError):  # which the sweep says
+                if table in settings.tables and self.lake(settings).schema(table) != schema:
+                    self._grown.add(table)
 
     def listen_no_more(self, table: str) -> None:
         """Gives up the stream of a table; what was not recorded comes again to whoever listens next."""
         known = self._listeners.pop(table, None)
         if known is not None:
-            known[1].close()
+            known[2].close()
 
-    def _listener(self, table: str, settings: Settings) -> Listener:
+    def _listening(self, table: str, settings: Settings) -> Listener:
+        """The listener of a table, another one where its settings or its columns are. Raises SourceDown."""
+        known, wanted = self._listeners.get(table), settings.tables.get(table)
+        if wanted is None:
+            raise SourceDown(f"there is no table {table} any more", remedy="add it under tables: in trapline.yml")
+        if known is None or known[0] != wanted or table in self._grown:
+            self.listen_no_more(table)
+            known = self._listeners[table] = (wanted, *self._listener(table, settings))
+        return known[2]
+
+    def _listener(self, table: str, settings: Settings) -> tuple[pa.Schema, Listener]:
+        """Raises SourceDown."""
         lands = settings.tables[table].lands
+        self._grown.discard(table)
+        try:
+            schema = self.lake(settings).schema(table)
+        except QueryError as error:
+            raise SourceDown(str(error), remedy=error.remedy) from error
+        if settings.tables[table].time not in schema.names:
+            said = f"no column {settings.tables[table].time}" if schema.names else "no records yet"
+            raise SourceDown(f"the table {table} has {said}", remedy="nothing: it is listened to once it has")
         state = begin_stream(self.database, table, lands.type if lands else "", now=self._now())
-        since = state.since if state.positions else state.told_at
-        source = self._source(table, settings, since=since, positions=state.positions)
-        return Listener(table, source, state, threads=os.cpu_count() or 1, stopping=self.halt.is_set)
+        since = state.since if state.positions else state.done_until
+        source = make_source(
+            table, settings.tables[table], schema, home=self.options.home, since=since, positions=state.positions
+        )
+        threads = os.cpu_count() or 1
+        return schema, Listener(table, source, state, threads=threads, stopping=self.halt.is_set)
 
     def _source(self, table: str, settings: Settings, *, since: datetime, positions: Mapping[str, str]) -> Source:
         known, schema = settings.tables[table], self.lake(settings).schema(table)

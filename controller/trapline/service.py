@@ -75,6 +75,7 @@ class Service:
         self._settled = threading.Event()
         self._loops: list[Loop] = []
         self._listening: dict[str, Loop] = {}
+        self._down: set[str] = set()
         self._reported: Report | None = None
         self._said: dict[str, Mapping[str, str]] = {}
         self._tellers: tuple[Settings, list[Teller], list[Problem]] | None = None
@@ -262,11 +263,13 @@ class Service:
                 self._listening[table].start()
 
     def _listen(self, table: str) -> None:
+        self._down.add(table)
         try:
             report = self._controller.listen(table)
         except TraplineError as error:
             self._news(f"stream {table}", {table: str(error)})
             return
+        self._down.discard(table)
         self._news(f"stream {table}", {**report.failures, **report.errors})
         if report.matches:
             log.info(
@@ -274,8 +277,8 @@ class Service:
             )
 
     def _until_listening(self, table: str) -> timedelta:
-        """No pause, but where the stream cannot be asked."""
-        return DOWN if self._said.get(f"stream {table}", {}).get(table) else NO_TIME
+        """No pause, but where the last turn did not go well."""
+        return DOWN if table in self._down else NO_TIME
 
     def _deliver(self) -> None:
         report, problems = self._controller.deliver(wait=False)

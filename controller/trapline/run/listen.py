@@ -97,6 +97,7 @@ class Listener:
         self._width = threads
         self._stopping = stopping
         self._meter = Meter(state.parcels, state.records)
+        self._asked_at = state.told_at
         self._told = 0.0
         self._held: list[Handed] = []
         self._warm: frozenset[BuildDigest] = frozenset()
@@ -118,9 +119,10 @@ class Listener:
             if self._held:  # what could not be looked at the last time
                 self._source.extend()
             else:
-                since = context.now()
+                asked_at = context.now()
                 self._held = self._collect(context)
-                _mark(context, self._table, since)
+                _mark(context, self._table, asked_at)
+                self._asked_at = asked_at
             with self._kept(), suppress(Interrupted):  # what is not done comes again
                 self._work(context, self._held, report)
                 self._held = []
@@ -152,7 +154,10 @@ class Listener:
         most, found = context.settings.realtime.batch, list(self._source.receive(wait=WAIT))
         until = monotonic() + pause
         while found and _count(found) < most and (left := until - monotonic()) > 0 and not self._stopping():
-            more = self._source.receive(wait=left)
+            try:
+                more = self._source.receive(wait=left)
+            except SourceDown:  # which the next turn hears too; what is handed over is worked on
+                break
             if not more:  # a queue that has nothing may say so at once: to ask again and again would cost
                 break
             found += more
@@ -222,7 +227,7 @@ class Listener:
         meter = self._meter
         state = replace(
             self._state,
-            told_at=context.now(),
+            told_at=self._asked_at,
             positions=self._source.positions,
             trouble=meter.trouble,
             parcels=meter.parcels,
@@ -320,12 +325,13 @@ def _mark(context: Context, table: str, since: datetime) -> None:
 
 def begin_stream(database: Database, table: str, kind: str, *, now: datetime) -> StreamState:
     """What is known of a table's stream; one that was never listened to, or is of another kind by now, begins: with
-    the first detection that saw what lands."""
+    the first detection that saw what lands. So does one to which nobody listened when that began."""
     known = read_checkpoints(database)
-    since = min([now, *(one.streamed for pair, one in known.items() if pair[1] == table and one.streamed)])
+    began = [one.streamed for pair, one in known.items() if pair[1] == table and one.streamed]
+    since = min(began, default=now)
     with database.transaction() as connection:
         for state in read_streams(connection):
-            if (state.table, state.kind) == (table, kind):
+            if (state.table, state.kind) == (table, kind) and not (began and state.told_at < since):
                 return state
         state = StreamState(table, kind, since=since, told_at=since)
         keep_stream(connection, state)

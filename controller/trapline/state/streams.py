@@ -14,13 +14,16 @@ from trapline.state.bulk import insert_all
 from trapline.state.database import Database, chunks
 from trapline.state.schema import landed, matches, spoiled, streams
 
+_UNHEARD = timedelta(seconds=15)
+"""A stream may hear so late of what has landed."""
+
 KNOWN_FOR = timedelta(days=15)
 """What came by a stream is known for longer than any queue keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """One stream, and how it gets on: a row of `streams`."""
+    """One stream, and how it gets on: a row of `streams`. At `told_at` it was last asked; `oldest` waited then."""
 
     table: str
     kind: str
@@ -34,6 +37,11 @@ class StreamState:
     lag_seconds: float | None = None
     waiting: int | None = None
     oldest: datetime | None = None
+
+    @property
+    def done_until(self) -> datetime:
+        """What landed before is done, all of it; of what came later, some may be."""
+        return min(self.told_at, self.oldest or self.told_at) - _UNHEARD
 
 
 @dataclass(frozen=True, slots=True)

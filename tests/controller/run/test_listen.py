@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import trapline.controller as controller_module
 from tests.playground import MATCH_BAD, NOON, Playground, column, deploy, eventually
 from trapline.controller import Controller
 from trapline.errors import TraplineError
 from trapline.run import listen
 from trapline.state.schema import alerts, checkpoints, failures, landed, matches, spoiled, streams
+from trapline.state.streams import keep_stream, read_streams
+from trapline.streams.source import SourceDown
 from trapline.workers.interface import WorkerError
 from trapline.workers.pool import Pool
 
@@ -256,6 +260,71 @@ def test_what_trapline_itself_fails_on_is_set_aside_alone(
     listen_until(controller, lambda: keys(ground) == 1 and bool(ground.rows(spoiled)))
     assert ["too odd" in row["reason"] for row in ground.rows(spoiled)] == [True]
     assert len(ground.rows(matches)) == 1
+
+
+def test_a_column_that_is_new_in_the_lake_reaches_the_rules(
+    ground: Playground, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground.detection("one", "def detect(record):\n    return record['new'] == 1\n", realtime=True)
+    ready(ground, controller)
+    ground.records(1, new=1)
+    monkeypatch.setattr(controller_module, "COLUMNS_SECONDS", 0.0)
+    controller.streams()  # looks
+    listen_until(controller, lambda: keys(ground) == 1)
+    ground.records(2, new=1)
+    listen_until(controller, lambda: keys(ground) == 2)
+    assert "one" in column(ground.rows(matches), "identity")
+
+
+def test_a_table_without_columns_or_folder_is_waited_for(ground: Playground, controller: Controller) -> None:
+    [seed] = (ground.lake / "logs").iterdir()
+    seed.unlink()
+    ground.detection("one", realtime=True)
+    deploy(ground, controller)
+    controller.tick()
+    assert controller.streams() == ["logs"]
+    with pytest.raises(SourceDown, match="no records yet"):
+        controller.listen("logs")
+    (ground.lake / "logs").rmdir()
+    with pytest.raises(SourceDown, match="does not exist"):
+        controller.listen("logs")
+    (ground.lake / "logs").mkdir()
+    ground.records(1)
+    listen_until(controller, lambda: keys(ground) == 1)
+    assert len(ground.rows(matches)) == 1
+
+
+def test_a_table_that_is_gone_from_the_settings_is_said_to_be(ground: Playground, controller: Controller) -> None:
+    ground.detection("one", realtime=True)
+    ready(ground, controller)
+    ground.settings(tables={"others": {"path": "lake/logs"}})
+    ground.detection("one", realtime=True, tables=["others"])
+    deploy(ground, controller)
+    with pytest.raises(SourceDown, match="no table logs any more"):
+        controller.listen("logs")
+
+
+def test_what_waits_when_a_listener_ends_is_not_taken_for_done(ground: Playground, controller: Controller) -> None:
+    ground.detection("one", realtime=True)
+    ready(ground, controller)
+    controller.listen_no_more("logs")
+    ground.records(1)
+    landed_at = datetime.now(UTC)
+    with controller.database.transaction() as connection:
+        [state] = read_streams(connection)
+        much_later = landed_at + timedelta(hours=1)
+        keep_stream(connection, replace(state, told_at=much_later, oldest=landed_at))
+    listen_until(controller, lambda: keys(ground) == 1)
+
+
+def test_a_stream_to_which_nobody_listened_begins_anew(ground: Playground, controller: Controller) -> None:
+    ground.detection("one", realtime=True)
+    ready(ground, controller)
+    long_ago = ground.now - timedelta(days=1)
+    with controller.database.transaction() as connection:
+        [state] = read_streams(connection)
+        keep_stream(connection, replace(state, told_at=long_ago))
+    assert listen.begin_stream(controller.database, "logs", "directory", now=ground.now).told_at > long_ago
 
 
 def raises(error: Exception) -> Any:
