@@ -26,6 +26,9 @@ _MADE = {"unknown-table", "duplicate-id", "duplicate-name"}
 _ELSEWHERE = {"secret-missing"}
 """What `validate` leaves to the machine that delivers."""
 
+_NO_CODES = {"s3-events"}
+"""Words that only look like codes where they stand."""
+
 
 def trees() -> list[ast.Module]:
     files = [
@@ -76,7 +79,7 @@ def known() -> set[str]:
 
 
 def test_every_code_has_a_meaning() -> None:
-    said = {code for code in codes() if "-" in code} - _ELSEWHERE
+    said = {code for code in codes() if "-" in code} - _ELSEWHERE - _NO_CODES
     assert len(said) > 40
     assert not said - known()
 

@@ -203,7 +203,8 @@ class DetectionConfig(_Part):
         description="Whether it sees records as they land, and the lake only for what was missed.",
     )
     schedule: OwnSchedule = Field(
-        default=OwnSchedule(), description="When it runs, where `schedule` in trapline.yml does not suit."
+        default=OwnSchedule(),
+        description="When it runs, where `schedule` in trapline.yml does not suit; with `realtime`, when it sweeps.",
     )
     limits: LimitSettings = Field(
         default=LimitSettings(),

@@ -63,10 +63,14 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "attack-tactic": "A technique of ATT&CK is named with a tactic that it is not of.",
         "constant-dedupe": "The dedupe key is the same for every match, so that all become one alert. Build it from "
         "what belongs together, or leave it to the title.",
+        "no-stream": "A detection has `realtime`, and of what lands in one of its tables nobody hears: it reads that "
+        "table on schedule. Give the table a `stream` in trapline.yml.",
         "none-in-dedupe": 'A value that a record may lack is put into the dedupe key, which then says "None" for all '
         'records without it: strangers become one alert. Give it a default: `... or "unknown"`.',
         "none-in-title": 'A value that a record may lack is put into the title, which then says "None", or fails. '
         'Give it a default: `... or "unknown"`.',
+        "realtime-batch": "A rule in real time that takes all records at once is shown what landed together, which is "
+        "no window of anything. A match that names no `record` is found again, as another, by the sweep.",
         "retired-attack-id": "ATT&CK has given the technique up, or replaced it with another.",
         "unique-dedupe": "The dedupe key holds what hardly two records share, such as the id of the event, so that no "
         "two matches become one alert, and no threshold above 1 is reached.",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from trapline.author.validation.advice.columns import columns_of_rule, columns_of_tests
 from trapline.author.validation.advice.dedupe import dedupe
 from trapline.author.validation.advice.nothing import nothing_in_texts
+from trapline.author.validation.advice.realtime import realtime
 from trapline.author.validation.advice.reports import attack_ids
 from trapline.author.validation.advice.schemas import Schemas
 from trapline.author.validation.advice.subject import Subject
@@ -26,6 +27,7 @@ def advise(detection: Detection, schemas: Schemas) -> list[Problem]:
     found = [*attack_ids(subject), *columns_of_tests(subject, schemas)]
     try:
         found += columns_of_rule(subject, schemas)
+        found += realtime(subject, schemas)
         for adviser in _OF_THE_RULE:
             found += adviser(subject)
     except RecursionError:  # nested as deeply as no person writes; the checks of a deployment say so

@@ -62,6 +62,11 @@ class Schemas:
         """Whether what is known of it is only how Trapline makes such a table."""
         return self._lake is None and table in DOCUMENTED
 
+    def has_no_stream(self, table: str) -> bool:
+        """Whether it is a table of the settings of which nobody hears what lands in it."""
+        known = self._settings.tables.get(table)
+        return known is not None and known.lands is None
+
     def _look_up(self, table: str) -> pa.Schema:
         if self._lake is not None:
             return self._lake.schema(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -28,7 +29,8 @@ def said() -> Said:
         named = {"name": "one", "tables": ["logs"], **config}
         files = {"detection.yml": yaml.safe_dump(named), "detect.py": script}
         if batch:
-            files = {"detection.toml": 'name = "one"\ntables = ["logs"]', "detection.py": script}
+            more = "".join(f"\n{key} = {json.dumps(value)}" for key, value in config.items())
+            files = {"detection.toml": f'name = "one"\ntables = ["logs"]{more}', "detection.py": script}
         paths = {f"detections/one/{name}": text for name, text in files.items()} | {"lib/shared.py": lib}
         loaded = load({path: File(content=text.encode()) for path, text in paths.items()})
         [detection] = loaded.detections
