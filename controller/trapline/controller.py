@@ -284,9 +284,7 @@ class Controller:
 
     def _listening(self, table: str, settings: Settings) -> Listener:
         """The listener of a table, another one where its settings or its columns are. Raises SourceDown."""
-        known, wanted = self._listeners.get(table), settings.tables.get(table)
-        if wanted is None:
-            raise SourceDown(f"there is no table {table} any more", remedy="add it under tables: in trapline.yml")
+        known, wanted = self._listeners.get(table), _known(table, settings)
         if known is None or known[0] != wanted or table in self._grown:
             self.listen_no_more(table)
             known = self._listeners[table] = (wanted, *self._listener(table, settings))
@@ -294,15 +292,8 @@ class Controller:
 
     def _listener(self, table: str, settings: Settings) -> tuple[pa.Schema, Listener]:
         """Raises SourceDown."""
-        lands = settings.tables[table].lands
         self._grown.discard(table)
-        try:
-            schema = self.lake(settings).schema(table)
-        except QueryError as error:
-            raise SourceDown(str(error), remedy=error.remedy) from error
-        if settings.tables[table].time not in schema.names:
-            said = f"no column {settings.tables[table].time}" if schema.names else "no records yet"
-            raise SourceDown(f"the table {table} has {said}", remedy="nothing: it is listened to once it has")
+        schema, lands = self._columns(table, settings), settings.tables[table].lands
         state = begin_stream(self.database, table, lands.type if lands else "", now=self._now())
         since = state.since if state.positions else state.done_until
         source = make_source(
@@ -311,9 +302,23 @@ class Controller:
         threads = os.cpu_count() or 1
         return schema, Listener(table, source, state, threads=threads, stopping=self.halt.is_set)
 
-    def _source(self, table: str, settings: Settings, *, since: datetime, positions: Mapping[str, str]) -> Source:
-        known, schema = settings.tables[table], self.lake(settings).schema(table)
-        return make_source(table, known, schema, home=self.options.home, since=since, positions=positions)
+    def _reopener(self, table: str, settings: Settings) -> Source:
+        """A source that nobody listens to, to open again what is set aside. Raises SourceDown."""
+        schema = self._columns(table, settings)
+        home = self.options.home
+        return make_source(table, settings.tables[table], schema, home=home, since=self._now(), positions={})
+
+    def _columns(self, table: str, settings: Settings) -> pa.Schema:
+        """Those that what lands in a table is given. Raises SourceDown where it has none yet."""
+        time = _known(table, settings).time
+        try:
+            schema = self.lake(settings).schema(table)
+        except QueryError as error:
+            raise SourceDown(str(error), remedy=error.remedy) from error
+        if time not in schema.names:
+            said = f"no column {time}" if schema.names else "no records yet"
+            raise SourceDown(f"the table {table} has {said}", remedy="nothing: it is listened to once it has")
+        return schema
 
     def next_tick(self, *, after: datetime) -> datetime:
         """When anything is due for the first time after that moment."""
@@ -357,7 +362,7 @@ class Controller:
             return replay_set_aside(
                 self._context(settings),
                 aside,
-                lambda table: self._source(table, settings, since=self._now(), positions={}),
+                lambda table: self._reopener(table, settings),
                 threads=os.cpu_count() or 1,
                 stopping=self.halt.is_set,
             )
@@ -514,3 +519,10 @@ class Controller:
             message = f"this home runs on {known}, and trapline.yml asks for {wanted}, which is weaker"
             remedy = f"set sandbox.backend back, or say --sandbox {wanted} where the controller is started"
         raise BackendUnavailable(message, remedy=remedy)
+
+
+def _known(table: str, settings: Settings) -> TableSettings:
+    """Raises SourceDown where the settings have the table no more."""
+    if table not in settings.tables:
+        raise SourceDown(f"there is no table {table} any more", remedy="add it under tables: in trapline.yml")
+    return settings.tables[table]

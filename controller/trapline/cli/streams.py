@@ -57,7 +57,7 @@ def list_(home: Path, as_json: bool) -> None:
             )
             for row in rows
         ),
-        empty="no stream is listened to: no detection that runs has `realtime: true` and a table with a stream",
+        empty="no stream was listened to yet: that takes a detection with `realtime: true` on a table with a stream",
     )
 
 

@@ -207,6 +207,17 @@ def test_a_table_that_cannot_be_asked_says_why_and_keeps_what_it_has(
     assert len(told(ground, "streams", "spoiled")) == 1
 
 
+def test_a_table_that_is_gone_keeps_what_it_has(ground: Playground, controller: Controller) -> None:
+    spoil(ground)
+    listen_until(controller, lambda: ground.rows(spoiled))
+    ground.settings(tables={"other": {"path": "lake/other"}})  # the detections are held, and run on as they were
+    ground.commit()
+    controller.reconcile()
+    result = controller.replay_set_aside()
+    assert (result.settled, len(result.left)) == (0, 1)
+    assert result.errors["logs"].startswith("there is no table logs any more")
+
+
 def test_what_nothing_was_kept_of_stays_set_aside(ground: Playground, controller: Controller) -> None:
     database = Database.in_home(ground.home)
     with database.transaction() as connection:
