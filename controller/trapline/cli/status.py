@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from trapline.cli.options import existing_database, home_option
 from trapline.cli.output import age, as_json, console, counted, errors, moment, print_json, print_table, say, short
-from trapline.cli.streams import stream_line, stream_rows
+from trapline.cli.streams import OK, stream_line, stream_rows
 from trapline.clock import system_clock
 from trapline.deploy.conditions import conditions
 from trapline.deploy.ledger import Deployment, Ledger, Status, find
@@ -145,7 +145,7 @@ def _print_all(rows: list[dict[str, Any]], figures: Mapping[str, Any], landing: 
             if message:
                 say(f"{row['name']}: {message}")
     for stream in landing:
-        say(stream_line(stream), to=console if stream["state"] == "ok" else errors)
+        say(stream_line(stream), to=console if stream["state"] == OK else errors)
     told = ", ".join(f"{count} {state}" for state, count in sorted(figures["deliveries"].items()))
     say(f"deliveries: {told or 'none'}")
     for name, (circuit, count) in figures["failing"].items():

@@ -18,6 +18,9 @@ from trapline.options import Options
 from trapline.state.database import Database
 from trapline.state.streams import SetAside, missed, read_set_aside, read_streams
 
+OK = "ok"
+"""The state of a stream without trouble."""
+
 _SILENT = timedelta(minutes=1)
 """A listener says how it gets on every few seconds, but for while it is at one large object."""
 
@@ -33,32 +36,34 @@ def streams() -> None:
 def list_(home: Path, as_json: bool) -> None:
     """List the streams that are listened to, and how each gets on.
 
-    LAG is from landing to being recorded, the last time; WAITING is what is at the source, OLDEST its age. MISSED
-    counts the matches that the stream should have brought and a sweep of the table found.
+    LAG is from landing to being recorded, the last time; WAITING is what is at the source, and how old the oldest of
+    it is. MISSED counts the matches that the stream should have brought and a sweep of the table found first.
     """
     rows = stream_rows(existing_database(home), now=system_clock())
     if as_json:
         print_json(rows)
         return
     print_table(
-        ("TABLE", "KIND", "STATE", "LAG", "PER SECOND", "RECORDS", "WAITING", "OLDEST", "SINCE (UTC)", "MISSED"),
+        ("TABLE", "KIND", "STATE", "LAG", "RATE", "RECORDS", "WAITING", "SINCE", "MISSED"),
         (
             (
                 row["table"],
                 row["kind"],
-                row["state"],
+                "ok" if row["state"] == OK else "down",
                 lag_text(row["lag_seconds"]),
-                f"{row['per_second']:,.1f}",
-                f"{row['records']:,}",
-                "-" if row["waiting"] is None else f"{row['waiting']:,}",
-                age(system_clock() - row["oldest"]) if row["oldest"] else "-",
-                moment(row["since"]),
+                f"{row['per_second']:,.1f}/s",
+                _rounded(row["records"]),
+                _waiting(row),
+                age(system_clock() - row["since"]),
                 str(row["missed"]),
             )
             for row in rows
         ),
         empty="no stream was listened to yet: that takes a detection with `realtime: true` on a table with a stream",
     )
+    for row in rows:
+        if row["state"] != OK:
+            say(f"{row['table']}: {row['state']}", to=errors)
 
 
 @streams.command()
@@ -127,7 +132,7 @@ def stream_rows(database: Database, *, now: datetime) -> list[dict[str, Any]]:
     rows = []
     for one in found:
         silent = now - one.told_at
-        state = one.trouble or (f"nobody has listened for {age(silent)}" if silent > _SILENT else "ok")
+        state = one.trouble or (f"nobody has listened for {age(silent)}" if silent > _SILENT else OK)
         row = {name: value for name, value in asdict(one).items() if name not in ("positions", "trouble")}
         rows.append({**row, "state": state, "missed": late.get(one.table, 0)})
     return rows
@@ -135,7 +140,9 @@ def stream_rows(database: Database, *, now: datetime) -> list[dict[str, Any]]:
 
 def stream_line(row: Mapping[str, Any]) -> str:
     """One of these rows in a line for people."""
-    told = [row["state"], f"lag {lag_text(row['lag_seconds'])}", f"{row['per_second']:,.1f} records/s"]
+    told = [row["state"]]
+    if row["state"] == OK:
+        told += [f"lag {lag_text(row['lag_seconds'])}", f"{row['per_second']:,.1f} records/s"]
     if row["missed"]:
         told.append(f"stream missed {row['missed']:,}")
     return f"stream {row['table']}: {', '.join(told)}"
@@ -148,9 +155,21 @@ def lag_text(seconds: float | None) -> str:
     return f"{max(seconds, 0):.1f}s" if seconds < 60 else age(timedelta(seconds=seconds))
 
 
+def _rounded(count: int) -> str:
+    return f"{count:,}" if count < 1_000_000 else f"{count / 1_000_000:,.1f}M"
+
+
+def _waiting(row: Mapping[str, Any]) -> str:
+    told = [] if row["waiting"] is None else [f"{row['waiting']:,}"]
+    if row["oldest"]:
+        told.append(age(system_clock() - row["oldest"]))
+    return ", ".join(told) or "-"
+
+
 def _print_aside(aside: list[SetAside]) -> None:
-    print_table(
-        ("TABLE", "LANDED (UTC)", "REASON", "KEY"),
-        ((one.table, moment(one.landed_at), one.reason, one.key) for one in aside),
-        empty="nothing is set aside",
-    )
+    """Keys are long, and are to be copied."""
+    for one in aside:
+        say(f"{one.table}, landed {moment(one.landed_at)} UTC: {one.reason}")
+        say(f"  {one.key}")
+    if not aside:
+        say("nothing is set aside")

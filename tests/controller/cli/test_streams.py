@@ -15,13 +15,13 @@ from click.testing import CliRunner, Result
 
 from tests.playground import NOON, Playground, deploy, eventually
 from trapline.cli import cli
-from trapline.cli.streams import lag_text, stream_rows
+from trapline.cli.streams import lag_text, stream_line, stream_rows
 from trapline.controller import Controller
 from trapline.state.database import Database
 from trapline.state.schema import alerts, landed, matches, spoiled
 from trapline.state.streams import SetAside, StreamState, keep_stream, set_parcels_aside
 
-NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -88,6 +88,7 @@ def test_a_stream_is_listed_with_how_it_gets_on(ground: Playground, controller: 
     assert row["lag_seconds"] is not None
     text = run(ground, "streams", "list").output
     assert text.split("\n")[1].split()[:3] == ["logs", "directory", "ok"]
+    assert max(map(len, text.splitlines())) <= 80
     lines = run(ground, "status").output.splitlines()
     [line] = [line for line in lines if line.startswith("stream logs: ok, lag ")]
     assert len(line) <= 80
@@ -118,7 +119,14 @@ def test_trouble_and_silence_are_the_state(tmp_path: Path) -> None:
     later = stream_rows(database, now=NOW + timedelta(minutes=5))
     assert [row["state"] for row in later] == ["the queue is gone", "nobody has listened for 5m"]
     assert "positions" not in later[0]
+    assert [stream_line(row) for row in later] == [
+        "stream a: the queue is gone",
+        "stream b: nobody has listened for 5m",
+    ]
     database.close()
+    listed = CliRunner().invoke(cli, ["streams", "list", "--home", str(tmp_path)])
+    assert [line.split()[:3] for line in listed.stdout.splitlines()[1:]] == [["a", "sqs", "down"], ["b", "sqs", "down"]]
+    assert listed.stderr.startswith("a: the queue is gone\nb: nobody has listened for ")
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(None, "-"), (-0.2, "0.0s"), (0.44, "0.4s"), (75.0, "1m")])
@@ -152,7 +160,9 @@ def test_what_is_set_aside_is_listed_and_tried_again(ground: Playground, control
     listen_until(controller, lambda: ground.rows(spoiled))
     [aside] = told(ground, "streams", "spoiled", "logs")
     assert (aside["table"], aside["origin"]) == ("logs", "broken.parquet")
-    assert "cut off" in run(ground, "streams", "spoiled").output
+    text = run(ground, "streams", "spoiled").output
+    assert "cut off" in text
+    assert f"\n  {aside['key']}\n" in text
     assert told(ground, "streams", "spoiled", "other") == []
     controller.close()
 
