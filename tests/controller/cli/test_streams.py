@@ -110,6 +110,19 @@ def test_a_home_without_streams_says_so(ground: Playground) -> None:
     assert run(ground, "streams", "spoiled").output == "nothing is set aside\n"
 
 
+def test_a_table_without_a_stream_holds_nothing_back_and_is_not_listened_to(ground: Playground) -> None:
+    table = {"iceberg": {"catalog": "lake", "table": "security.logs"}}
+    ground.settings(tables={"logs": table}, catalogs={"lake": {"type": "sql", "uri": "sqlite:///catalog.db"}})
+    with ground.controller() as controller:
+        deploy(ground, controller)
+        assert controller.streams() == []
+    status = {row["name"]: row for row in told(ground, "status")["detections"]}
+    assert (status["one"]["sync"], status["one"]["realtime"]) == ("synced", False)
+    said = CliRunner().invoke(cli, ["validate", str(ground.repository)])
+    assert said.exit_code == 0
+    assert "detections/one/detection.yml:5:1: warning: nobody hears of what lands in `logs`" in said.stderr
+
+
 def test_trouble_and_silence_are_the_state(tmp_path: Path) -> None:
     database = Database.in_home(tmp_path)
     with database.transaction() as connection:
