@@ -108,7 +108,7 @@ class Event:
 _Version = tuple[str, str]
 
 
-def _version(row: sa.RowMapping) -> _Version:
+def _version(row: Mapping[str, Any]) -> _Version:
     """What a config is known by: the digest covers all of it."""
     return row["identity"], row["deploy_digest"]
 
@@ -124,7 +124,9 @@ class Ledger:
         """What is live, by identity."""
         columns = [column for column in deployments.columns if column is not deployments.c.config]
         with self._database.reading() as connection:
-            rows = connection.execute(sa.select(*columns).order_by(deployments.c.name)).mappings().all()
+            rows = [
+                dict(row) for row in connection.execute(sa.select(*columns).order_by(deployments.c.name)).mappings()
+            ]
             configs = self._read_configs(connection, rows)
         return {
             row["identity"]: Deployment(**{**row, "mode": Mode(row["mode"]), "config": configs[_version(row)]})
@@ -141,7 +143,7 @@ class Ledger:
         columns = (deployments.c.identity, deployments.c.deploy_digest, deployments.c.config)
         for chunk in chunks(new):
             for row in connection.execute(sa.select(*columns).where(deployments.c.identity.in_(chunk))).mappings():
-                read[_version(row)] = DetectionConfig.model_validate(row["config"])
+                read[_version(dict(row))] = DetectionConfig.model_validate(row["config"])
         self._configs = {version: read.get(version) or known[version] for version in map(_version, rows)}
         return self._configs
 
