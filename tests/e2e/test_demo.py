@@ -102,6 +102,18 @@ def test_real_attacks_raise_alerts(trapline: Callable[..., Any]) -> None:
     assert Counter(alert["detection"] for alert in done.json["alerts"]) == REAL_ALERTS
 
 
+def test_what_lands_is_an_alert_with_the_time_it_took(trapline: Callable[..., Any], tmp_path: Path) -> None:
+    done = trapline("demo", "--realtime", "--sandbox", "process")
+    assert done.code == 0, done.err
+    for said in ("Bucket example-invoices was opened", "used StopLogging", " s from the delivery to the alert above"):
+        assert said in done.out
+    demo = trapline("demo", "--realtime", "--sandbox", "process", "--json").json
+    assert set(demo["deployed"]) == set(planted())
+    assert [one["detection"] for one in demo["landed"]] == ["public_s3_bucket_policy", "audit_log_tampering"]
+    assert all(one["seconds"] > 0 for one in demo["landed"])
+    assert trapline("demo", "--realtime", "--cloudtrail", tmp_path).code == 2
+
+
 @pytest.mark.docker
 def test_containers_find_the_same_as_processes(
     trapline: Callable[..., Any], docker_base_image: str, tmp_path: Path

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
 import click
 
@@ -19,11 +21,14 @@ from trapline.cli.options import make_folder, sandbox_options
 from trapline.cli.output import as_json, counted, moment, print_json, print_problems, print_table, progress, say
 from trapline.clock import system_clock
 from trapline.controller import Controller
-from trapline.demo.story import OFFICIAL_PACK, Clock, Stage, run, set_up
+from trapline.demo.story import LANDING, OFFICIAL_PACK, TABLE, Clock, Stage, land, run, set_up
 from trapline.deploy.reconcile import Report
 from trapline.errors import TraplineError, has_errors
 from trapline.options import Options
 from trapline.run.recorder import TickReport
+
+PATIENCE_SECONDS = 60.0
+"""For an alert that does not come."""
 
 
 @click.command()
@@ -40,6 +45,7 @@ from trapline.run.recorder import TickReport
     show_default="the official pack",
     help="The detections to deploy.",
 )
+@click.option("--realtime", is_flag=True, help="Have attacks happen now, and see each land and become an alert.")
 @click.option("--seed", default=7, show_default=True, help="Seed of the made-up deliveries.")
 @sandbox_options
 @as_json
@@ -47,12 +53,15 @@ def demo(
     keep: Path | None,
     cloudtrail: Path | None,
     detections: Path,
+    realtime: bool,
     seed: int,
     sandbox: str | None,
     base_image: str | None,
     as_json: bool,
 ) -> None:
     """Deploy the official pack from git, run it over a few hours of CloudTrail, and show the alerts."""
+    if realtime and cloudtrail:
+        raise click.UsageError("--realtime makes its own events happen: leave --cloudtrail out")
     if not detections.is_dir():
         remedy = "name its folder in Trapline's repository, or detections of your own, with --detections"
         raise TraplineError("the official pack is not part of what is installed here", remedy=remedy)
@@ -70,8 +79,62 @@ def demo(
                 seed=seed,
                 end=system_clock(),
                 on_progress=show,
+                realtime=realtime,
             )
+        if realtime:
+            sys.exit(_listen(stage, seed=seed, kept=keep is not None, as_json=as_json))
         sys.exit(_play(stage, kept=keep is not None, as_json=as_json))
+
+
+def _listen(stage: Stage, *, seed: int, kept: bool, as_json: bool) -> int:
+    """Attacks that happen one after the other, and how long each takes to be an alert on the terminal."""
+    told: list[float] = []
+
+    def write(text: str) -> None:
+        told.append(monotonic())
+        if not as_json:
+            click.echo(text)
+
+    landed: list[dict[str, Any]] = []
+    if not as_json:
+        _print_opening(stage)
+    options = Options(stage.home, str(stage.repository))
+    with Controller(options, write=write, on_progress=_narrator(as_json)) as controller:
+        try:
+            report = controller.reconcile()
+            controller.tick()
+            controller.streams()
+            controller.listen(TABLE)  # from now on
+            for detection in LANDING:
+                told.clear()
+                began = monotonic()
+                planted = land(stage, detection, seed=seed, at=system_clock())
+                if not as_json:
+                    _heading(f"{moment(planted.at)} UTC: {planted.what}")
+                while not told and monotonic() - began < PATIENCE_SECONDS:
+                    controller.listen(TABLE)
+                    controller.deliver()
+                seconds = round(told[0] - began, 2) if told else None
+                landed.append({"detection": detection, "what": planted.what, "seconds": seconds})
+                if not as_json:
+                    took = f"{seconds} s from the delivery to the alert above" if told else "no alert came"
+                    say(f"  {took}", style="bold")
+        finally:
+            if not kept:
+                controller.remove_builds()
+    failing = [outcome for outcome in report.outcomes if outcome.action in ("stalled", "waiting")]
+    if as_json:
+        deployed = [outcome.name for outcome in report.outcomes if outcome not in failing]
+        print_json({"home": str(stage.home) if kept else None, "deployed": deployed, "landed": landed})
+    else:
+        _heading("What just happened")
+        for line in (
+            "A delivery of CloudTrail was imported, so that a file appeared in the folder of the table. The controller",
+            "was told of it, brought its records past the detections with `realtime: true`, and sent what they found.",
+            "docs/how-to/go-real-time-on-aws.md says how the same is had of a lake in S3.",
+        ):
+            say(f"  {line}")
+    return 1 if failing or any(one["seconds"] is None for one in landed) else 0
 
 
 def _play(stage: Stage, *, kept: bool, as_json: bool) -> int:

@@ -41,6 +41,17 @@ def plant(rng: Random, start: datetime, end: datetime) -> tuple[list[Planted], l
     return planted, events
 
 
+def happen(detection: str, rng: Random, at: datetime) -> tuple[Planted, list[Event]]:
+    """The attack of the story that a detection finds, at another time, and the events that show it."""
+    detections, what, attack = next(part for part in _STORY if detection in part[0])
+    return Planted(detections, what, at), attack(rng, at)
+
+
+def of_the_story() -> frozenset[str]:
+    """The detections that find something of the story."""
+    return frozenset(name for detections, _, _ in _STORY for name in detections)
+
+
 def _guessing(rng: Random, at: datetime) -> list[Event]:
     """A failure every 70 seconds or so: over ten minutes, longer than any tick, and one login that works."""
     names = ("alice", "bob", "erin", "mallory", "bob", "bob", "alice", "bob", "bob")

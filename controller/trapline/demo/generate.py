@@ -14,7 +14,7 @@ from trapline.demo.attacks import Planted, plant
 from trapline.demo.background import ordinary_event
 from trapline.demo.events import ACCOUNT
 
-__all__ = ["Planted", "generate"]
+__all__ = ["Planted", "deliver", "generate"]
 
 _EVERY = timedelta(minutes=5)
 """CloudTrail delivers about so often, one file for each region."""
@@ -37,11 +37,12 @@ def generate(to: Path, *, seed: int, end: datetime, hours: int = 2, events: int 
         ordinary_event(rng, start + timedelta(seconds=rng.randrange(seconds)))
         for _ in range(events - len(attack_events))
     ]
-    _deliver(to, rng, [*ordinary, *attack_events])
+    deliver(to, rng, [*ordinary, *attack_events])
     return planted
 
 
-def _deliver(to: Path, rng: Random, events: list[dict[str, Any]]) -> None:
+def deliver(to: Path, rng: Random, events: list[dict[str, Any]]) -> None:
+    """Writes raw events below `to`, as CloudTrail lays out a bucket."""
     deliveries: dict[tuple[str, datetime], list[dict[str, Any]]] = defaultdict(list)
     for event in sorted(events, key=lambda event: event["eventTime"]):
         at = datetime.fromisoformat(event["eventTime"])
