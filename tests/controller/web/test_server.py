@@ -187,7 +187,7 @@ def test_nothing_is_left(run: Run) -> None:
     deadline = monotonic() + 5
     while threading.active_count() > threads and monotonic() < deadline:
         sleep(0.01)  # a thread that has done its work still needs a moment
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
     gc.collect()
     assert open_files() <= files  # fewer, where the litter of an earlier test was collected meanwhile
 

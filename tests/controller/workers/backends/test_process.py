@@ -157,7 +157,7 @@ def test_a_disk_that_is_full_leaves_nothing_of_a_worker(
     with pytest.raises(WorkerError, match=r"cannot be started: .*No space left on device") as raised:
         _start(backend, build_of("def detect(r): ..."))
     assert raised.value.outcome == "unavailable"
-    assert set(Path("/proc/self/fd").iterdir()) == before
+    assert set(Path("/proc/self/fd").iterdir()) <= before  # what others had left may go meanwhile
     assert list(next((tmp_path / "run").iterdir()).iterdir()) == []
 
 
