@@ -123,9 +123,10 @@ class Listener:
                 self._held = self._collect(context)
                 _mark(context, self._table, asked_at)
                 self._asked_at = asked_at
-            with self._kept(), suppress(Interrupted):  # what is not done comes again
-                self._work(context, self._held, report)
-                self._held = []
+            if self._held:
+                with self._kept(), suppress(Interrupted):  # what is not done comes again
+                    self._work(context, self._held, report)
+                    self._held = []
             self._meter.trouble = ""
         except TraplineError as error:
             self._meter.trouble = str(error)
@@ -164,8 +165,6 @@ class Listener:
         return found
 
     def _work(self, context: Context, handed: Sequence[Handed], report: TickReport) -> None:
-        if not handed:
-            return
         with context.database.reading() as connection:
             known = known_keys(connection, self._table, [one.what.key for one in handed])
         fresh = {one.what.key: one.what for one in handed if one.what.key not in known}  # each once
