@@ -7,13 +7,10 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from time import monotonic
 from typing import Any
-
-import pyarrow as pa
 
 from trapline.alerts.record import Policy
 from trapline.alerts.suppress import tell_expired
@@ -31,12 +28,11 @@ from trapline.deploy.survey import House
 from trapline.detection.model import Detection
 from trapline.errors import Problem, TraplineError
 from trapline.options import Options, recalled, remembered
-from trapline.query.engine import QueryError
 from trapline.query.lake import Lake
 from trapline.query.where import problems
 from trapline.run.context import Context
 from trapline.run.failures import FailureReplay, replay_failures
-from trapline.run.listen import Listener, begin_stream, listened_tables
+from trapline.run.listeners import Listeners
 from trapline.run.outlook import Outlook, outlook
 from trapline.run.plan import next_due
 from trapline.run.putoff import PutOff
@@ -45,15 +41,12 @@ from trapline.run.reopen import StreamReplay, replay_set_aside
 from trapline.run.replay import Replay, replay
 from trapline.run.rules import Rules
 from trapline.run.tick import Ticker
-from trapline.settings import Settings, TableSettings, parse
+from trapline.settings import Settings, parse
 from trapline.source.git import Mirror
 from trapline.source.remote import redact
 from trapline.source.tree import SourceError
 from trapline.state.database import Database
 from trapline.state.logs import Logs
-from trapline.state.streams import SetAside, read_set_aside
-from trapline.streams.make import make_source
-from trapline.streams.source import Source, SourceDown
 from trapline.suppressions import Suppressions
 from trapline.suppressions import parse as parse_suppressions
 from trapline.workers.choose import STRENGTH, choose, why_not_stronger
@@ -63,8 +56,6 @@ from trapline.workers.pool import Pool
 log = logging.getLogger("trapline")
 
 STATUS_FILE = "deploy.json"
-COLUMNS_SECONDS = 60.0
-"""So often the tables that are listened to are asked for their columns."""
 
 
 class Controller:
@@ -110,9 +101,7 @@ class Controller:
         self._lake: Lake | None = None
         self._reconciler: Reconciler | None = None
         self._written: DeployResult | None = None
-        self._listeners: dict[str, tuple[TableSettings, pa.Schema, Listener]] = {}
-        self._grown: set[str] = set()
-        self._looked_at_columns = monotonic()
+        self._listeners = Listeners(options.home, stopping=self.halt.is_set)
         self._dispatch = Dispatch(
             self.database,
             self._plugins,
@@ -136,8 +125,7 @@ class Controller:
             ends.callback(self.tools.http.close)
             if self._lake:
                 ends.callback(self._lake.close)
-            for table in list(self._listeners):
-                ends.callback(self.listen_no_more, table)
+            ends.callback(self._listeners.close_all)
             if self._backend:
                 ends.callback(self._backend[1].close)
                 ends.callback(self._backend[2].close)
@@ -250,75 +238,21 @@ class Controller:
     def streams(self) -> list[str]:
         """The tables to be listened to now, each by calling `listen` again and again, in a thread of its own."""
         settings = self.settings()
-        if settings is None:
-            return []
-        self._look_at_columns(settings)
-        return listened_tables(self._context(settings))
+        return [] if settings is None else self._listeners.wanted(self._context(settings))
 
     def listen(self, table: str) -> TickReport:
         """Waits a moment for records to land in a table, and records what the detections say of them.
 
         Raises SourceDown where the stream cannot be asked now.
         """
-        settings = self.settings() or Settings()
-        report = self._listening(table, settings).turn(self._context(settings))
+        report = self._listeners.listen(table, self._context(self.settings() or Settings()))
         if report.opened or report.updated:
             self.hurry("deliver")
         return report
 
-    def _look_at_columns(self, settings: Settings) -> None:
-        """Now and then: a listener hands its detections the columns that the table had when it began."""
-        if monotonic() - self._looked_at_columns < COLUMNS_SECONDS:
-            return
-        self._looked_at_columns = monotonic()
-        for table, (_, schema, _) in list(self._listeners.items()):
-            with suppress(QueryError):  # which the sweep says
-                if table in settings.tables and self.lake(settings).schema(table) != schema:
-                    self._grown.add(table)
-
     def listen_no_more(self, table: str) -> None:
         """Gives up the stream of a table; what was not recorded comes again to whoever listens next."""
-        known = self._listeners.pop(table, None)
-        if known is not None:
-            known[2].close()
-
-    def _listening(self, table: str, settings: Settings) -> Listener:
-        """The listener of a table, another one where its settings or its columns are. Raises SourceDown."""
-        known, wanted = self._listeners.get(table), _known(table, settings)
-        if known is None or known[0] != wanted or table in self._grown:
-            self.listen_no_more(table)
-            known = self._listeners[table] = (wanted, *self._listener(table, settings))
-        return known[2]
-
-    def _listener(self, table: str, settings: Settings) -> tuple[pa.Schema, Listener]:
-        """Raises SourceDown."""
-        self._grown.discard(table)
-        schema, lands = self._columns(table, settings), settings.tables[table].lands
-        state = begin_stream(self.database, table, lands.type if lands else "", now=self._now())
-        since = state.since if state.positions else state.done_until
-        source = make_source(
-            table, settings.tables[table], schema, home=self.options.home, since=since, positions=state.positions
-        )
-        threads = os.cpu_count() or 1
-        return schema, Listener(table, source, state, threads=threads, stopping=self.halt.is_set)
-
-    def _reopener(self, table: str, settings: Settings) -> Source:
-        """A source that nobody listens to, to open again what is set aside. Raises SourceDown."""
-        schema = self._columns(table, settings)
-        home = self.options.home
-        return make_source(table, settings.tables[table], schema, home=home, since=self._now(), positions={})
-
-    def _columns(self, table: str, settings: Settings) -> pa.Schema:
-        """Those that what lands in a table is given. Raises SourceDown where it has none yet."""
-        time = _known(table, settings).time
-        try:
-            schema = self.lake(settings).schema(table)
-        except QueryError as error:
-            raise SourceDown(str(error), remedy=error.remedy) from error
-        if time not in schema.names:
-            said = f"no column {time}" if schema.names else "no records yet"
-            raise SourceDown(f"the table {table} has {said}", remedy="nothing: it is listened to once it has")
-        return schema
+        self._listeners.close(table)
 
     def next_tick(self, *, after: datetime) -> datetime:
         """When anything is due for the first time after that moment."""
@@ -349,20 +283,12 @@ class Controller:
         """Tries again what is set aside of the streams: all of it, of one table, or under one key. Raises TraplineError
         where nothing is set aside under that key."""
         with self._turn("tick"):
-            settings = self.settings() or Settings()
-            aside: dict[str, list[SetAside]] = {}
-            with self.database.reading() as connection:
-                for one in read_set_aside(connection, table):
-                    if key in (None, one.key):
-                        aside.setdefault(one.table, []).append(one)
-            if key is not None and not aside:
-                raise TraplineError(
-                    f"nothing is set aside under the key {key}", remedy="see `trapline streams spoiled`"
-                )
+            context = self._context(self.settings() or Settings())
             return replay_set_aside(
-                self._context(settings),
-                aside,
-                lambda table: self._reopener(table, settings),
+                context,
+                lambda table: self._listeners.reopener(table, context),
+                table=table,
+                key=key,
                 threads=os.cpu_count() or 1,
                 stopping=self.halt.is_set,
             )
@@ -519,10 +445,3 @@ class Controller:
             message = f"this home runs on {known}, and trapline.yml asks for {wanted}, which is weaker"
             remedy = f"set sandbox.backend back, or say --sandbox {wanted} where the controller is started"
         raise BackendUnavailable(message, remedy=remedy)
-
-
-def _known(table: str, settings: Settings) -> TableSettings:
-    """Raises SourceDown where the settings have the table no more."""
-    if table not in settings.tables:
-        raise SourceDown(f"there is no table {table} any more", remedy="add it under tables: in trapline.yml")
-    return settings.tables[table]

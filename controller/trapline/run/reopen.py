@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -30,14 +31,22 @@ class StreamReplay:
 
 def replay_set_aside(
     context: Context,
-    aside: Mapping[str, Sequence[SetAside]],
     source_of: Callable[[str], Source],
     *,
+    table: str | None = None,
+    key: str | None = None,
     threads: int,
     stopping: Callable[[], bool],
 ) -> StreamReplay:
-    """Tries again what is set aside, by table. A table that cannot be asked holds up no other."""
-    replay = StreamReplay()
+    """Tries again what is set aside: all of it, of one table, or under one key. A table that cannot be asked holds up
+    no other. Raises TraplineError where nothing is set aside under that key."""
+    replay, aside = StreamReplay(), defaultdict[str, list[SetAside]](list)
+    with context.database.reading() as connection:
+        for one in read_set_aside(connection, table):
+            if key in (None, one.key):
+                aside[one.table].append(one)
+    if key is not None and not aside:
+        raise TraplineError(f"nothing is set aside under the key {key}", remedy="see `trapline streams spoiled`")
     for table, some in aside.items():
         try:
             _of_table(context, table, some, source_of, replay.report, threads=threads, stopping=stopping)

@@ -12,11 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import trapline.controller as controller_module
 from tests.playground import MATCH_BAD, NOON, Playground, column, deploy, eventually
 from trapline.controller import Controller
 from trapline.errors import TraplineError
-from trapline.run import listen
+from trapline.run import listen, listeners
 from trapline.state.schema import alerts, checkpoints, failures, landed, matches, spoiled, streams
 from trapline.state.streams import keep_stream, read_streams
 from trapline.streams.source import SourceDown
@@ -268,7 +267,7 @@ def test_a_column_that_is_new_in_the_lake_reaches_the_rules(
     ground.detection("one", "def detect(record):\n    return record['new'] == 1\n", realtime=True)
     ready(ground, controller)
     ground.records(1, new=1)
-    monkeypatch.setattr(controller_module, "COLUMNS_SECONDS", 0.0)
+    monkeypatch.setattr(listeners, "COLUMNS_SECONDS", 0.0)
     controller.streams()  # looks
     listen_until(controller, lambda: keys(ground) == 1)
     ground.records(2, new=1)
