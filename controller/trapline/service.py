@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ log = logging.getLogger("trapline")
 
 LEASE = "controller"
 PAUSE = timedelta(seconds=1)
-DOWN = timedelta(seconds=5)
+AGAIN, AGAIN_AT_LAST = timedelta(seconds=1), timedelta(seconds=30)
+"""The pauses after which a stream that is down is tried again: they double."""
 GRACE_SECONDS = 10.0
 
 
@@ -75,7 +77,8 @@ class Service:
         self._settled = threading.Event()
         self._loops: list[Loop] = []
         self._listening: dict[str, Loop] = {}
-        self._down: set[str] = set()
+        self._down: Counter[str] = Counter()
+        self._listened_by: Settings | None = None
         self._reported: Report | None = None
         self._said: dict[str, Mapping[str, str]] = {}
         self._tellers: tuple[Settings, list[Teller], list[Problem]] | None = None
@@ -246,12 +249,18 @@ class Service:
 
     def _streams(self) -> None:
         """A loop of its own for each table that is listened to, for as long as it is."""
+        settings = self._controller.settings()
+        if settings is not self._listened_by:  # what was wrong with a stream may be mended
+            self._listened_by = settings
+            for loop in self._listening.values():
+                loop.hurry()
         wanted = self._controller.streams()
         for table in [table for table in self._listening if table not in wanted]:
             loop = self._listening.pop(table)
             loop.stop()
             loop.join()
             self._controller.listen_no_more(table)
+            del self._down[table]
             log.info("table %s is listened to no more", table)
         for table in wanted:
             if table not in self._listening:
@@ -263,13 +272,13 @@ class Service:
                 self._listening[table].start()
 
     def _listen(self, table: str) -> None:
-        self._down.add(table)
+        self._down[table] += 1
         try:
             report = self._controller.listen(table)
         except TraplineError as error:
             self._news(f"stream {table}", {table: str(error)})
             return
-        self._down.discard(table)
+        del self._down[table]
         self._news(f"stream {table}", {**report.failures, **report.errors})
         if report.matches:
             log.info(
@@ -277,8 +286,9 @@ class Service:
             )
 
     def _until_listening(self, table: str) -> timedelta:
-        """No pause, but where the last turn did not go well."""
-        return DOWN if table in self._down else NO_TIME
+        """No pause, but where the last turns did not go well: longer each time."""
+        failed = self._down[table]
+        return min(AGAIN * 2 ** min(failed - 1, 10), AGAIN_AT_LAST) if failed else NO_TIME
 
     def _deliver(self) -> None:
         report, problems = self._controller.deliver(wait=False)

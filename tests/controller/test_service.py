@@ -15,10 +15,10 @@ import httpx
 import pytest
 
 import trapline.service as service_module
-from tests.playground import NOON, Playground, column, eventually
+from tests.playground import NOON, Playground, column, deploy, eventually
 from trapline.controller import Controller
 from trapline.service import Service, Serving
-from trapline.state.schema import deliveries, matches
+from trapline.state.schema import deliveries, matches, streams
 from trapline_plugins.fake_server import Answer, Request, serving
 
 SECRET = b"the secret of the hooks"
@@ -214,3 +214,38 @@ def test_what_is_found_is_delivered_at_once_and_what_is_being_sent_at_the_end_is
             assert column(ground.rows(deliveries), "state") == ["unknown"]
             threading.Timer(0.3, answer.set).start()  # when the loops have ended
         assert column(ground.rows(deliveries), "state") == ["delivered"]
+
+
+def test_a_stream_that_is_down_is_tried_again_less_and_less_often(tmp_path: Path) -> None:
+    ground = Playground(tmp_path)
+    ground.detection("one", realtime=True)
+    with ground.controller() as controller:
+        deploy(ground, controller)
+        service = Service(controller)
+        pauses = []
+        for _ in range(8):
+            service._listen("logs")  # which has no records yet
+            pauses.append(service._until_listening("logs").total_seconds())
+        assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
+        ground.records(1)
+        service._listen("logs")
+        assert service._until_listening("logs") == timedelta()
+
+
+def test_new_settings_end_the_pause_of_a_stream_that_is_down(
+    ground: Playground, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "AGAIN", timedelta(hours=1))
+    monkeypatch.setattr(service_module, "AGAIN_AT_LAST", timedelta(hours=1))
+    caplog.set_level("INFO", logger="trapline")
+    table = {"path": "lake/gone"}
+    ground.settings(tables={"logs": table}, schedule={"every": "1h", "poll": "1s"})
+    ground.detection("one", realtime=True)
+    ground.commit()
+    ground.records(1)
+    controller = ground.controller()
+    with running(controller, Serving()):
+        eventually(lambda: "gone does not exist" in caplog.text)
+        ground.settings(tables={"logs": {"path": "lake/logs"}}, schedule={"every": "1h", "poll": "1s"})
+        ground.commit()
+        eventually(lambda: column(ground.rows(streams), "trouble") == [""])

@@ -49,7 +49,7 @@ def list_(home: Path, as_json: bool) -> None:
             (
                 row["table"],
                 row["kind"],
-                "ok" if row["state"] == OK else "down",
+                "down" if row["down_since"] else OK,
                 lag_text(row["lag_seconds"]),
                 f"{row['per_second']:,.1f}/s",
                 _rounded(row["records"]),
@@ -63,7 +63,7 @@ def list_(home: Path, as_json: bool) -> None:
     )
     for row in rows:
         if row["state"] != OK:
-            say(f"{row['table']}: {row['state']}", to=errors)
+            say(f"{row['table']}: {_state(row)}", to=errors)
 
 
 @streams.command()
@@ -125,8 +125,8 @@ def replay(options: Options, table: str | None, key: str | None, as_json: bool) 
 
 
 def stream_rows(database: Database, *, now: datetime) -> list[dict[str, Any]]:
-    """Every stream as programs are told of it. `state` is `ok`, or its trouble; `missed` counts the matches of its
-    table that it should have brought."""
+    """Every stream as programs are told of it. `state` is `ok`, or its trouble, and `down_since` when it last got on,
+    or began; `missed` counts the matches of its table that it should have brought."""
     with database.reading() as connection:
         found, late = read_streams(connection), missed(connection)
     rows = []
@@ -134,18 +134,26 @@ def stream_rows(database: Database, *, now: datetime) -> list[dict[str, Any]]:
         silent = now - one.told_at
         state = one.trouble or (f"nobody has listened for {age(silent)}" if silent > _SILENT else OK)
         row = {name: value for name, value in asdict(one).items() if name not in ("positions", "trouble")}
-        rows.append({**row, "state": state, "missed": late.get(one.table, 0)})
+        down_since = None if state == OK else one.told_at
+        row["per_second"] = one.per_second if state == OK else 0.0
+        rows.append({**row, "state": state, "down_since": down_since, "missed": late.get(one.table, 0)})
     return rows
 
 
 def stream_line(row: Mapping[str, Any]) -> str:
     """One of these rows in a line for people."""
-    told = [row["state"]]
+    told = [_state(row)]
     if row["state"] == OK:
         told += [f"lag {lag_text(row['lag_seconds'])}", f"{row['per_second']:,.1f} records/s"]
+    if (waiting := _waiting(row)) not in ("-", "0"):
+        told.append(f"waiting {waiting}")
     if row["missed"]:
         told.append(f"stream missed {row['missed']:,}")
     return f"stream {row['table']}: {', '.join(told)}"
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    return f"down since {moment(row['down_since'])} UTC: {row['state']}" if row["down_since"] else OK
 
 
 def lag_text(seconds: float | None) -> str:

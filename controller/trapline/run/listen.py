@@ -97,6 +97,7 @@ class Listener:
         self._width = threads
         self._stopping = stopping
         self._meter = Meter(state.parcels, state.records)
+        self._backlog = Backlog(state.waiting, state.oldest)
         self._asked_at = state.told_at
         self._told = 0.0
         self._held: list[Handed] = []
@@ -220,10 +221,9 @@ class Listener:
         if monotonic() - self._told < _TELL_SECONDS:
             return
         self._told = monotonic()
-        backlog = Backlog()
-        with suppress(SourceDown):
-            backlog = self._source.backlog()
-        meter = self._meter
+        with suppress(SourceDown):  # what waited there the last time still does
+            self._backlog = self._source.backlog()
+        meter, backlog = self._meter, self._backlog
         state = replace(
             self._state,
             told_at=self._asked_at,

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
 import pyarrow as pa
 
+from trapline.errors import TraplineError
 from trapline.query.engine import QueryError
 from trapline.run.context import Context
 from trapline.run.listen import Listener, begin_stream, listened_tables
 from trapline.run.recorder import TickReport
 from trapline.settings import Settings, TableSettings
+from trapline.state.streams import keep_stream
 from trapline.streams.make import make_source
 from trapline.streams.source import Source, SourceDown
 
@@ -76,13 +78,19 @@ class Listeners:
         return make_source(table, settings, schema, home=self._home, since=context.now(), positions={})
 
     def _make(self, table: str, context: Context) -> _Made:
-        """Raises SourceDown."""
+        """What keeps a listener from being made is kept as the trouble of its stream. Raises SourceDown."""
         self._grown.discard(table)
-        settings, schema = context.settings.tables[table], _columns(table, context)
+        settings = context.settings.tables[table]
         kind = settings.lands.type if settings.lands else ""
         state = begin_stream(context.database, table, kind, now=context.now())
         since = state.since if state.positions else state.done_until
-        source = make_source(table, settings, schema, home=self._home, since=since, positions=state.positions)
+        try:
+            schema = _columns(table, context)
+            source = make_source(table, settings, schema, home=self._home, since=since, positions=state.positions)
+        except TraplineError as error:
+            with context.database.transaction() as connection:
+                keep_stream(connection, replace(state, trouble=str(error), per_second=0.0))
+            raise
         threads = os.cpu_count() or 1
         return _Made(settings, schema, Listener(table, source, state, threads=threads, stopping=self._stopping))
 

@@ -15,7 +15,9 @@ from click.testing import CliRunner, Result
 
 from tests.playground import NOON, Playground, deploy, eventually
 from trapline.cli import cli
+from trapline.cli.output import age, moment
 from trapline.cli.streams import lag_text, stream_line, stream_rows
+from trapline.clock import system_clock
 from trapline.controller import Controller
 from trapline.state.database import Database
 from trapline.state.schema import alerts, landed, matches, spoiled
@@ -126,20 +128,23 @@ def test_a_table_without_a_stream_holds_nothing_back_and_is_not_listened_to(grou
 def test_trouble_and_silence_are_the_state(tmp_path: Path) -> None:
     database = Database.in_home(tmp_path)
     with database.transaction() as connection:
-        keep_stream(connection, StreamState("a", "sqs", NOW, NOW, trouble="the queue is gone"))
-        keep_stream(connection, StreamState("b", "sqs", NOW, NOW))
+        gone = StreamState("a", "sqs", NOW, NOW, trouble="the queue is gone", waiting=7, oldest=NOON)
+        keep_stream(connection, gone)
+        keep_stream(connection, StreamState("b", "sqs", NOW, NOW, per_second=3.0))
     assert [row["state"] for row in stream_rows(database, now=NOW)] == ["the queue is gone", "ok"]
     later = stream_rows(database, now=NOW + timedelta(minutes=5))
     assert [row["state"] for row in later] == ["the queue is gone", "nobody has listened for 5m"]
     assert "positions" not in later[0]
     assert [stream_line(row) for row in later] == [
-        "stream a: the queue is gone",
-        "stream b: nobody has listened for 5m",
+        f"stream a: down since {moment(NOW)} UTC: the queue is gone, waiting 7, {age(system_clock() - NOON)}",
+        f"stream b: down since {moment(NOW)} UTC: nobody has listened for 5m",
     ]
+    assert [(row["down_since"], row["per_second"]) for row in later] == [(NOW, 0.0), (NOW, 0.0)]
     database.close()
     listed = CliRunner().invoke(cli, ["streams", "list", "--home", str(tmp_path)])
     assert [line.split()[:3] for line in listed.stdout.splitlines()[1:]] == [["a", "sqs", "down"], ["b", "sqs", "down"]]
-    assert listed.stderr.startswith("a: the queue is gone\nb: nobody has listened for ")
+    since = f"down since {moment(NOW)} UTC"
+    assert listed.stderr.startswith(f"a: {since}: the queue is gone\nb: {since}: nobody has listened for ")
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(None, "-"), (-0.2, "0.0s"), (0.44, "0.4s"), (75.0, "1m")])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.controller.run.landing import keys, landing, listen_until, ready
 from tests.playground import MATCH_BAD, NOON, Playground, column, deploy, eventually
 from trapline.controller import Controller
 from trapline.errors import TraplineError
-from trapline.run import listen, listeners
-from trapline.state.schema import alerts, checkpoints, failures, landed, matches, spoiled, streams
+from trapline.run import listen
+from trapline.state.schema import alerts, checkpoints, failures, matches, spoiled, streams
 from trapline.state.streams import keep_stream, read_streams
-from trapline.streams.source import SourceDown
 from trapline.workers.interface import WorkerError
 from trapline.workers.pool import Pool
 
@@ -28,55 +28,13 @@ TITLED = f"{MATCH_BAD}\ndef title(record):\n    return 'bad ' + str(record.deepg
 
 @pytest.fixture
 def ground(tmp_path: Path) -> Playground:
-    """A home whose clock is the wall's: what lands has the time of its file."""
-    ground = Playground(tmp_path)
-    ground.now = datetime.now(UTC)
-    settings(ground)
-    # A file is there already, so that the table has columns.
-    ground.records(0, event={"action": "good"}, n=0)
-    [seed] = (ground.lake / "logs").iterdir()
-    seed.rename(seed.with_name("seed.parquet"))
-    return ground
-
-
-def settings(ground: Playground, **more: Any) -> None:
-    ground.settings(
-        schedule={"start": NOON, "every": "5m", "longest_window": "400d"},
-        tables={"logs": {"path": "lake/logs", "stream": {"type": "directory", "pause": 0.01}}},
-        **more,
-    )
+    return landing(tmp_path)
 
 
 @pytest.fixture
 def controller(ground: Playground) -> Iterator[Controller]:
     with ground.controller() as controller:
         yield controller
-
-
-def listen_until(controller: Controller, done: Callable[[], bool]) -> None:
-    """Listens for as long as it takes."""
-
-    def listened() -> bool:
-        assert controller.streams() == ["logs"]
-        report = controller.listen("logs")
-        assert report.errors == {}
-        return done()
-
-    eventually(listened)
-
-
-def ready(ground: Playground, controller: Controller) -> None:
-    """Deploys, ticks once, and begins to listen."""
-    deploy(ground, controller)
-    controller.streams()
-    controller.tick()
-    controller.streams()
-    controller.listen("logs")
-
-
-def keys(ground: Playground) -> int:
-    """How many of the files that came are done."""
-    return sum(not row["key"].startswith("seed") for row in ground.rows(landed))
 
 
 def test_what_lands_becomes_an_alert_and_a_delivery(ground: Playground, controller: Controller) -> None:
@@ -259,48 +217,6 @@ def test_what_trapline_itself_fails_on_is_set_aside_alone(
     listen_until(controller, lambda: keys(ground) == 1 and bool(ground.rows(spoiled)))
     assert ["too odd" in row["reason"] for row in ground.rows(spoiled)] == [True]
     assert len(ground.rows(matches)) == 1
-
-
-def test_a_column_that_is_new_in_the_lake_reaches_the_rules(
-    ground: Playground, controller: Controller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ground.detection("one", "def detect(record):\n    return record['new'] == 1\n", realtime=True)
-    ready(ground, controller)
-    ground.records(1, new=1)
-    monkeypatch.setattr(listeners, "COLUMNS_SECONDS", 0.0)
-    controller.streams()  # looks
-    listen_until(controller, lambda: keys(ground) == 1)
-    ground.records(2, new=1)
-    listen_until(controller, lambda: keys(ground) == 2)
-    assert "one" in column(ground.rows(matches), "identity")
-
-
-def test_a_table_without_columns_or_folder_is_waited_for(ground: Playground, controller: Controller) -> None:
-    [seed] = (ground.lake / "logs").iterdir()
-    seed.unlink()
-    ground.detection("one", realtime=True)
-    deploy(ground, controller)
-    controller.tick()
-    assert controller.streams() == ["logs"]
-    with pytest.raises(SourceDown, match="no records yet"):
-        controller.listen("logs")
-    (ground.lake / "logs").rmdir()
-    with pytest.raises(SourceDown, match="does not exist"):
-        controller.listen("logs")
-    (ground.lake / "logs").mkdir()
-    ground.records(1)
-    listen_until(controller, lambda: keys(ground) == 1)
-    assert len(ground.rows(matches)) == 1
-
-
-def test_a_table_that_is_gone_from_the_settings_is_said_to_be(ground: Playground, controller: Controller) -> None:
-    ground.detection("one", realtime=True)
-    ready(ground, controller)
-    ground.settings(tables={"others": {"path": "lake/logs"}})
-    ground.detection("one", realtime=True, tables=["others"])
-    deploy(ground, controller)
-    with pytest.raises(SourceDown, match="no table logs any more"):
-        controller.listen("logs")
 
 
 def test_what_waits_when_a_listener_ends_is_not_taken_for_done(ground: Playground, controller: Controller) -> None:

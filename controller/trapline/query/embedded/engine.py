@@ -54,7 +54,7 @@ class DuckDBEngine:
         with connect() as connection:
             if settings.iceberg:
                 return self._of_catalogs().shape(settings).attach(connection)
-            return self._source(table).attach(connection)
+            return Folder(self._folder(settings), settings).shape(connection)
 
     def latest(self, table: str) -> datetime | None:
         settings = self._table(table)

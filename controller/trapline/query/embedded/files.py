@@ -81,7 +81,20 @@ class Folder:
     def attach(self, connection: duckdb.DuckDBPyConnection) -> pa.Schema:
         if not self.files:
             return pa.schema([])
-        return reader(connection, f"SELECT {self.columns('t')} FROM {self.read()} AS t LIMIT 0").schema
+        return self._schema(connection, self.files)
+
+    def shape(self, connection: duckdb.DuckDBPyConnection) -> pa.Schema:
+        """The schema of whole records; where a file is broken, as the others tell it. A scan still names that file."""
+        try:
+            return self.attach(connection)
+        except QueryError:
+            whole = [str(path) for path in self._paths if _is_whole(path)]
+            if not whole or len(whole) == len(self.files):
+                raise
+        return self._schema(connection, whole)
+
+    def _schema(self, connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> pa.Schema:
+        return reader(connection, f"SELECT {self.columns('t')} FROM {self.read(files)} AS t LIMIT 0").schema
 
     def read(self, files: Sequence[str] | None = None) -> str:
         names = ", ".join(map(sql.string, files or self.files))
@@ -138,6 +151,14 @@ def _values(path: Path) -> dict[str, str]:
     """The partition values that a path like `year=2023/month=07/x.parquet` says."""
     named = (part.partition("=") for part in path.parts[:-1])
     return {name: unquote(value) for name, equals, value in named if equals}
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        pq.read_metadata(path)
+    except (pa.ArrowException, OSError):
+        return False
+    return True
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:

@@ -112,6 +112,16 @@ def test_a_truncated_file_is_an_error_not_fewer_records(engine: DuckDBEngine, tm
     assert ids(engine, Window(NOON, NOON + timedelta(hours=1))) == ["e1"]  # the day before is untouched
 
 
+def test_columns_are_told_from_the_files_that_are_whole(engine: DuckDBEngine, tmp_path: Path) -> None:
+    broken = tmp_path / "lake/day=2026-01-02/b.parquet"
+    broken.write_bytes(broken.read_bytes()[:100])
+    assert engine.schema("logins").names == ["ts", "event"]
+    other = tmp_path / "lake/day=2026-01-01/a.parquet"
+    other.write_bytes(b"")
+    with pytest.raises(QueryError, match="parquet"):
+        engine.schema("logins")
+
+
 def test_names_with_quotes_are_names(tmp_path: Path) -> None:
     write(tmp_path / "it's" / "a.parquet", [{'the "time"': NOON, "event": {"id": "e1"}}])
     engine = DuckDBEngine({"logins": TableSettings(path="it's", time='the "time"')}, home=tmp_path)

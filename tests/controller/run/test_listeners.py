@@ -1,0 +1,108 @@
+"""Which tables are listened to, and how: listeners that are made, cannot be made, and are made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.controller.run.landing import keys, landing, listen_until, ready, settings
+from tests.playground import Playground, column, deploy
+from trapline.controller import Controller
+from trapline.run import listeners
+from trapline.state.schema import matches, streams
+from trapline.streams.source import SourceDown
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Playground:
+    return landing(tmp_path)
+
+
+@pytest.fixture
+def controller(ground: Playground) -> Iterator[Controller]:
+    with ground.controller() as controller:
+        yield controller
+
+
+def test_a_stream_that_cannot_be_made_says_why_and_since_when_until_it_can(
+    ground: Playground, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    settings(ground, {"type": "sqs", "queue": "http://localhost/1/landed"})
+    ground.detection("one", realtime=True)
+    deploy(ground, controller)
+    began = ground.now
+    for _ in range(2):
+        assert controller.streams() == ["logs"]
+        with pytest.raises(SourceDown, match="no region is set"):
+            controller.listen("logs")
+        [row] = ground.rows(streams)
+        assert (row["kind"], row["told_at"]) == ("sqs", began)
+        assert "no region is set" in row["trouble"]
+        assert "AWS_REGION" in row["trouble"]
+    settings(ground)
+    deploy(ground, controller)
+    ground.records(1)
+    listen_until(controller, lambda: keys(ground) == 1)
+    [row] = ground.rows(streams)
+    assert (row["kind"], row["trouble"]) == ("directory", "")
+
+
+def test_a_broken_file_in_the_lake_keeps_no_listener_from_being_made(
+    ground: Playground, controller: Controller
+) -> None:
+    broken = ground.lake / "logs" / "broken.parquet"
+    broken.write_bytes((ground.lake / "logs" / "seed.parquet").read_bytes()[:-20])
+    ground.detection("one", realtime=True)
+    deploy(ground, controller)
+    assert "broken.parquet" in str(controller.tick().errors)
+    ground.records(1)
+    listen_until(controller, lambda: keys(ground) == 1)
+    assert column(ground.rows(matches), "identity") == ["one"]
+
+
+def test_a_column_that_is_new_in_the_lake_reaches_the_rules(
+    ground: Playground, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground.detection("one", "def detect(record):\n    return record['new'] == 1\n", realtime=True)
+    ready(ground, controller)
+    ground.records(1, new=1)
+    monkeypatch.setattr(listeners, "COLUMNS_SECONDS", 0.0)
+    controller.streams()  # looks
+    listen_until(controller, lambda: keys(ground) == 1)
+    ground.records(2, new=1)
+    listen_until(controller, lambda: keys(ground) == 2)
+    assert "one" in column(ground.rows(matches), "identity")
+
+
+def test_a_table_without_columns_or_folder_is_waited_for(ground: Playground, controller: Controller) -> None:
+    [seed] = (ground.lake / "logs").iterdir()
+    seed.unlink()
+    ground.detection("one", realtime=True)
+    deploy(ground, controller)
+    controller.tick()
+    assert controller.streams() == ["logs"]
+    with pytest.raises(SourceDown, match="no records yet"):
+        controller.listen("logs")
+    assert "no records yet" in ground.rows(streams)[0]["trouble"]
+    (ground.lake / "logs").rmdir()
+    with pytest.raises(SourceDown, match="does not exist"):
+        controller.listen("logs")
+    (ground.lake / "logs").mkdir()
+    ground.records(1)
+    listen_until(controller, lambda: keys(ground) == 1)
+    assert len(ground.rows(matches)) == 1
+
+
+def test_a_table_that_is_gone_from_the_settings_is_said_to_be(ground: Playground, controller: Controller) -> None:
+    ground.detection("one", realtime=True)
+    ready(ground, controller)
+    ground.settings(tables={"others": {"path": "lake/logs"}})
+    ground.detection("one", realtime=True, tables=["others"])
+    deploy(ground, controller)
+    with pytest.raises(SourceDown, match="no table logs any more"):
+        controller.listen("logs")
