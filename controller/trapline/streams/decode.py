@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from trapline.settings import StreamSettings
 from trapline.streams.columns import conform
+from trapline.streams.foreign import logged, packed, without_checks
 from trapline.streams.source import Parcel, Spoiled
 from trapline.streams.values import Misfit, table_of
 from trapline.tables.cloudtrail import SCHEMA
@@ -78,6 +79,8 @@ class Decoder:
             name = name.removesuffix(".gz")
         if not content.strip():
             return self.schema.empty_table()
+        if reason := packed(content):
+            raise Undecodable(reason)
         try:
             if content.startswith(_PARQUET) or name.endswith(".parquet"):
                 return conform(_parquet(content, limit), self.schema)
@@ -90,7 +93,11 @@ class Decoder:
 
     def _of_json(self, content: bytes, unusable: list[Unusable]) -> pa.Table:
         try:
-            found = documents(content)
+            found: Sequence[Any] = documents(content)
+            if "logevents" not in self._names():
+                if reason := logged(found):
+                    raise Undecodable(reason)
+                found = without_checks(found)
             if self.settings.format == "cloudtrail":
                 records = list(records_of(events_of(found), unusable))
                 return conform(pa.Table.from_pylist(records, schema=SCHEMA), self.schema)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
 import json
@@ -385,3 +386,39 @@ def test_parquet_and_json_are_what_the_engine_reads(tmp_path: Path, table: pa.Ta
     assert records(path.read_bytes(), read.schema) == read.to_pylist()
     rows = [{field.name: as_json(row[field.name], field.type) for field in table.schema} for row in table.to_pylist()]
     assert records(lines(*rows), read.schema) == read.to_pylist()
+
+
+def envelope(kind: str = "DATA_MESSAGE") -> dict[str, Any]:
+    """What CloudWatch Logs sends to who subscribes to a log group."""
+    return {
+        "messageType": kind,
+        "owner": "123456789012",
+        "logGroup": "trail",
+        "logStream": "123456789012_trail",
+        "subscriptionFilters": ["all"],
+        "logEvents": [{"id": "1", "timestamp": 1432826855000, "message": json.dumps(EVENT)}],
+    }
+
+
+@pytest.mark.parametrize("format", ["table", "cloudtrail"])
+def test_what_others_put_around_records_is_named_with_the_remedy(format: str) -> None:
+    told = zipped(json.dumps(envelope()).encode())
+    said = reason(told, format=format)
+    assert "an envelope of CloudWatch Logs, from the log group trail" in said
+    assert "send each event's message" in said
+    assert reason(json.dumps(EVENT).encode() + b"\n" + json.dumps(envelope()).encode(), format=format) == said
+    assert "gzip as base64" in reason(base64.b64encode(told), format=format)
+    aggregated = bytes.fromhex("f3899ac2") + b'\n\x01a\x1a\x07\x08\x00\x1a\x03{"a"' + bytes(16)
+    assert "AggregationEnabled to false" in reason(aggregated, format=format)
+
+
+@pytest.mark.parametrize("format", ["table", "cloudtrail"])
+def test_a_check_of_cloudwatch_is_no_record(format: str) -> None:
+    assert records(zipped(json.dumps(envelope("CONTROL_MESSAGE")).encode()), format=format) == []
+
+
+def test_a_table_of_envelopes_keeps_them() -> None:
+    schema = pa.schema([("logGroup", pa.string()), ("logEvents", pa.list_(pa.struct([("message", pa.string())])))])
+    [row] = records(zipped(json.dumps(envelope()).encode()), schema)
+    assert row["logGroup"] == "trail"
+    assert json.loads(row["logEvents"][0]["message"]) == EVENT
