@@ -65,17 +65,20 @@ class Kinesis:
         self._sleep = sleep
         self._kinesis = client("kinesis", settings)
         self._lock = Lock()
-        self._begun = dict(positions)
-        self._positions = dict(positions)
+        # Two streams number their shards alike: a position is one in this stream.
+        self._place = f"{self._kinesis.meta.region_name}/{settings.name.rpartition('/')[2]}/"
+        ours = {key: number for key, number in positions.items() if key.startswith(self._place)}
+        self._begun = {key.removeprefix(self._place): number for key, number in ours.items()}
+        self._positions = dict(self._begun)
         self._shards: dict[str, _Shard] = {}
         self._listed: float | None = None
         self._closed = False
 
     @property
     def positions(self) -> Mapping[str, str]:
-        """By shard, up to which sequence number everything is done."""
+        """By region, stream and shard, up to which sequence number everything is done."""
         with self._lock:
-            return dict(self._positions)
+            return {f"{self._place}{name}": number for name, number in self._positions.items()}
 
     def receive(self, *, wait: float) -> Sequence[Handed]:
         until = self._now() + wait
@@ -211,7 +214,7 @@ class Kinesis:
         data = bytes(record["Data"])
         what = self._decoder.parcels(
             data,
-            key=f"{name}:{record['SequenceNumber']}",
+            key=f"{self._place}{name}:{record['SequenceNumber']}",
             landed_at=record["ApproximateArrivalTimestamp"].astimezone(UTC),
             origin=base64.b64encode(data).decode(),
         )

@@ -92,8 +92,8 @@ def test_records_come_once_and_the_position_follows_what_is_done_without_a_gap(s
     assert source.positions == {}
     source.done([handed[0].receipt])
     [(shard, number)] = source.positions.items()
-    assert (shard, number) == handed[1].receipt
-    assert handed[2].what.key == "{}:{}".format(*handed[2].receipt)
+    assert (shard, number) == (f"eu-west-1/landed/{handed[1].receipt[0]}", handed[1].receipt[1])
+    assert handed[2].what.key == "eu-west-1/landed/{}:{}".format(*handed[2].receipt)
     again = listen(source.positions).receive(wait=5)
     assert [one.what.key for one in again] == [handed[2].what.key]
 
@@ -102,6 +102,22 @@ def test_without_a_position_it_begins_at_since(stream, listen):
     stream.put(1)
     assert ids(listen().receive(wait=5)) == [1]
     assert listen(since=datetime.now(UTC) + timedelta(hours=1)).receive(wait=1) == []
+
+
+def test_a_position_is_one_in_its_own_stream(stream, listen):
+    stream.put(1)
+    source = listen()
+    source.done([one.receipt for one in source.receive(wait=5)])
+    stream.kinesis.create_stream(StreamName="other", ShardCount=1)
+    stream.kinesis.put_record(StreamName="other", Data=b'{"id": 2}', PartitionKey="p")
+    other = listen(source.positions, name="other")
+    [handed] = other.receive(wait=5)
+    assert ids([handed]) == [2]
+    assert handed.what.key.startswith("eu-west-1/other/")
+    other.done([handed.receipt])
+    assert [key.split("/")[1] for key in other.positions] == ["other"]
+    arn = stream.kinesis.describe_stream(StreamName="landed")["StreamDescription"]["StreamARN"]
+    assert listen(source.positions, name=arn).receive(wait=1) == []  # the same stream by its other name
 
 
 def test_the_stream_by_its_arn(stream, listen):
@@ -150,7 +166,7 @@ def test_the_children_of_a_shard_are_read_when_all_of_it_is_done(credentials, mo
         assert ids([parent]) == [0]
         assert source.receive(wait=2) == []
         source.done([parent.receipt])
-        assert source.positions == {"a": END}
+        assert source.positions == {"eu-west-1/landed/a": END}
         children = source.receive(wait=2)
         assert sorted(ids(children)) == [1, 2]
         assert double.begun == [(shard, "AT_TIMESTAMP") for shard in "abc"]
@@ -223,7 +239,7 @@ def test_what_came_of_one_shard_is_not_lost_over_another(credentials, monkeypatc
 
     with serving(answer) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
-        source = listen({"a": END})
+        source = listen({"eu-west-1/landed/a": END})
         assert ids(source.receive(wait=1)) == [1]
         with pytest.raises(SourceDown, match="InternalFailure"):
             source.receive(wait=5)
