@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from docker.errors import ImageNotFound
+from moto.core.base_backend import BackendDict
 
+from tests.aws import Aws, give_credentials, serving_aws
 from trapline.config import secrets
 from trapline.workers.backends.bubblewrap import BubblewrapBackend
 from trapline.workers.backends.engine import connect
@@ -59,6 +61,27 @@ def docker_base_image() -> str:
 def bubblewrap() -> None:
     """Skips the test where bubblewrap makes no sandboxes."""
     _need("bubblewrap", _bubblewrap_problem())
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of AWS, which is asked once and not again."""
+    give_credentials(monkeypatch)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+
+
+@pytest.fixture(scope="session")
+def _moto() -> Iterator[Aws]:
+    with serving_aws() as aws:
+        yield aws
+
+
+@pytest.fixture
+def aws(_moto: Aws, credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    """Empty, and what the environment means by AWS."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", _moto.url)
+    yield _moto
+    BackendDict.reset()
 
 
 @pytest.fixture(autouse=True)

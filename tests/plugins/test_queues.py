@@ -3,23 +3,20 @@
 import json
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import httpx
 import pytest
-from moto.core.base_backend import BackendDict
-from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from pydantic import ValidationError
 
+from tests.aws import REGION, Aws, give_credentials
 from trapline_plugins.api import Delivered, Destination, Kind, Notification, Outcome, Rejected, Retry, Tools, Unknown
 from trapline_plugins.contract import HttpDestinationContract
 from trapline_plugins.fake_server import Answer, FakeServer, Request, serving
 from trapline_plugins.queues import MAX_BYTES, Sns, SnsConfig, Sqs, SqsConfig
 from trapline_plugins.samples import NOTIFICATIONS, a_notification
 
-REGION = "eu-west-1"
 ACCOUNT = "123456789012"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:alerts"
 QUEUE = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/alerts"
@@ -28,33 +25,7 @@ TOOLS = Tools(httpx.Client(trust_env=False), pytest.fail, pytest.fail)
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-    if server._server:
-        server._server.server_close()  # moto leaves the socket open
-    BackendDict.reset()
-
-
-@pytest.fixture
-def aws(moto: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Where AWS is in this test."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
-    return moto
+    give_credentials(monkeypatch)
 
 
 def sqs(url: str = QUEUE, **settings: Any) -> Sqs:
@@ -155,7 +126,7 @@ def attributes(message: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("case", NOTIFICATIONS)
-def test_every_notification_arrives_in_a_queue(case: str, aws: str) -> None:
+def test_every_notification_arrives_in_a_queue(case: str, aws: Aws) -> None:
     queue = Queue(f"standard-{case.replace(' ', '-')}")
     destination = sqs(queue.url)
 
@@ -167,14 +138,14 @@ def test_every_notification_arrives_in_a_queue(case: str, aws: str) -> None:
     assert json.loads(message["Body"])["data"]["detection"] == "login_brute_force_by_ip"
 
 
-def test_a_message_can_be_filtered_by_its_attributes(aws: str) -> None:
+def test_a_message_can_be_filtered_by_its_attributes(aws: Aws) -> None:
     queue = Queue("attributes")
     send(sqs(queue.url))
     [message] = queue.messages()
     assert attributes(message) == {"kind": "opened", "severity": "high", "detection": "login_brute_force_by_ip"}
 
 
-def test_a_fifo_queue_drops_a_repeat_and_no_resolve(aws: str) -> None:
+def test_a_fifo_queue_drops_a_repeat_and_no_resolve(aws: Aws) -> None:
     queue = Queue("alerts.fifo")
     opened = a_notification(delivery_id="one")
     for notification in (opened, opened, a_notification(delivery_id="two", kind=Kind.RESOLVED)):
@@ -187,7 +158,7 @@ def test_a_fifo_queue_drops_a_repeat_and_no_resolve(aws: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["alerts-topic", "alerts-topic.fifo"])
-def test_a_topic_hands_on_what_it_is_sent(name: str, aws: str) -> None:
+def test_a_topic_hands_on_what_it_is_sent(name: str, aws: Aws) -> None:
     queue = Queue(name)
     client: Any = boto3.Session().client("sns", region_name=REGION)
     fifo = {"FifoTopic": "true"} if name.endswith(".fifo") else {}
@@ -222,15 +193,15 @@ def test_the_body_may_be_an_ocsf_finding(destination: Sqs | Sns) -> None:
     assert json.loads(destination.render(a_notification()))["class_uid"] == 2004
 
 
-def test_what_is_not_there_needs_a_person(aws: str) -> None:
-    for destination in (sqs(f"{aws}/{ACCOUNT}/missing"), sns(f"{TOPIC}-missing")):
+def test_what_is_not_there_needs_a_person(aws: Aws) -> None:
+    for destination in (sqs(f"{aws.url}/{ACCOUNT}/missing"), sns(f"{TOPIC}-missing")):
         outcome = send(destination)
         assert isinstance(outcome, Rejected)
         assert outcome.reason.startswith("AWS answered 40")
         assert (destination.check() or "").startswith("AWS answered 40")
 
 
-def test_check_is_content_with_what_is_there(aws: str) -> None:
+def test_check_is_content_with_what_is_there(aws: Aws) -> None:
     queue = Queue("checked")
     client: Any = boto3.Session().client("sns", region_name=REGION)
     arn = client.create_topic(Name="checked")["TopicArn"]

@@ -16,10 +16,9 @@ from typing import Any
 
 import boto3
 import httpx
-from moto.core.base_backend import BackendDict
-from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from moto.sqs.models import sqs_backends
 
+from tests.aws import CREDENTIALS, serving_aws
 from tests.playground import NOON
 from trapline_plugins.fake_server import Answer, Request, serving
 from trapline_plugins.fakes.faults import Fault, Faults
@@ -31,14 +30,6 @@ KINDS = ("slack", "jira", "pagerduty", "webhook", "sqs", "file")
 SPEED = 60
 """So many seconds pass by the test's clock in one: what waits a while does not hold the test up."""
 
-AWS = {
-    "AWS_ACCESS_KEY_ID": "AKIATEST",
-    "AWS_SECRET_ACCESS_KEY": "none",
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_CONFIG_FILE": "/nowhere",
-    "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
-    "AWS_DEFAULT_REGION": "eu-west-1",
-}
 _BAD = 0.15  # of all requests
 _KEY = "0123456789abcdef0123456789abcdef"
 _TOKEN, _CHANNEL = "xoxb-fake", "C0123456789"
@@ -125,7 +116,7 @@ class OtherSides:
     def heard_by_sqs(self) -> Heard:
         """By moto itself: to receive a thousand messages and delete them takes a minute."""
         account, name = self.queue.split("/")[-2:]
-        messages = sqs_backends[account][AWS["AWS_DEFAULT_REGION"]].queues[name].messages
+        messages = sqs_backends[account][CREDENTIALS["AWS_DEFAULT_REGION"]].queues[name].messages
         return _by_alert(json.loads(message.body)["data"] for message in messages)
 
     def heard_by_file(self) -> Heard:
@@ -148,7 +139,7 @@ def other_sides(folder: Path, chance: Random, now: Callable[[], datetime]) -> It
         pagerduty = FakePagerDuty(_KEY)
         pagerduty.url = f"{at(pagerduty.take, pagerduty.faults)}v2/enqueue"
         inbox, file = Inbox(), folder / "alerts.jsonl"
-        moto = ends.enter_context(_moto())
+        moto = ends.enter_context(serving_aws()).url
         forward = partial(_forward, ends.enter_context(httpx.Client(trust_env=False)), moto)
         aws = at(forward, Faults(Answer(403)))
         queue = _sqs(moto).create_queue(QueueName="alerts.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
@@ -171,20 +162,6 @@ def other_sides(folder: Path, chance: Random, now: Callable[[], datetime]) -> It
         )
 
 
-@contextmanager
-def _moto() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
-        if server._server:
-            server._server.server_close()  # moto leaves the socket open
-        BackendDict.reset()
-
-
 def _forward(http: httpx.Client, moto: str, request: Request) -> Answer:
     headers = {name: value for name, value in request.headers.items() if name not in ("host", "content-length")}
     answer = http.request(request.method, f"{moto}{request.path}", headers=headers, content=request.body)
@@ -194,10 +171,10 @@ def _forward(http: httpx.Client, moto: str, request: Request) -> Answer:
 def _sqs(endpoint: str) -> Any:
     return boto3.Session().client(
         "sqs",
-        region_name=AWS["AWS_DEFAULT_REGION"],
+        region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
         endpoint_url=endpoint,
-        aws_access_key_id=AWS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=AWS["AWS_SECRET_ACCESS_KEY"],
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
     )
 
 

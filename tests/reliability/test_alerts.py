@@ -25,10 +25,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.aws import CREDENTIALS
 from tests.playground import NOON, Playground, deploy
 from tests.reliability.alert_driver import LEASE
 from tests.reliability.conftest import Drive
-from tests.reliability.other_sides import AWS, SPEED, Heard, OtherSides, moment, other_sides
+from tests.reliability.other_sides import SPEED, Heard, OtherSides, moment, other_sides
 
 KILLS = int(os.environ.get("TRAPLINE_TEST_KILLS", "10"))
 HOURS = KILLS * 11 // 10  # by the test's clock: each start is an hour later, and nobody is killed who has nothing to do
@@ -91,7 +92,12 @@ def test_killed_anywhere_every_alert_arrives_and_in_order(
         _deploy(ground, others)
         until = NOON + timedelta(hours=HOURS + 2)
         drive = driving(
-            "alert_driver", ground.home, ground.repository, until.isoformat(), **AWS, AWS_ENDPOINT_URL=others.aws
+            "alert_driver",
+            ground.home,
+            ground.repository,
+            until.isoformat(),
+            **CREDENTIALS,
+            AWS_ENDPOINT_URL=others.aws,
         )
         hit = Counter[str]()
         long = 20.0  # and then by how long it takes here to begin to send

@@ -13,21 +13,17 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from moto.core.base_backend import BackendDict
-from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
+from tests.aws import CREDENTIALS, REGION, Aws, give_credentials, serving_aws
 from tests.playground import NOON, Playground, deploy, eventually
 from tests.reliability.conftest import KEYED, Drive
-from tests.reliability.other_sides import AWS
 from tests.reliability.stream_driver import STEPS
 from trapline.controller import Controller
 from trapline.state.schema import alerts, deliveries, landed, matches, spoiled
@@ -38,48 +34,21 @@ FILES = 8 * KILLS
 BURST = min(50 * KILLS, 1000)
 
 
-@dataclass
-class Moto:
-    """AWS on a socket of this machine; what it holds outlasts a `stop`."""
-
-    port: int = 0
-    server: Any = field(default=None)
-
-    def start(self) -> None:
-        self.server = ThreadedMotoServer("127.0.0.1", port=self.port, verbose=False)
-        self.server.start()
-        self.port = self.server.get_host_and_port()[1]
-
-    def stop(self) -> None:
-        self.server.stop()
-        if self.server._server:
-            self.server._server.server_close()  # moto leaves the socket open
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def client(self, service: str) -> Any:
-        return boto3.client(service, endpoint_url=self.url)
-
-
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Moto]:
-    for name, value in {**AWS, "AWS_MAX_ATTEMPTS": "1"}.items():
-        monkeypatch.setenv(name, value)
-    moto = Moto()
-    moto.start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", moto.url)
-    moto.client("s3").create_bucket(Bucket="lake", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    yield moto
-    moto.stop()
-    BackendDict.reset()
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    """One that can be stopped."""
+    with serving_aws() as aws:
+        give_credentials(monkeypatch)
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", aws.url)
+        aws.client("s3").create_bucket(Bucket="lake", CreateBucketConfiguration={"LocationConstraint": REGION})
+        yield aws
 
 
 class Arrivals:
     """Files that land in the lake, and where there is a queue, as objects that it tells of too, some more than once."""
 
-    def __init__(self, ground: Playground, chance: Random, aws: Moto | None) -> None:
+    def __init__(self, ground: Playground, chance: Random, aws: Aws | None) -> None:
         self._ground, self._chance = ground, chance
         self.expected = Counter[str]()
         self.queue = ""
@@ -151,7 +120,7 @@ def test_killed_anywhere_every_record_that_lands_is_seen_and_counted_once(
     aws = request.getfixturevalue("aws") if kind == "s3-events" else None
     arrivals = Arrivals(ground, chance, aws)
     prepare(ground, arrivals)
-    env = {**AWS, "AWS_ENDPOINT_URL": aws.url} if aws else {}
+    env = {**CREDENTIALS, "AWS_ENDPOINT_URL": aws.url} if aws else {}
     drive = driving("stream_driver", ground.home, ground.repository, FILES, **env)
     killed, pause = threading.Event(), threading.Event()
 
@@ -189,7 +158,7 @@ def somewhere(chance: Random) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(120 + BURST)
-def test_a_burst_of_objects_and_a_queue_that_is_away_for_a_while(ground: Playground, chance: Random, aws: Moto) -> None:
+def test_a_burst_of_objects_and_a_queue_that_is_away_for_a_while(ground: Playground, chance: Random, aws: Aws) -> None:
     arrivals = Arrivals(ground, chance, aws)
     prepare(ground, arrivals)
 

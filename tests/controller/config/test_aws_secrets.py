@@ -9,50 +9,21 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.core.base_backend import BackendDict
-from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
+from tests.aws import REGION, Aws, give_credentials
 from tests.playground import eventually
 from trapline.config import aws_secrets
 from trapline.config.aws_secrets import KEPT_SECONDS, PATIENCE_SECONDS, AwsSecrets
 from trapline.config.secrets import AwsReference, SecretError, Unreadable, resolve_secrets
 from trapline_plugins.fake_server import Answer, Request, serving
 
-REGION = "eu-west-1"
-
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    give_credentials(monkeypatch)
     aws_secrets.shared.cache_clear()
     yield
     aws_secrets.shared.cache_clear()
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-    if server._server:
-        server._server.server_close()  # moto leaves the socket open
-    BackendDict.reset()
-
-
-@pytest.fixture
-def aws(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
-    yield
-    BackendDict.reset()
 
 
 def client(service: str, region: str = REGION) -> Any:
@@ -104,7 +75,7 @@ def test_a_reference_says_what_is_meant(reference: str, meant: AwsReference | No
     assert AwsReference.parse(reference) == meant
 
 
-def test_secrets_are_read_by_name_arn_key_and_region(aws: None) -> None:
+def test_secrets_are_read_by_name_arn_key_and_region(aws: Aws) -> None:
     made = client("secretsmanager").create_secret(
         Name="prod/slack", SecretString=json.dumps({"token": "xoxb-1", "port": 5})
     )
@@ -126,7 +97,7 @@ def test_secrets_are_read_by_name_arn_key_and_region(aws: None) -> None:
     assert "xoxb-1" not in repr(resolved)
 
 
-def test_what_is_missing_is_named_and_no_value_is(aws: None) -> None:
+def test_what_is_missing_is_named_and_no_value_is(aws: Aws) -> None:
     client("secretsmanager").create_secret(Name="known", SecretString=json.dumps({"user": "hunter2"}))
     client("secretsmanager").create_secret(Name="text", SecretString="hunter2")
     for reference, message, remedy in (
@@ -142,7 +113,7 @@ def test_what_is_missing_is_named_and_no_value_is(aws: None) -> None:
         assert "hunter2" not in str(caught.value)
 
 
-def test_a_value_is_kept_and_a_rotated_one_picked_up(aws: None) -> None:
+def test_a_value_is_kept_and_a_rotated_one_picked_up(aws: Aws) -> None:
     clock, manager = Clock(), client("secretsmanager")
     secrets, reference = AwsSecrets(now=clock, aside=at_once), parsed("secretsmanager:rotated")
     manager.create_secret(Name="rotated", SecretString="first")

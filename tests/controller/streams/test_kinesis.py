@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tests.controller.streams.conftest import Aws
+from tests.aws import Aws
 from trapline.settings import StreamSettings
 from trapline.streams.kinesis import END, Kinesis
 from trapline.streams.source import Handed, Parcel, SourceDown, Spoiled

@@ -12,7 +12,7 @@ import httpx
 import pyarrow as pa
 import pytest
 
-from tests.controller.streams.conftest import Aws
+from tests.aws import Aws
 from trapline.settings import StreamSettings
 from trapline.streams.queue import HELD_SECONDS
 from trapline.streams.s3_events import S3Events

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tests.controller.streams.conftest import Aws
+from tests.aws import Aws
 from trapline.settings import StreamSettings
 from trapline.streams.source import Handed, Parcel, SourceDown, Spoiled
 from trapline.streams.sqs import Sqs
