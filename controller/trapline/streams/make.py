@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from trapline.settings import TableSettings
+from trapline.streams.ahead import Ahead
 from trapline.streams.directory import Directory
 from trapline.streams.source import Source, SourceDown
 
@@ -33,11 +34,11 @@ def make_source(
     if stream.type == "s3-events":  # boto3 takes long to load
         from trapline.streams.s3_events import S3Events
 
-        return S3Events(schema, stream)
+        return Ahead(S3Events(schema, stream))
     if stream.type == "sqs":
         from trapline.streams.sqs import Sqs
 
-        return Sqs(schema, stream)
+        return Ahead(Sqs(schema, stream))
     from trapline.streams.kinesis import Kinesis
 
-    return Kinesis(schema, stream, since, positions)
+    return Ahead(Kinesis(schema, stream, since, positions))

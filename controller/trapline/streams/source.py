@@ -60,7 +60,7 @@ class Backlog:
 
 
 class Source(Protocol):
-    """One stream of one table. Used by one thread, but for `backlog`, `extend` and `close`, which any may call."""
+    """One stream of one table. One thread receives; the others' calls may come from any."""
 
     @property
     def positions(self) -> Mapping[str, str]:

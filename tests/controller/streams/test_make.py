@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from trapline.settings import TableSettings
+from trapline.streams.ahead import Ahead
 from trapline.streams.directory import Directory
 from trapline.streams.kinesis import Kinesis
 from trapline.streams.make import make_source
@@ -33,7 +34,8 @@ def test_the_source_of_a_table(credentials, tmp_path, settings, kind):
     table = TableSettings.model_validate(settings)
     schema = pa.schema([("id", pa.int64())])
     source = make_source("t", table, schema, home=tmp_path, since=datetime.now(UTC), positions={})
-    assert type(source) is kind
+    assert type(source._source if isinstance(source, Ahead) else source) is kind
+    assert isinstance(source, Ahead) == (kind is not Directory)
     if kind is Directory:
         assert source.receive(wait=0) == []
         source.close()
