@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trapline.config.files import File
+from trapline.config.secrets import resolve_secrets
 from trapline.errors import Problem
-from trapline.settings import Settings, SettingsError, load, parse, resolve_secrets
+from trapline.settings import Settings, SettingsError, load, parse
 from trapline_plugins.api import Rate
 
 FULL = b"""\

@@ -14,7 +14,7 @@ from trapline.author.validation.meanings import MEANINGS
 SOURCE = Path(trapline.__file__).parent
 ROOMS = [
     *("config", "detection", "author/validation", "author/attack.py"),
-    *("requirements", "settings.py", "suppressions.py", "query/where.py", "deploy/desired.py"),
+    *("requirements", "settings/read.py", "suppressions.py", "query/where.py", "deploy/desired.py"),
     "delivery/destinations.py",
 ]
 """Where what `validate` says comes from."""

@@ -14,11 +14,11 @@ from pydantic_core import ErrorDetails
 
 from trapline import __version__
 from trapline.config.redact import hide_secrets
-from trapline.config.secrets import SecretError
+from trapline.config.secrets import SecretError, resolve_secrets
 from trapline.config.words import did_you_mean, dotted
 from trapline.delivery.plugins import Plugins, describe_exception
 from trapline.errors import Problem
-from trapline.settings import DestinationSettings, Settings, resolve_secrets
+from trapline.settings import DestinationSettings, Settings
 from trapline_plugins.api import Destination, Tools
 
 _TIMEOUT_SECONDS = 10.0

@@ -23,12 +23,12 @@ from pydantic import ValidationError
 
 from trapline.clock import Clock
 from trapline.config.redact import hide_secrets
-from trapline.config.secrets import SecretError
+from trapline.config.secrets import SecretError, resolve_secrets
 from trapline.config.words import dotted
 from trapline.deploy.ledger import backoff
 from trapline.deploy.results import DeployResult, end_of_batch, result_of_events, where_to_begin
 from trapline.errors import Problem, TraplineError
-from trapline.settings import Settings, resolve_secrets
+from trapline.settings import Settings
 from trapline.state.database import Database, upsert
 from trapline.state.schema import meta
 from trapline_plugins.api import Delivered, Retry

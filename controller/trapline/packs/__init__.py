@@ -1,0 +1,1 @@
+"""Packs: detections of others, fetched, verified, chosen and put beside the repository's own."""
