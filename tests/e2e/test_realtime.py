@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.aws import Aws
 from tests.e2e.test_controller import ended, once, running
 from tests.playground import MATCH_BAD, NOON, Playground, eventually
 from trapline.state.schema import checkpoints, leases, matches
@@ -131,3 +132,49 @@ def test_who_takes_over_hears_of_what_came_meanwhile(ground: Playground, hook: F
         assert ended(other, logs[0]) == 0
     assert not any("Traceback" in log.read_text() for log in logs)
     assert len(ground.rows(matches)) == 3
+
+
+def test_what_is_taken_and_not_recorded_is_given_back_when_it_is_told_to_stop(
+    ground: Playground, hook: FakeServer, tmp_path: Path, aws: Aws
+) -> None:
+    sqs, count, busy, log = aws.client("sqs"), 12, tmp_path / "busy", tmp_path / "log"
+    queue = sqs.create_queue(QueueName="landed", Attributes={"VisibilityTimeout": "3600"})["QueueUrl"]
+    ground.settings(
+        tables={"logs": {"path": "lake/logs", "stream": {"type": "sqs", "queue": queue}}},
+        destinations={"soc": {"type": "webhook", "url": hook.url}},
+        default_destinations=["soc"],
+        schedule={"every": "1h", "poll": "1s"},
+    )
+    waits = f"import os, time\ndef busy():\n    while os.path.exists({str(busy)!r}):\n        time.sleep(0.05)\n"
+    rule = MATCH_BAD.replace(":\n", ":\n    busy()\n", 1)
+    limits = {"record_timeout": "1m"}
+    ground.detection(
+        "one", f'{waits}{rule}\ndef dedupe(record):\n    return record["key"]\n', realtime=True, limits=limits
+    )
+    ground.commit()
+    ground.records(0, event={"action": "good"}, key="")  # so that the table has columns
+    busy.touch()
+    now = datetime.now(UTC).isoformat()
+    for number in range(count):
+        record = {"ts": now, "event": {"id": str(number), "action": "bad"}, "key": str(number)}
+        sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(record))
+
+    def standing() -> tuple[int, int]:
+        """How many messages can be taken, and how many are taken."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+        return int(found[names[0]]), int(found[names[1]])
+
+    with running(ground, log) as process:
+        eventually(lambda: standing() == (0, count), why=log.read_text)
+        process.send_signal(signal.SIGTERM)
+        assert ended(process, log) == 0
+    assert standing() == (count, 0)
+    assert ground.rows(matches) == []
+    busy.unlink()
+    with running(ground, log) as process:
+        wanted = Counter(str(number) for number in range(count))
+        eventually(lambda: heard(hook) == wanted and standing() == (0, 0), why=log.read_text)
+        process.send_signal(signal.SIGTERM)
+        assert ended(process, log) == 0
+    assert len(ground.rows(matches)) == count

@@ -114,7 +114,7 @@ class Listener:
         Raises TraplineError where the source cannot be asked, or nothing can be run or recorded now: then the next turn
         tries again, and nothing is lost.
         """
-        report = TickReport()
+        report, before = TickReport(), (self._meter.parcels, self._meter.trouble)
         self._warm_up(context)
         try:
             if self._held:  # what could not be looked at the last time
@@ -133,7 +133,7 @@ class Listener:
             self._meter.trouble = str(error)
             raise
         finally:
-            self._tell(context)
+            self._tell(context, news=before != (self._meter.parcels, self._meter.trouble))
             _note(context, report)
         return report
 
@@ -217,12 +217,15 @@ class Listener:
             done.set()
             thread.join()
 
-    def _tell(self, context: Context) -> None:
-        if monotonic() - self._told < _TELL_SECONDS:
+    def _tell(self, context: Context, *, news: bool) -> None:
+        """Writes down how it gets on: where there is news, and now and then, when the source is asked what waits."""
+        due = monotonic() - self._told >= _TELL_SECONDS
+        if not (news or due):
             return
-        self._told = monotonic()
-        with suppress(SourceDown):  # what waited there the last time still does
-            self._backlog = self._source.backlog()
+        if due:
+            self._told = monotonic()
+            with suppress(SourceDown):  # what waited there the last time still does
+                self._backlog = self._source.backlog()
         meter, backlog = self._meter, self._backlog
         state = replace(
             self._state,

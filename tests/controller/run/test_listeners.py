@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.aws import Aws
 from tests.controller.run.landing import keys, landing, listen_until, ready, settings
 from tests.playground import Playground, column, deploy
 from trapline.controller import Controller
+from trapline.errors import TraplineError
 from trapline.run import listeners
 from trapline.state.schema import matches, streams
 from trapline.streams.source import SourceDown
+from trapline.workers.interface import WorkerError
+from trapline.workers.pool import Pool
 
 
 @pytest.fixture
@@ -106,3 +113,68 @@ def test_a_table_that_is_gone_from_the_settings_is_said_to_be(ground: Playground
     deploy(ground, controller)
     with pytest.raises(SourceDown, match="no table logs any more"):
         controller.listen("logs")
+
+
+def test_settings_and_columns_that_change_lose_nothing_and_bring_nothing_twice(
+    ground: Playground, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listeners, "COLUMNS_SECONDS", 0.0)
+    ground.detection("one", realtime=True)
+    ready(ground, controller)
+    changes: list[dict[str, Any]] = [
+        {},
+        {"stream": {"type": "directory", "pause": 0.02}},
+        {"stream": {"type": "directory", "pause": 0.02, "largest": "1MiB"}},
+        {"realtime": {"batch": 1}},
+        {"realtime": {"sweep": "7m"}},
+    ]
+    for number, change in enumerate(changes):
+        ground.records(2 * number)  # heard by who listened until now, or by who does so from now on
+        settings(ground, **change)
+        deploy(ground, controller)
+        ground.records(2 * number + 1, **{f"column{number}": 1})
+        listen_until(controller, lambda number=number: keys(ground) == 2 * (number + 1))
+    assert controller.next_tick(after=ground.now) <= ground.now + timedelta(minutes=7)
+    assert len(ground.rows(matches)) == 2 * len(changes)
+    [row] = ground.rows(streams)
+    assert (row["parcels"], row["records"]) == (2 * len(changes) + 1, 2 * len(changes) + 1)  # and the seed
+    ground.now += timedelta(hours=2)
+    assert controller.tick().matches == 0
+
+
+def test_another_queue_is_listened_to_and_what_was_taken_from_the_first_stays_there(
+    ground: Playground, controller: Controller, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sqs = aws.client("sqs")
+    queues = [sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("first", "second")]
+
+    def send(queue: str, id: str) -> None:
+        record = {"ts": ground.now.isoformat(), "event": {"id": id, "action": "bad"}}
+        sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(record))
+
+    def listen_to(queue: str) -> None:
+        settings(ground, {"type": "sqs", "queue": queue, "pause": 0.01})
+        deploy(ground, controller)
+
+    def found() -> list[str]:
+        return sorted(row["record"]["event"]["id"] for row in ground.rows(matches))
+
+    ground.detection("one", realtime=True)
+    listen_to(queues[0])
+    send(queues[0], "a")
+    listen_until(controller, lambda: found() == ["a"])
+    with monkeypatch.context() as patch:
+        patch.setattr(Pool, "worker", lambda *_: raises(WorkerError("unavailable", "no engine answers")))
+        send(queues[0], "b")
+        with pytest.raises(TraplineError, match="no engine answers"):
+            listen_until(controller, lambda: False)
+    send(queues[1], "c")
+    listen_to(queues[1])
+    listen_until(controller, lambda: found() == ["a", "c"])
+    listen_to(queues[0])
+    listen_until(controller, lambda: found() == ["a", "b", "c"])
+    assert ground.rows(streams)[0]["records"] == 3
+
+
+def raises(error: Exception) -> Any:
+    raise error
