@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from trapline.config.words import did_you_mean
 from trapline.deploy.digest import DeployDigest, Version
-from trapline.detection.model import Detection, DetectionConfig, Mode
+from trapline.detection.model import Detection, DetectionConfig, Mode, stored_config
 from trapline.errors import TraplineError
 from trapline.state.database import Database, chunks, upsert
 from trapline.state.schema import UTCDateTime, deployments, detections, events, modules, overrides, scripts
@@ -143,7 +143,7 @@ class Ledger:
         columns = (deployments.c.identity, deployments.c.deploy_digest, deployments.c.config)
         for chunk in chunks(new):
             for row in connection.execute(sa.select(*columns).where(deployments.c.identity.in_(chunk))).mappings():
-                read[_version(dict(row))] = DetectionConfig.model_validate(row["config"])
+                read[_version(dict(row))] = stored_config(row["config"])
         self._configs = {version: read.get(version) or known[version] for version in map(_version, rows)}
         return self._configs
 

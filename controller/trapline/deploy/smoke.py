@@ -35,6 +35,7 @@ class CaseResult:
 def run_case(detection: Detection, worker: Worker, case: TestCase, settings: Settings) -> CaseResult:
     """Runs one test case. Raises WorkerError where the rule takes the worker with it."""
     time = time_column(detection, settings)
+    detection = detection.as_written
     rows = rows_of(case, time)
     try:
         times = None if case.alerts is None else times_of(rows, time)

@@ -28,6 +28,15 @@ from trapline.schedule import Cron, Every, Schedule, ScheduleError, checked_cron
 
 DetectionName = NewType("DetectionName", str)
 
+PACKS = "packs"
+"""Where the files of packs are said to lie; the repository's own detections are never there."""
+
+
+def pack_folder(pack: str) -> str:
+    """The folder that what a pack has is told by: `packs/aws`."""
+    return f"{PACKS}/{pack}"
+
+
 OWN_IDENTITY = "trapline"
 """Whose alerts are about Trapline itself: no detection is called so."""
 
@@ -71,6 +80,7 @@ Date = Annotated[
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _ID = re.compile(r"[!-.0-\[\]-~]{1,128}")
+_PACKED = re.compile(r"[a-z][a-z0-9_-]{0,63}/[!-.0-\[\]-~]{1,128}")
 
 
 def _plain_name(value: str) -> str:
@@ -88,6 +98,12 @@ def _plain_id(value: str) -> str:
 def _not_ours(value: str) -> str:
     if value.lower() == OWN_IDENTITY:
         raise ValueError(f"`{value}` is kept for the alerts about Trapline itself: choose another")
+    return value
+
+
+def _packed(value: str) -> str:
+    if not _PACKED.fullmatch(value):
+        raise ValueError("a detection of a pack is called `pack/name`")
     return value
 
 
@@ -177,6 +193,13 @@ class OwnSchedule(_Part):
         return Every(self.every) if self.every else None
 
 
+class Decision(_Part):
+    """What is decided about a detection whatever its rule says of a match. None: the rule has its say."""
+
+    severity: Severity | None = None
+    destinations: tuple[str, ...] | None = None
+
+
 class DetectionConfig(_Part):
     """Everything detection.yml and detection.toml can say, in one schema for both."""
 
@@ -222,12 +245,37 @@ class DetectionConfig(_Part):
         """What the detection is across renames of its directory: its `id` where given, else its name."""
         return self.id or self.name
 
+    @property
+    def decided(self) -> Decision:
+        """What holds whatever the rule says."""
+        return Decision()
+
     @field_validator("tables")
     @classmethod
     def _no_table_twice(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(value)) != len(value):
             raise ValueError("a table is named twice")
         return value
+
+
+class PackedConfig(DetectionConfig):
+    """The config of a detection of a pack, with what was decided about it where the pack is used.
+
+    No file can say this. Its names have that of the pack in front, which no others can have.
+    """
+
+    name: Annotated[str, AfterValidator(_packed)]
+    id: Annotated[str, AfterValidator(_packed)] | None = None
+    decision: Decision = Decision()
+
+    @property
+    def decided(self) -> Decision:
+        return self.decision
+
+
+def stored_config(data: Mapping[str, Any]) -> DetectionConfig:
+    """A config as it was dumped."""
+    return (PackedConfig if "decision" in data else DetectionConfig).model_validate(data)
 
 
 class Detection(BaseModel):
@@ -241,6 +289,10 @@ class Detection(BaseModel):
     files: Mapping[str, File]
     shared: frozenset[str] = frozenset()
     """The files of the repository's `lib/` among them."""
+    pack: str = ""
+    """The pack that it is of; empty for those of the repository itself."""
+    written: DetectionConfig | None = None
+    """The config as its author wrote it, where another one holds here."""
 
     @property
     def name(self) -> DetectionName:
@@ -262,7 +314,14 @@ class Detection(BaseModel):
 
     def place(self, file: str) -> str:
         """Where one of its files lies, from the root of the repository."""
-        return file if self.path == "." or file in self.shared else f"{self.path}/{file}"
+        if file in self.shared:
+            return f"{pack_folder(self.pack)}/{file}" if self.pack else file
+        return file if self.path == "." else f"{self.path}/{file}"
+
+    @property
+    def as_written(self) -> Detection:
+        """The same as its author wrote it, which is what its own tests are about."""
+        return self.model_copy(update={"config": self.written}) if self.written else self
 
     @property
     def modules(self) -> Mapping[str, bytes]:

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from trapline.config.units import Period
+from trapline.config.words import did_you_mean
 from trapline.detection.model import OWN_IDENTITY, OwnSchedule, Severity
 from trapline.settings.part import Part
 
@@ -18,6 +19,9 @@ BUILTIN = "builtin:aws"
 
 ALL = "all"
 """In `enable`: every detection of the pack."""
+
+SELECTORS = ("tag", "attack", "severity")
+"""What stands before a `:` in `enable`, and selects detections by what they say of themselves."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _REVISION = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
@@ -34,6 +38,20 @@ def _pack_name(name: str) -> str:
 def _full_revision(value: str) -> str:
     if not _REVISION.fullmatch(value):
         raise ValueError("a pack is pinned to the full id of a commit; a branch or tag may be moved by others")
+    return value
+
+
+def _selector(value: str) -> str:
+    kind, colon, wanted = value.partition(":")
+    if colon and kind not in SELECTORS:
+        near = did_you_mean(kind, SELECTORS)
+        raise ValueError(
+            f"`{value}` is neither a name nor one of {', '.join(f'{one}:' for one in SELECTORS)} {near}".strip()
+        )
+    if kind == "severity" and colon and wanted not in tuple(Severity):
+        raise ValueError(f"`{wanted}` is no severity: write one of {', '.join(Severity)}")
+    if not value or (colon and not wanted):
+        raise ValueError("it names nothing")
     return value
 
 
@@ -93,7 +111,7 @@ class PackSettings(Part):
     root: str = Field(default="", description="The folder of that repository that has `detections/`.")
     token: str | None = Field(default=None, description="A token that may read it: a reference such as `${env:NAME}`.")
     verify: SignedBy | None = Field(default=None, description="Whose signature the commit must have.")
-    enable: tuple[str, ...] = Field(
+    enable: tuple[Annotated[str, AfterValidator(_selector)], ...] = Field(
         default=(),
         description="Which detections run: names, `tag:iam`, `attack:t1078` (or a tactic), `severity:high` (or above), "
         "or `all`.",

@@ -61,6 +61,7 @@ def parse(
     problems += [
         *_unknown_destinations(settings),
         *_unknown_lakes(settings),
+        *_of_packs(settings),
         *_above_ceiling(settings),
         *_secrets(settings, document, env),
     ]
@@ -100,6 +101,31 @@ def _unknown_lakes(settings: Settings) -> Iterator[Problem]:
             yield settings.problem((*place, "iceberg", "catalog"), message, remedy, "unknown-catalog")
 
 
+def _of_packs(settings: Settings) -> Iterator[Problem]:
+    for name, pack in settings.packs.items():
+        for theirs, ours in pack.tables.items():
+            if ours not in settings.tables:
+                remedy = f"{did_you_mean(ours, settings.tables)} add it under tables: or fix the name".strip()
+                message = f"there is no table `{ours}`"
+                yield settings.problem(("packs", name, "tables", theirs), message, remedy, "unknown-table")
+        for detection, override in pack.overrides.items():
+            place = ("packs", name, "overrides", detection)
+            for index, destination in enumerate(override.destinations or ()):
+                if destination not in settings.destinations:
+                    near = did_you_mean(destination, settings.destinations)
+                    remedy = f"{near} add it under destinations: or fix the name".strip()
+                    message = f"there is no destination `{destination}`"
+                    yield settings.problem((*place, "destinations", index), message, remedy, "unknown-destination")
+            for key in ("where", "exclude"):
+                if condition := getattr(override, key):
+                    from trapline.detection.where import condition_error  # takes long to load, and few have one
+
+                    if said := condition_error(condition):
+                        yield settings.problem(
+                            (*place, key), said[0].replace("`where`", f"`{key}`"), said[1], "invalid-where"
+                        )
+
+
 def _above_ceiling(settings: Settings) -> Iterator[Problem]:
     sandbox = settings.sandbox
     for name, most in sandbox.ceiling.model_dump(exclude_none=True).items():
@@ -116,6 +142,11 @@ def _secrets(settings: Settings, document: Document, env: Mapping[str, str] | No
     users += [
         (("catalogs", name), properties, f"the tables of `{name}` cannot be read")
         for name, properties in settings.catalogs.items()
+    ]
+    users += [
+        (("packs", name), {"token": pack.token}, f"the pack `{name}` cannot be fetched")
+        for name, pack in settings.packs.items()
+        if pack.token
     ]
     if settings.on_deploy:
         users.append((("on_deploy",), settings.on_deploy.model_dump(), "nobody can be told of deployments"))

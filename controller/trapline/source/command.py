@@ -45,6 +45,7 @@ _ELSEWHERE = {
     "GIT_SHALLOW_FILE",
 }
 _PIECE = 65536
+_BLOCK = 512  # bytes; what the shell counts the lengths of files in
 _NOT_FOUND = 127  # the exit status of `env` where there is no such command
 
 
@@ -70,14 +71,18 @@ def run_git(
     environment: Mapping[str, str] | None = None,
     feed: bytes = b"",
     most: int | None = None,
+    largest: int | None = None,
 ) -> Done:
     """Runs git with `feed` as its input; whatever its exit status, what it left is returned.
 
-    With `most`, and then without `feed`, it is ended once its output is longer than that many bytes.
+    With `most`, and then without `feed`, it is ended once its output is longer than that many bytes. With `largest`, no
+    file that it writes gets longer than about that many bytes; it fails instead.
     Raises TimedOut, and SourceError where there is no git.
     """
     options = [part for key, value in (_CONFIG | dict(config or {})).items() for part in ("-c", f"{key}={value}")]
     command = ["git", *options, *arguments]
+    if largest is not None:
+        command = ["sh", "-c", 'ulimit -f "$0" && exec "$@"', str(-(-largest // _BLOCK)), *command]
     return run(command, cwd=cwd, timeout=timeout, environment=environment, feed=feed, most=most)
 
 

@@ -20,6 +20,7 @@ from trapline.source.tree import SourceError, Tree, clean_root, no_such_root
 from trapline.source.verify import Trust
 
 _TRACKED = "refs/trapline/tracked"  # the one ref of every mirror, whatever it is called at the other side
+_APART = "refs/trapline/apart"  # commits that were asked for by their id
 _DAMAGED = "trapline-damaged"
 _STALE_SECONDS = 600.0
 _LITTER = (
@@ -32,6 +33,7 @@ _LITTER = (
     "objects/info/**/*.lock",
 )
 _NO_SUCH_OBJECT = 1  # the exit status of rev-parse; where it cannot look, it has another one
+_OTHER_TROUBLE = ("unreachable", "no-access", "unwritable", "too-large")  # nothing that a commit is to blame for
 _PLAIN = Access()
 _CLONE_PATIENCE = 10  # the first fetch brings the whole history, and has this many times as long
 
@@ -67,11 +69,13 @@ class Mirror:
         timeout: float = 60,
         access: Access = _PLAIN,
         trust: Trust | None = None,
+        largest: int | None = None,
     ) -> None:
+        """`largest`: bytes that one fetch may bring, however many the other side has to offer."""
         check_url(url)
         check_ref(ref)
         self._url, self._path, self._ref, self._timeout = url, path, ref, timeout
-        self._access, self._trust = access, trust
+        self._access, self._trust, self._largest = access, trust, largest
         self._last: _Reading | None = None
 
     def fetch(self) -> str:
@@ -92,6 +96,30 @@ class Mirror:
                     if error.code != "corrupt" and not self._is_damaged():
                         raise
             return self._clone(name, login)
+
+    def has(self, commit: str) -> bool:
+        """Whether a commit can be read without asking the other side."""
+        return self._path.is_dir() and bool(self._steadily(lambda: self._find(commit)))
+
+    def bring(self, commit: str) -> None:
+        """Sees to it that the mirror has a commit: one of its ref, or one that the other side hands out by its id.
+
+        Raises SourceError.
+        """
+        if self.has(commit):
+            return
+        self.fetch()
+        if self.has(commit):
+            return
+        with self._locked():
+            login = self._access.login(self._url)
+            try:
+                self._fetch(self._path, f"+{commit}:{_APART}/{commit}", login, timeout=self._timeout)
+            except SourceError as error:
+                if error.code in _OTHER_TROUBLE:
+                    raise
+                message = f"{redact(self._url)} has no commit {commit[:12]} in {self._ref}"
+                raise SourceError("no-such-ref", message, remedy="name a commit of that branch") from None
 
     def current(self) -> str | None:
         """The commit that the mirror has now, without asking the other side; None where there is no usable mirror."""
@@ -180,9 +208,13 @@ class Mirror:
         lines = (line.partition("\t") for line in done.out.decode(errors="replace").splitlines())
         return {name: oid for oid, _, name in lines}
 
-    def _fetch_into(self, path: Path, name: str, login: Login, *, timeout: float) -> str:
+    def _fetch(self, path: Path, what: str, login: Login, *, timeout: float) -> None:
         options = ["--quiet", "--no-tags", "--force", "--no-write-fetch-head"]
-        self._ask([f"--git-dir={path}", "fetch", *options, "--", login.url, f"+{name}:{_TRACKED}"], login, timeout)
+        arguments = [f"--git-dir={path}", "fetch", *options, "--", login.url, what]
+        self._ask(arguments, login, timeout, largest=self._largest)
+
+    def _fetch_into(self, path: Path, name: str, login: Login, *, timeout: float) -> str:
+        self._fetch(path, f"+{name}:{_TRACKED}", login, timeout=timeout)
         if held := self._held(path):
             return held.commit
         raise self._corrupt("the fetched commit is not there")
@@ -268,10 +300,12 @@ class Mirror:
             "unwritable", message, remedy="look whether its disk has room, and whether this user may write there"
         )
 
-    def _ask(self, arguments: Sequence[str], login: Login, timeout: float) -> Done:
+    def _ask(self, arguments: Sequence[str], login: Login, timeout: float, *, largest: int | None = None) -> Done:
         """Runs what speaks to the other side. Raises SourceError with the reason and a remedy where that fails."""
         try:
-            done = run_git(arguments, cwd=self._path.parent, timeout=timeout, environment=login.environment)
+            done = run_git(
+                arguments, cwd=self._path.parent, timeout=timeout, environment=login.environment, largest=largest
+            )
         except TimedOut:
             message = f"{redact(self._url)} did not answer within {timeout:g} s"
             raise SourceError("unreachable", message, remedy="check the network and the proxy") from None

@@ -71,6 +71,12 @@ _FAILURES: tuple[tuple[tuple[str, ...], Code, str, str], ...] = (
         "make room on that disk; it is tried again by itself",
     ),
     (
+        ("file too large", "file size limit", "signal 25"),
+        "too-large",
+        "{url} has more to fetch than anybody wrote by hand: {detail}",
+        "keep only detections in that repository",
+    ),
+    (
         ("dubious ownership", "safe.directory"),
         "unreachable",
         "git refuses {url}, because another user owns it",

@@ -25,11 +25,14 @@ class Answer:
 
 
 def complete(reply: MatchReply, config: DetectionConfig, *, default_destinations: tuple[str, ...] = ()) -> Answer:
-    """Fills the gaps: title -> display_name -> name; dedupe -> title; severity and destinations -> config."""
+    """Fills the gaps: title -> display_name -> name; dedupe -> title; severity and destinations -> config.
+
+    What was decided about a detection of a pack holds, whatever its rule says.
+    """
     notes: list[str] = []
     title = reply.title or config.display_name or config.name
     severity = config.alert.severity
-    if reply.severity is not None:
+    if config.decided.severity is None and reply.severity is not None:
         try:
             severity = Severity(reply.severity.strip().lower())
         except ValueError:
@@ -38,7 +41,9 @@ def complete(reply: MatchReply, config: DetectionConfig, *, default_destinations
                 f"the configured {severity} is used"
             )
     destinations = config.alert.destinations or default_destinations
-    if reply.destinations is not None:  # an empty list is an answer too: this match is delivered nowhere
+    if (
+        config.decided.destinations is None and reply.destinations is not None
+    ):  # an empty list is an answer too: this match is delivered nowhere
         destinations = reply.destinations
     return Answer(
         title=title,
