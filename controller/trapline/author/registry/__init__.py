@@ -1,0 +1,1 @@
+"""Packs as their users and makers have them: found, added, chosen, moved on, checked and listed."""
