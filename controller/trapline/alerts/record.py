@@ -181,7 +181,8 @@ def _insert_matches(
             "record": match.record,
             "alert_id": joined.pop(match.id, None),
             "suppressed_by": quiet.get(match.id),
-            "late": None if streamed is None else match.event_at >= streamed,
+            # A conclusion that names no record may have had its like by the stream: nobody can tell that it was missed.
+            "late": None if streamed is None or match.record is None else match.event_at >= streamed,
         }
         for match in fresh
     ]

@@ -19,9 +19,13 @@ from trapline.cli.output import age, moment
 from trapline.cli.streams import lag_text, stream_line, stream_rows
 from trapline.clock import system_clock
 from trapline.controller import Controller
+from trapline.errors import TraplineError
+from trapline.run import listen
 from trapline.state.database import Database
 from trapline.state.schema import alerts, landed, matches, spoiled
 from trapline.state.streams import SetAside, StreamState, keep_stream, set_parcels_aside
+from trapline.workers.interface import WorkerError
+from trapline.workers.pool import Pool
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -100,6 +104,32 @@ def test_a_stream_is_listed_with_how_it_gets_on(ground: Playground, controller: 
     assert [row["table"] for row in status["streams"]] == ["logs"]
     assert "in real time; swept up to 2" in run(ground, "status", "one").output
     assert "in real time" not in run(ground, "status", "slow").output
+
+
+def test_lag_throughput_and_the_oldest_that_waits(
+    ground: Playground, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground.records(*range(1, 31))
+    [file] = [one for one in (ground.lake / "logs").iterdir() if len(pq.read_table(one)) == 30]
+    landed_at = datetime.fromtimestamp(file.stat().st_ctime, UTC)
+    monkeypatch.setattr(listen, "_TELL_SECONDS", 0.0)
+
+    def away(*_: Any) -> Any:
+        raise WorkerError("unavailable", "no engine answers")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pool, "worker", away)
+        with pytest.raises(TraplineError, match="no engine answers"):
+            listen_until(controller, lambda: False)
+    [row] = told(ground, "streams", "list")
+    assert (row["waiting"], datetime.fromisoformat(row["oldest"])) == (1, landed_at)
+    ground.now += timedelta(seconds=100)
+    before = row["records"]
+    listen_until(controller, lambda: told(ground, "streams", "list")[0]["records"] == before + 30)
+    [row] = told(ground, "streams", "list")
+    assert (row["waiting"], row["oldest"]) == (0, None)
+    assert row["lag_seconds"] == (ground.now - landed_at).total_seconds()
+    assert row["per_second"] == row["records"] / 60
 
 
 def test_a_home_without_streams_says_so(ground: Playground) -> None:

@@ -219,6 +219,36 @@ def test_what_trapline_itself_fails_on_is_set_aside_alone(
     assert len(ground.rows(matches)) == 1
 
 
+def test_a_conclusion_without_a_record_counts_again_in_the_sweep_and_is_not_called_missed(
+    ground: Playground, controller: Controller
+) -> None:
+    bad = 'any(record["event"]["action"] == "bad" for record in records)'
+    code = f'def detect(records):\n    if {bad}:\n        yield {{"title": "bad"}}\n'
+    ground.batch_detection("one", code, "realtime = true\n")
+    ready(ground, controller)
+    ground.records((ground.now - NOON) / timedelta(minutes=1) + 1)
+    listen_until(controller, lambda: keys(ground) == 1)
+    assert len(ground.rows(matches)) == 1
+    ground.now += timedelta(hours=2)
+    assert controller.tick().matches == 1
+    assert [row["late"] for row in ground.rows(matches)] == [None, None]
+    assert sum(row["match_count"] for row in ground.rows(alerts)) == 2
+
+
+def test_throughput_is_that_of_the_last_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(listen, "monotonic", lambda: now)
+    meter = listen.Meter()
+    meter.add(1, 90, timedelta(seconds=2))
+    now += 50
+    meter.add(1, 30, timedelta(seconds=3))
+    assert (meter.per_second, meter.lag_seconds, meter.records) == (2.0, 3.0, 120)
+    now += 50
+    assert meter.per_second == 0.5
+    now += 50
+    assert meter.per_second == 0.0
+
+
 def test_what_waits_when_a_listener_ends_is_not_taken_for_done(ground: Playground, controller: Controller) -> None:
     ground.detection("one", realtime=True)
     ready(ground, controller)

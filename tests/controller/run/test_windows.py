@@ -13,6 +13,7 @@ from tests.controller.run.simulated import NOON, Record, SimulatedTrapline
 from tests.playground import Playground, deploy
 from trapline.alerts.failures import Failures
 from trapline.detection.model import Mode
+from trapline.state.checkpoints import mark_streamed
 from trapline.state.schema import failures
 
 
@@ -40,6 +41,19 @@ def test_a_record_that_is_late_within_the_overlap_is_found_and_the_others_not_tw
     assert trapline.matched("one") == [(1, "a", "")]
     at(trapline, 15, 20, 30)
     assert sorted(trapline.matched("one")) == [(1, "a", ""), (1, "late", "")]
+
+
+@pytest.mark.parametrize("every", [60, 5 * 60], ids=["the stream is away", "so is the controller"])
+def test_sweeps_find_what_a_stream_misses_however_long_it_is_away(trapline: SimulatedTrapline, every: float) -> None:
+    trapline.configure()
+    trapline.deploy("one", start=NOON)
+    at(trapline, 5)
+    mark_streamed(trapline.database, {("one", "logs"): trapline.wall()})
+    day = 24 * 60
+    missed = [Record(at, at + late, f"{at} {late}") for at in range(6, day, 17) for late in (0, 1, 59)]
+    trapline.arrive(*missed, Record(10, 10 + 8 * 60, "later than the lookback, and the lake is all that has it"))
+    at(trapline, *(minute for minute in range(60, day + 3 * 60, int(every))))
+    assert sorted(trapline.matched("one")) == sorted(one.key for one in missed)
 
 
 def test_an_equal_record_that_comes_late_is_one_more(trapline: SimulatedTrapline) -> None:
