@@ -1,5 +1,5 @@
-from lib.cloudtrail import items, listed, origin, parameters, principal, succeeded, who
-from lib.organization import outsiders
+from lib.cloudtrail import origin, parameters
+from lib.sharing import permitted, sharing_key, sharing_severity, sharing_title
 
 
 def detect(record):
@@ -11,19 +11,15 @@ def detect(record):
 
 
 def title(record):
-    shared = "shared" if succeeded(record) else "tried to share"
-    audience = "everybody" if "all" in shared_with(record) else f"account {listed(shared_with(record))}"
-    return f"{who(record)} {shared} machine image {image(record)} with {audience}"
+    return sharing_title(record, f"machine image {image(record)}", shared_with(record))
 
 
 def dedupe(record):
-    return f"{', '.join(shared_with(record))} by {principal(record)}"
+    return sharing_key(record, shared_with(record))
 
 
 def severity(record):
-    if not succeeded(record):
-        return "medium"
-    return "critical" if "all" in shared_with(record) else "high"
+    return sharing_severity(record, shared_with(record))
 
 
 def alert_context(record):
@@ -32,10 +28,7 @@ def alert_context(record):
 
 def shared_with(record):
     """The accounts outside of yours that may now start the image; `all` is everybody."""
-    permission = parameters(record).get("launchPermission")
-    added = items(permission.get("add")) if isinstance(permission, dict) else []
-    entries = [entry for entry in added if isinstance(entry, dict)]
-    return outsiders([entry.get("userId") or entry.get("group") for entry in entries], record)
+    return permitted(record, "launchPermission")
 
 
 def image(record):

@@ -1,5 +1,6 @@
-from lib.cloudtrail import items, listed, origin, parameters, principal, succeeded, who
+from lib.cloudtrail import items, origin, parameters
 from lib.organization import outsiders
+from lib.sharing import sharing_key, sharing_severity, sharing_title
 
 ACTIONS = ("ModifyDBSnapshotAttribute", "ModifyDBClusterSnapshotAttribute")
 
@@ -13,19 +14,15 @@ def detect(record):
 
 
 def title(record):
-    shared = "shared" if succeeded(record) else "tried to share"
-    audience = "everybody" if "all" in shared_with(record) else f"account {listed(shared_with(record))}"
-    return f"{who(record)} {shared} database snapshot {snapshot(record)} with {audience}"
+    return sharing_title(record, f"database snapshot {snapshot(record)}", shared_with(record))
 
 
 def dedupe(record):
-    return f"{', '.join(shared_with(record))} by {principal(record)}"
+    return sharing_key(record, shared_with(record))
 
 
 def severity(record):
-    if not succeeded(record):
-        return "medium"
-    return "critical" if "all" in shared_with(record) else "high"
+    return sharing_severity(record, shared_with(record))
 
 
 def alert_context(record):
