@@ -21,6 +21,9 @@ Codes that are not here are those of [pyflakes](https://github.com/PyCQA/pyflake
 
 What is said under Advice is looked for by `validate` alone: no deployment waits for it. It is passed over wherever the
 code is not understood, so that what is said is worth a look. `attack-format` is an error there all the same.
+
+What is said under Packs is looked for by `trapline registry check` alone, for [packs](../how-to/publish-a-pack.md) that
+others are to use.
 """
 
 

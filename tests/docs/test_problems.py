@@ -1,4 +1,4 @@
-"""Every code that `validate` can say has a meaning, and no other; the reference has them all."""
+"""Every code that `validate` and `registry check` can say has a meaning, and no other; the reference has them all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SOURCE = Path(trapline.__file__).parent
 ROOMS = [
     *("config", "detection", "author/validation", "author/attack.py"),
     *("requirements", "settings/read.py", "suppressions.py", "query/where.py", "deploy/desired.py"),
-    "delivery/destinations.py",
+    *("delivery/destinations.py", "packs/manifest.py", "author/registry/check"),
 ]
 """Where what `validate` says comes from."""
 

@@ -12,12 +12,13 @@ from trapline.detection.load import Loaded, load
 from trapline.detection.model import Detection
 from trapline.detection.shared import shared_files
 from trapline.errors import Problem, TraplineError
+from trapline.packs import manifest
 from trapline.settings import FILE_NAME, Settings, SettingsError
 from trapline.settings import load as load_settings
 from trapline.source.tree import Tree
 from trapline.source.worktree import read_directory
 
-_A_ROOT_HAS = (FILE_NAME, ".git", "detections")
+_A_ROOT_HAS = (FILE_NAME, manifest.FILE_NAME, ".git", "detections")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pydantic_core import core_schema
 from trapline.config.units import format_duration
 from trapline.delivery.plugins import Plugins
 from trapline.detection.model import DetectionConfig
+from trapline.packs.manifest import Manifest
 from trapline.settings import DestinationSettings, Settings
 from trapline.suppressions import SuppressionsFile
 
@@ -28,6 +29,7 @@ class Subject(StrEnum):
     DETECTION = "detection"
     TRAPLINE = "trapline"
     SUPPRESSIONS = "suppressions"
+    PACK = "pack"
 
 
 def schema_of(subject: Subject, plugins: Plugins) -> dict[str, Any]:
@@ -40,6 +42,8 @@ def schema_of(subject: Subject, plugins: Plugins) -> dict[str, Any]:
             schema = _schema(DetectionConfig, "A detection: detection.yml or detection.toml")
         case Subject.SUPPRESSIONS:
             schema = _schema(SuppressionsFile, "suppressions.yml: which matches raise no alerts")
+        case Subject.PACK:
+            schema = _schema(Manifest, "pack.yml: what a pack of detections is")
         case Subject.TRAPLINE:
             schema = _schema(Settings, "trapline.yml: the settings of a detections repository")
             _describe_destinations(schema["$defs"], plugins)

@@ -12,7 +12,8 @@ from trapline.delivery.plugins import load_plugins
 @click.command()
 @click.argument("subject", type=click.Choice([subject.value for subject in Subject]))
 def schema(subject: str) -> None:
-    """Print the JSON Schema of a config file: `detection` for both formats, `trapline` or `suppressions`.
+    """Print the JSON Schema of a config file: `detection` for both formats, `trapline`, `suppressions` or
+    `pack`.
 
     Editors complete and check by it. That of trapline.yml knows the destinations of the plugins that are installed.
     """

@@ -129,6 +129,11 @@ def _words(keys: Path, detail: ErrorDetails) -> tuple[str, str]:
             return f"{key} is {_show(value)} and should be {wanted}", f"write a number that is {wanted}"
         case "too_short":
             return f"{key} is empty and should have at least {context['min_length']} entry", f"add an entry to `{last}`"
+        case "string_too_short":
+            return f"{key} is empty", f"write something beneath `{last}`, or remove it"
+        case "string_too_long":
+            most = f"{context['max_length']:,} characters"
+            return f"{key} has {len(value):,} characters, and {most} are the most", "shorten it"
         case "value_error":
             return f"{key}: {context['error']}", str(getattr(context["error"], "remedy", ""))
         case kind if kind.startswith("date"):

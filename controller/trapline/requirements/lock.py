@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
@@ -179,9 +180,27 @@ def check(text: str, *, path: str) -> None:
             raise RequirementsError(problem)
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One requirement, and the line that it begins at."""
+
+    number: int
+    requirement: Requirement
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it is of one version alone."""
+        return _is_pinned(self.requirement)
+
+
+def lines(text: str) -> list[Line]:
+    """The requirements of a file that `check` has nothing against."""
+    return [Line(number, _requirement(line)) for number, line in _logical_lines(text)]
+
+
 def pins(lock: str) -> frozenset[str]:
     """What a lock decides, as `name==version`, without the hashes that vouch for it."""
-    requirements = (_requirement(line) for _, line in _logical_lines(lock))
+    requirements = (line.requirement for line in lines(lock))
     return frozenset(f"{canonicalize_name(found.name)}{found.specifier}" for found in requirements)
 
 
@@ -235,14 +254,18 @@ def _problem(line: str, *, path: str, number: int) -> Problem | None:
 def _lock_problem(line: str, *, path: str, number: int) -> Problem | None:
     requirement = _requirement(line)
     name = cut(requirement.name, _QUOTED)
-    (specifier,) = requirement.specifier if len(requirement.specifier) == 1 else (None,)
-    if specifier is None or specifier.operator not in ("==", "===") or specifier.version.endswith("*"):
+    if not _is_pinned(requirement):
         message = f"{name} is not pinned to one version with `==`"
     elif not _HASH_OPTION.search(line):
         message = f"{name} has no hash"
     else:
         return None
     return Problem(path, number, "error", "lock", message, "write the lock with `trapline lock NAME`")
+
+
+def _is_pinned(requirement: Requirement) -> bool:
+    (specifier,) = requirement.specifier if len(requirement.specifier) == 1 else (None,)
+    return specifier is not None and specifier.operator in ("==", "===") and not specifier.version.endswith("*")
 
 
 def _line_named(text: str, words: str) -> int:

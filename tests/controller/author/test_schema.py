@@ -45,6 +45,10 @@ def test_each_is_a_schema(subject: Subject) -> None:
     Draft202012Validator.check_schema(json.loads(said))
 
 
+def test_the_manifest_of_the_pack_fulfils_it(schemas: dict[Subject, Draft202012Validator]) -> None:
+    schemas[Subject.PACK].validate(read((ROOT / "pack.yml").read_text()))
+
+
 @pytest.mark.parametrize("file", PACK, ids=lambda file: file.parent.name)
 def test_the_pack_fulfils_it(schemas: dict[Subject, Draft202012Validator], file: Path) -> None:
     schemas[Subject.DETECTION].validate(read(file.read_text(), toml=file.suffix == ".toml"))
@@ -92,6 +96,7 @@ TRAPLINE = "destinations:\n  soc:\n    "
         (Subject.TRAPLINE, TRAPLINE + "{type: console, rate: fast}\n", ["destinations", "soc", "rate"]),
         (Subject.TRAPLINE, "alerts: {storm: many}\n", ["alerts", "storm"]),
         (Subject.SUPPRESSIONS, "suppressions: [{detection: a}]\n", ["suppressions", 0]),
+        (Subject.PACK, "{name: a, title: A, description: a, license: MIT, tables: [logs]}\n", ["tables"]),
     ],
 )
 def test_a_mistake_is_found_where_it_is(

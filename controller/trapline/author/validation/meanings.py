@@ -1,6 +1,6 @@
 """What each code of a problem means, for those who see it without its message: in code scanning, and in the reference.
 
-A test holds this against the source: every code that `validate` can say is here.
+A test holds this against the source: every code that `validate` and `registry check` can say is here.
 """
 
 from __future__ import annotations
@@ -85,6 +85,27 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "lock-outdated": "requirements.lock is not what requirements.txt asks for. Write it anew with `trapline lock`. "
         "Only `--resolve` looks.",
         "requirement": "A line of requirements.txt is not taken, or, with `--resolve`, cannot be had.",
+    },
+    "Packs": {
+        "names-destinations": "A detection names destinations, and a pack cannot know those of its users.",
+        "needs-network": "A script, something that it brings along, or a requirement is for reaching the network, and "
+        "the sandbox has none.",
+        "no-attack": "A config has no ids of ATT&CK, by which others find the detection.",
+        "no-description": "A config does not say what the detection finds.",
+        "no-display-name": "A config has no name for people.",
+        "no-false-positives": "A config does not say what else looks like what the detection finds.",
+        "no-license-file": "The repository has no text of a licence, so that nobody else may use the pack.",
+        "no-manifest": "The repository has no pack.yml at its root.",
+        "no-references": "A config links nothing that explains the technique or the events.",
+        "no-runbook": "A config does not say what to do about an alert.",
+        "no-severity": "A config leaves the severity to the default, and no function says it.",
+        "one-sided-tests": "The tests do not show both what the detection finds and what it leaves alone.",
+        "schedule-start": "A detection begins at a moment that its author chose.",
+        "source-builds": "The requirements of a detection run their build code on the user's controller.",
+        "undescribed-table": "pack.yml does not say what a table is like that a detection reads.",
+        "unpinned-requirement": "A requirement is neither pinned to one version nor locked.",
+        "unread-table": "pack.yml tells of a table that no detection reads.",
+        "untested-function": "No test says what `title`, `dedupe` or `severity` answers.",
     },
     "trapline.yml and suppressions.yml": {
         "destination-broken": "A plugin fails to make a destination of settings that are right.",

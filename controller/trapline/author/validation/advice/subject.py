@@ -85,6 +85,10 @@ class Subject:
                 self._add(defined, {parameters[0]: ()}, found)
         return found
 
+    def has_function(self, name: str) -> bool:
+        """Whether the script defines a function of this name, however it may change its names later."""
+        return any(isinstance(node, ast.FunctionDef) and node.name == name for node in self.tree.body)
+
     def called(self, call: ast.Call, by: Function) -> tuple[Definition, Parts] | None:
         """The function of the detection that is called, with the parts of the record that it is given; None where it is
         given none."""
