@@ -21,7 +21,7 @@ ROOMS = [
 
 _CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _PYFLAKES = {"undefined-name", "undefined-local", "unused-import", "unused-variable"}
-_MADE = {"unknown-table", "duplicate-id", "duplicate-name"}
+_MADE = {"duplicate-id", "duplicate-name"}
 """Those that the source puts together."""
 _ELSEWHERE = {"secret-missing"}
 """What `validate` leaves to the machine that delivers."""
