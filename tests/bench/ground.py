@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -85,7 +87,7 @@ def ground() -> Iterator[Ground]:
         for options in (["--bare", "served/repository.git"], ["tree"]):
             command = ["git", "init", "--quiet", "--initial-branch=main", *options]
             subprocess.run(command, cwd=folder, env=_environment(), check=True)
-        port = _free_port()
+        port = free_port()
         made = Ground(folder, f"git://127.0.0.1:{port}/repository.git")
         made.write({"trapline.yml": File(content=SETTINGS.encode())})
         with _daemon(folder / "served", port):
@@ -100,6 +102,35 @@ def controller(ground: Ground, *, sandbox: str) -> Iterator[Controller]:
             yield running
         finally:
             running.remove_builds()
+
+
+@contextmanager
+def service(ground: Ground, *, sandbox: str, env: Mapping[str, str]) -> Iterator[str]:
+    """`trapline controller` in a process of its own; yields the address that it listens on."""
+    ground.home.mkdir(exist_ok=True)
+    options = {"home": ground.home, "repository": ground.url, "sandbox": sandbox, "base-image": BASE_IMAGE}
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    others = {name: value for name, value in os.environ.items() if not name.startswith("TRAPLINE_")}
+    log = ground.folder / "controller.log"
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "trapline", "controller", *flags, "--listen=127.0.0.1:0"],
+            env={**others, **env},
+            stdout=said,
+            stderr=said,
+        )
+    try:
+        until(lambda: _listening(log) or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
+        yield _listening(log)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _listening(log: Path) -> str:
+    found = re.search(r"listening on (\S+)", log.read_text())
+    return found[1] if found else ""
 
 
 def remove_builds(ground: Ground, *, sandbox: str) -> None:
@@ -143,7 +174,8 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody had a moment ago."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
@@ -160,14 +192,15 @@ def _daemon(folder: Path, port: int) -> Iterator[None]:
         stderr=subprocess.DEVNULL,  # it wonders about the connection that finds out whether it answers
     )
     try:
-        until(lambda: _answers(port), within=10)
+        until(lambda: answers(port), within=10)
         yield
     finally:
         process.terminate()
         process.wait()
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether somebody takes connections there."""
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 
 import httpx
 import sqlalchemy as sa
@@ -19,7 +16,7 @@ import uv
 
 from tests.bench.by_hand import ByHand, by_hand
 from tests.bench.detections import make_files
-from tests.bench.ground import BASE_IMAGE, Ground, ground, need_docker, remove_builds, until
+from tests.bench.ground import Ground, ground, need_docker, remove_builds, service, until
 from tests.bench.measure import Result, Skipped, Way, timed
 from trapline.config.files import File
 from trapline.requirements.index import find_settings
@@ -134,41 +131,12 @@ def _site(*, quick: bool) -> Iterator[_Site]:
         revision = made.commit()
         made.push()
         ends.callback(remove_builds, made, sandbox="docker")
-        url = ends.enter_context(_controller(made))
+        url = ends.enter_context(service(made, sandbox="docker", env={"TRAPLINE_HOOK_SECRET": _SECRET}))
         http = ends.enter_context(httpx.Client(base_url=url, headers={"Authorization": f"Bearer {_SECRET}"}))
         database = ends.enter_context(closing(Database.in_home(made.home)))
         site = _Site(made, http, database)
         until(lambda: site.live() == revision)
         yield site
-
-
-@contextmanager
-def _controller(ground: Ground) -> Iterator[str]:
-    """`trapline controller` in a process of its own; yields the address that it listens on."""
-    ground.home.mkdir()
-    options = {"home": ground.home, "repository": ground.url, "sandbox": "docker", "base-image": BASE_IMAGE}
-    flags = [f"--{name}={value}" for name, value in options.items()]
-    others = {name: value for name, value in os.environ.items() if not name.startswith("TRAPLINE_")}
-    log = ground.folder / "controller.log"
-    with log.open("wb") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "trapline", "controller", *flags, "--listen=127.0.0.1:0"],
-            env={**others, "TRAPLINE_HOOK_SECRET": _SECRET},
-            stdout=said,
-            stderr=said,
-        )
-    try:
-        until(lambda: _listening(log) or process.poll() is not None)
-        assert process.poll() is None, log.read_text()
-        yield _listening(log)
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _listening(log: Path) -> str:
-    found = re.search(r"listening on (\S+)", log.read_text())
-    return found[1] if found else ""
 
 
 def _install(pin: str, hand: ByHand) -> None:

@@ -11,6 +11,8 @@ _MARKS = {
     "push": [pytest.mark.docker],
     "requirement": [pytest.mark.docker, pytest.mark.network],
     "where": [pytest.mark.docker],
+    "realtime-latency": [pytest.mark.docker],
+    "realtime-rate": [pytest.mark.docker],
     "cold-docker": [pytest.mark.docker],
     **{
         f"sandbox-{name}": [pytest.mark.docker, pytest.mark.bubblewrap] for name in ("start", "batch", "scan", "memory")
