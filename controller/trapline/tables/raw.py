@@ -131,7 +131,9 @@ def _split_struct(value: Mapping[str, Any], specs: Mapping[str, Spec]) -> tuple[
 
 def _split(value: Any, spec: Spec) -> tuple[Any, Any]:
     """One value as (what its column holds, what is left over); None for nothing."""
-    if isinstance(spec, Mapping) and isinstance(value, dict):
+    if spec == "text":
+        return (value, None) if isinstance(value, str) and is_unicode(value) else (None, value)
+    if isinstance(spec, dict) and isinstance(value, dict):
         columns, rest = _split_struct(value, spec)
         return columns, rest or None
     if isinstance(spec, list) and isinstance(value, list):
@@ -143,13 +145,13 @@ def _split(value: Any, spec: Spec) -> tuple[Any, Any]:
         return json_text(value), None
     if spec == "flag" and isinstance(value, bool):
         return value, None
-    if spec == "text" and isinstance(value, str) and is_unicode(value):
-        return value, None
     return None, value
 
 
 def is_unicode(text: str) -> bool:
     """Whether UTF-8, and so a column, can hold it: JSON may spell half a surrogate pair."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:
