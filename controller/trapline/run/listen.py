@@ -129,8 +129,8 @@ class Listener:
                     self._work(context, self._held, report)
                     self._held = []
             self._meter.trouble = ""
-        except TraplineError as error:
-            self._meter.trouble = str(error)
+        except Exception as error:
+            self._meter.trouble = trouble_of(error)
             raise
         finally:
             self._tell(context, news=before != (self._meter.parcels, self._meter.trouble))
@@ -241,6 +241,11 @@ class Listener:
         )
         with context.database.transaction() as connection:
             keep_stream(connection, state)
+
+
+def trouble_of(error: Exception) -> str:
+    """Why a stream is down, in words for people."""
+    return str(error) if isinstance(error, TraplineError) else f"it failed in Trapline itself: {error!r}"
 
 
 def look(

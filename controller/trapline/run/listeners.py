@@ -11,10 +11,9 @@ from time import monotonic
 
 import pyarrow as pa
 
-from trapline.errors import TraplineError
 from trapline.query.engine import QueryError
 from trapline.run.context import Context
-from trapline.run.listen import Listener, begin_stream, listened_tables
+from trapline.run.listen import Listener, begin_stream, listened_tables, trouble_of
 from trapline.run.recorder import TickReport
 from trapline.settings import Settings, TableSettings
 from trapline.state.streams import keep_stream
@@ -87,9 +86,9 @@ class Listeners:
         try:
             schema = _columns(table, context)
             source = make_source(table, settings, schema, home=self._home, since=since, positions=state.positions)
-        except TraplineError as error:
+        except Exception as error:
             with context.database.transaction() as connection:
-                keep_stream(connection, replace(state, trouble=str(error), per_second=0.0))
+                keep_stream(connection, replace(state, trouble=trouble_of(error), per_second=0.0))
             raise
         threads = os.cpu_count() or 1
         return _Made(settings, schema, Listener(table, source, state, threads=threads, stopping=self._stopping))

@@ -17,6 +17,7 @@ from trapline.controller import Controller
 from trapline.errors import TraplineError
 from trapline.run import listeners
 from trapline.state.schema import matches, streams
+from trapline.streams.directory import Directory
 from trapline.streams.source import SourceDown
 from trapline.workers.interface import WorkerError
 from trapline.workers.pool import Pool
@@ -57,6 +58,41 @@ def test_a_stream_that_cannot_be_made_says_why_and_since_when_until_it_can(
     listen_until(controller, lambda: keys(ground) == 1)
     [row] = ground.rows(streams)
     assert (row["kind"], row["trouble"]) == ("directory", "")
+
+
+def test_a_queue_that_does_not_exist_is_down_until_it_does(
+    ground: Playground, controller: Controller, aws: Aws
+) -> None:
+    queue = f"{aws.url}/123456789012/landed"
+    settings(ground, {"type": "sqs", "queue": queue, "pause": 0.01})
+    ground.detection("one", realtime=True)
+    deploy(ground, controller)
+    controller.streams()
+    with pytest.raises(SourceDown, match="does not exist"):
+        controller.listen("logs")
+    [row] = ground.rows(streams)
+    assert "check the stream's queue:" in row["trouble"]
+    ground.now += timedelta(seconds=5)
+    aws.client("sqs").create_queue(QueueName="landed")
+    controller.listen("logs")
+    [row] = ground.rows(streams)
+    assert (row["trouble"], row["told_at"]) == ("", ground.now)
+
+
+@pytest.mark.parametrize("method", ["receive", "__init__"])
+def test_what_fails_in_trapline_itself_is_trouble_too(
+    ground: Playground, controller: Controller, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    ground.detection("one", realtime=True)
+    deploy(ground, controller)
+    controller.streams()
+    with monkeypatch.context() as patch:
+        patch.setattr(Directory, method, lambda *_, **__: raises(OverflowError("too odd")))
+        with pytest.raises(OverflowError):
+            controller.listen("logs")
+        assert ground.rows(streams)[0]["trouble"] == "it failed in Trapline itself: OverflowError('too odd')"
+    ground.records(1)
+    listen_until(controller, lambda: keys(ground) == 1)
 
 
 def test_a_broken_file_in_the_lake_keeps_no_listener_from_being_made(
