@@ -22,12 +22,14 @@ from trapline.delivery.report import DeliveryReport
 from trapline.deploy.ledger import Ledger
 from trapline.deploy.memory import Memory
 from trapline.deploy.overrides import Overrides
+from trapline.deploy.packs import HomePacks
 from trapline.deploy.reconcile import How, Reconciler, Report
 from trapline.deploy.results import DeployResult, current_result, write_status_file
 from trapline.deploy.survey import House
 from trapline.detection.model import Detection
 from trapline.errors import Problem, TraplineError
 from trapline.options import Options, recalled, remembered
+from trapline.packs.store import PackStore
 from trapline.query.lake import Lake
 from trapline.query.where import problems
 from trapline.run.context import Context
@@ -135,7 +137,7 @@ class Controller:
     def reconcile(self, how: How = How()) -> Report:  # noqa: B008  frozen
         """Brings the deployments to what git says. Raises TraplineError where git never said anything usable."""
         if how.fetch:
-            self.reconciler().look_ahead()
+            self.reconciler().look_ahead(retry_now=how.retry_now)
         with self._turn("reconcile"):
             before = self.ledger.live_builds()
             try:
@@ -199,6 +201,12 @@ class Controller:
                 overrides=self.overrides,
                 logs=self.logs,
                 mirror=mirror,
+                packs=HomePacks(
+                    PackStore(options.home / "packs", timeout=options.git_seconds, access=options.access),
+                    self.memory,
+                    env=os.environ,
+                    now=self._now,
+                ),
                 home=options.home,
                 root=options.root,
                 address=f"{redact(options.repository)} {options.ref} {options.root}".strip(),

@@ -9,6 +9,7 @@ from trapline.detection.check import check
 from trapline.detection.load import load
 from trapline.detection.model import Detection, File
 from trapline.errors import Problem, has_errors
+from trapline.packs.contents import PackContents, Packs, no_packs
 from trapline.requirements.lock import LOCK_FILE, REQUIREMENTS_FILE, RequirementsError
 from trapline.requirements.lock import check as check_requirements
 from trapline.settings import FILE_NAME, Settings, SettingsError, parse
@@ -25,6 +26,8 @@ class Held:
     identity: str | None  # None where the config could not even be read that far
     path: str
     problems: tuple[Problem, ...]
+    wanted: bool = True
+    """Whether somebody asked for it: false for what is broken in a pack, and was not asked for by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,23 @@ class Desired:
     """What git has of these, as far as it can be deployed."""
     suppressions: Suppressions = field(default_factory=Suppressions)
     suppressions_text: bytes = b""
+    packs: tuple[PackContents, ...] = ()
 
     @property
     def identities(self) -> frozenset[str]:
         """Everything that is in the commit, deployable or not, as far as its identity can be read."""
         held = {held.identity for held in self.held if held.identity}
         return self.broken_identities | held | {detection.identity for detection in self.detections}
+
+    @property
+    def unused(self) -> frozenset[str]:
+        """What the packs have and is not used, or no longer."""
+        return frozenset(one.identity for pack in self.packs for one in pack.detections if not one.config.enabled)
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """The packs of which nothing can be told: what is live of them is neither there nor gone."""
+        return frozenset(pack.name for pack in self.packs if pack.unread)
 
 
 def read_desired(
@@ -61,19 +75,24 @@ def read_desired(
     env: Mapping[str, str],
     skipped: Sequence[str] = (),
     suppressed: bytes = b"",
+    packs: Packs = no_packs,
 ) -> Desired:
-    """Sorts a commit's files; `skipped` says what of the commit is not among them.
+    """Sorts a commit's files, with what the packs have that it names; `skipped` says what of the commit is not here.
 
     `fallback` is the last good trapline.yml, used where the commit's cannot be, and `suppressed` the last good
-    suppressions.yml. Raises SettingsError where no trapline.yml is usable. Pure: nothing but `files` and `env` is read.
+    suppressions.yml. Raises SettingsError where no trapline.yml is usable. Pure: nothing but `files`, `env` and `packs`
+    is read.
     """
     settings, text, problems = _read_settings(files, fallback, env)
     problems += _not_read(skipped, files)
     loaded = load(files)
     problems += loaded.problems
     held = [Held(loaded.broken_identity.get(path), path, broken) for path, broken in sorted(loaded.broken.items())]
+    brought = tuple(packs(settings, files))
+    problems += [problem for pack in brought for problem in pack.problems]
+    held += [Held(one.identity, one.path, one.problems, one.wanted) for pack in brought for one in pack.broken]
     ready: list[Detection] = []
-    for detection in loaded.detections:
+    for detection in (*loaded.detections, *(one for pack in brought for one in pack.used)):
         found = check(
             detection,
             tables=settings.tables,
@@ -86,7 +105,9 @@ def read_desired(
             held.append(Held(detection.identity, detection.path, tuple(found)))
         else:
             ready.append(detection)
-    names = {one.name for one in ready} | {one.identity for one in ready} | loaded.broken_identities
+    broken = loaded.broken_identities | {one.identity for pack in brought for one in pack.broken if one.identity}
+    names = {one.name for one in ready} | {one.identity for one in ready} | broken
+    names |= {str(one.name) for pack in brought for one in pack.detections}
     suppressions, suppressions_text, found = _read_suppressions(files, suppressed)
     problems += [*found, *suppressions.unknown(names | {held.identity for held in held if held.identity})]
     return Desired(
@@ -95,10 +116,11 @@ def read_desired(
         text,
         tuple(ready),
         tuple(held),
-        loaded.broken_identities,
+        broken,
         tuple(problems),
         suppressions=suppressions,
         suppressions_text=suppressions_text,
+        packs=brought,
     )
 
 

@@ -48,6 +48,16 @@ class Memory:
         if self.suppressions() != text:
             self._keep("suppressions", text.decode())
 
+    def pack(self, name: str) -> Mapping[str, Any]:
+        """How a pack was set when it could be read last; empty where it never could."""
+        return dict((self._value("packs") or {}).get(name, {}))
+
+    def keep_packs(self, packs: Mapping[str, Mapping[str, Any]]) -> None:
+        """Remembers how packs were set that could be read."""
+        known = dict(self._value("packs") or {})
+        if known != {**known, **packs}:
+            self._keep("packs", {**known, **packs})
+
     def source(self) -> Source:
         """The state of the repository as it was last seen; all empty where nobody ever looked."""
         value = self._value("source") or {}

@@ -11,7 +11,7 @@ from trapline.deploy.digest import Version
 from trapline.deploy.ledger import Deployment, Status
 from trapline.deploy.overrides import Override
 from trapline.deploy.prune import elsewhere, gone, over_the_cap
-from trapline.detection.model import Detection, File
+from trapline.detection.model import PACKS, Detection, File
 from trapline.errors import Problem
 from trapline.workers.interface import BuildDigest
 
@@ -77,7 +77,8 @@ def plan(
     `version_of` is None where the requirements are not locked yet; then something has certainly changed. What left the
     repository is held where it may not be retired unasked, and nobody confirmed it.
     """
-    changes = list({change.identity: change for change in (_held(held, actual) for held in desired.held)}.values())
+    held = (one for one in desired.held if one.wanted or one.identity in actual.deployments)
+    changes = list({change.identity: change for change in (_held(one, actual) for one in held)}.values())
     for detection in desired.detections:
         lost = detection.identity in actual.pins and detection.identity not in desired.pinned
         if lost and detection.config.enabled:
@@ -87,6 +88,7 @@ def plan(
             )
         else:
             changes.append(_wanted(detection, actual, version_of, before))
+    changes += _turned_off(desired, actual)
     refused = None if confirm_prune else prune_problem(desired, actual)
     for identity, live in _leaving(desired, actual):
         known = actual.statuses.get(identity)
@@ -96,6 +98,14 @@ def plan(
         else:
             changes.append(Change(identity, live.name, path, Action.RETIRE, reason))
     return sorted(changes, key=lambda change: (change.name, change.identity))
+
+
+def _turned_off(desired: Desired, actual: Actual) -> Iterator[Change]:
+    """What is live of a pack that has it, and is no longer used."""
+    for identity in desired.unused & actual.deployments.keys():
+        name, known = actual.deployments[identity].name, actual.statuses.get(identity)
+        reason = f"no longer enabled in packs.{name.partition('/')[0]}"
+        yield Change(identity, name, known.path if known else "", Action.DISABLE, reason)
 
 
 def prune_problem(desired: Desired, actual: Actual) -> Problem | None:
@@ -115,11 +125,17 @@ def _held(held: Held, actual: Actual) -> Change:
     known = actual.statuses.get(held.identity or "")
     known = known or next((status for status in actual.statuses.values() if status.path == held.path), None)
     identity = held.identity or (known.identity if known else held.path)
-    name = known.name if known else held.path.rsplit("/", 1)[-1]
+    name = known.name if known else _called(held.path)
     if suspension := actual.suspended.get(identity):
         return Change(identity, name, held.path, Action.NOTHING, str(suspension))
     reason = str(next(problem for problem in held.problems if problem.severity == "error"))
     return Change(identity, name, held.path, Action.HOLD, reason)
+
+
+def _called(path: str) -> str:
+    """What a folder's detection is called as long as nobody could read its name."""
+    folder, parts = path.rsplit("/", 1)[-1], path.split("/")
+    return f"{parts[1]}/{folder}" if parts[0] == PACKS and len(parts) > 2 else folder
 
 
 def _wanted(

@@ -10,9 +10,12 @@ from trapline.errors import Problem
 
 
 def gone(desired: Desired, deployed: Collection[str], statuses: Mapping[str, Status]) -> list[str]:
-    """The deployed identities that the commit no longer has; what is merely broken there is not gone."""
-    present = _present(desired, statuses)
-    return [identity for identity in deployed if identity not in present]
+    """The deployed identities that the commit no longer has; what is merely broken there is not gone.
+
+    Nor is what a pack still has and nobody uses, which was turned off, nor anything of a pack that cannot be read.
+    """
+    there = _present(desired, statuses) | desired.unused
+    return [one for one in deployed if one not in there and one.partition("/")[0] not in desired.unread]
 
 
 def forgotten(desired: Desired, deployed: Collection[str], statuses: Mapping[str, Status]) -> list[str]:
@@ -22,7 +25,10 @@ def forgotten(desired: Desired, deployed: Collection[str], statuses: Mapping[str
     return [
         identity
         for identity, status in statuses.items()
-        if status.sync is not Sync.RETIRED and identity not in present and identity not in deployed
+        if status.sync is not Sync.RETIRED
+        and identity not in present
+        and identity not in deployed
+        and identity.partition("/")[0] not in desired.unread
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,7 +17,8 @@ from trapline.deploy.prune import forgotten
 from trapline.deploy.survey import House, Survey, Surveyor
 from trapline.detection.model import Detection
 from trapline.errors import Problem, TraplineError
-from trapline.settings import Settings
+from trapline.settings import Settings, SettingsError
+from trapline.settings import load as load_settings
 from trapline.source.tree import SourceError, Tree
 from trapline_plugins.text import cut
 
@@ -74,10 +76,11 @@ class Reconciler:
         """Raises SourceError where git never gave a complete commit, and SettingsError where no trapline.yml was ever
         good; then nothing is changed and everything deployed runs on."""
         tree, trouble = self._tree(how)
-        survey = self.survey_of(tree)
+        survey = self._surveyor.look(tree)
         desired = survey.desired
         self.house.memory.keep_settings(tree.revision, desired.settings_text)  # only now they are known to work
         self.house.memory.keep_suppressions(desired.suppressions_text)
+        self.house.packs.keep(desired.settings, desired.packs)
         changes = survey.plan(confirm_prune=how.confirm_prune)
         if how.only is not None:
             changes = [one for one in changes if one.identity == how.only and one.action is not Action.RETIRE]
@@ -101,13 +104,24 @@ class Reconciler:
         self.house.mirror.verify(revision)
         return revision
 
-    def look_ahead(self) -> None:
-        """Asks the repository before it is this process's turn: a remote that hangs must hold up nobody else."""
+    def look_ahead(self, *, retry_now: bool = False) -> None:
+        """Asks the repository before it is this process's turn, and the sources of the packs that it names: a remote
+        that hangs must hold up nobody else."""
         last = self.house.memory.source().revision
         try:
-            self._ahead = (last, self.look_up())
+            found = self.look_up()
+            self._ahead = (last, found)
         except SourceError as error:
+            found = last
             self._ahead = (last, error)
+        with suppress(SourceError):  # which is told when it is this process's turn
+            if found:
+                self.fetch_packs(self._files(found), retry_now=retry_now)
+
+    def fetch_packs(self, tree: Tree, *, retry_now: bool = False) -> None:
+        """Brings the packs that some files name. What cannot be had is told by a survey of them."""
+        with suppress(SettingsError):  # so is this
+            self.house.packs.fetch(load_settings(tree.files)[0], retry_now=retry_now)
 
     def _looked_up(self, last: str) -> str:
         """What was seen ahead, unless somebody else has reconciled since then."""
@@ -119,11 +133,12 @@ class Reconciler:
         return ahead[1]
 
     def survey(self, revision: str) -> Survey:
-        """A commit beside what there is. Raises SourceError."""
+        """A commit beside what there is, its packs fetched. Raises SourceError."""
         return self.survey_of(self._files(revision))
 
     def survey_of(self, tree: Tree) -> Survey:
-        """Any files beside what there is, such as a checkout before it is merged."""
+        """Any files beside what there is, such as a checkout before it is merged, their packs fetched."""
+        self.fetch_packs(tree)
         return self._surveyor.look(tree)
 
     def _files(self, revision: str) -> Tree:

@@ -16,12 +16,14 @@ from trapline.deploy.digest import Version
 from trapline.deploy.ledger import Deployment, Ledger
 from trapline.deploy.memory import Memory
 from trapline.deploy.overrides import Kind, Override, Overrides
+from trapline.deploy.packs import HomePacks
 from trapline.deploy.plan import Actual, Before, Change, plan
-from trapline.detection.model import Detection, File
+from trapline.detection.model import PACKS, Detection, File
 from trapline.detection.shared import FOLDER
 from trapline.errors import Problem
 from trapline.requirements.lock import Requirements
-from trapline.settings import Settings
+from trapline.settings import Settings, SettingsError
+from trapline.settings import load as load_settings
 from trapline.source.git import Mirror
 from trapline.source.tree import SourceError, Tree
 from trapline.state.logs import Logs
@@ -40,6 +42,7 @@ class House:
     overrides: Overrides
     logs: Logs
     mirror: Mirror
+    packs: HomePacks
     home: Path
     root: str
     address: str
@@ -78,12 +81,26 @@ class Survey:
         return known[2]
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read last, and what it was read with."""
+
+    tree: Tree
+    fallback: bytes | None
+    packs: int
+    desired: Desired
+
+    def still_holds(self, tree: Tree, fallback: bytes | None, packs: int) -> bool:
+        """Whether reading again would say the same."""
+        return self.tree == tree and fallback in (self.fallback, self.desired.settings_text) and self.packs == packs
+
+
 @dataclass(slots=True)
 class Surveyor:
     """Looks at one commit after the other, and reads again only what changed."""
 
     house: House
-    _read: tuple[Tree, bytes | None, Desired] | None = None
+    _read: _Read | None = None
     _versions: tuple[str, Versions] = ("", {})
     _pinned: dict[Override, Detection] = field(default_factory=dict)
 
@@ -121,7 +138,10 @@ class Surveyor:
     def _desired(self, tree: Tree) -> Desired:
         last = self.house.memory.settings()
         fallback = last[1] if last else None
-        if self._read is None or self._read[0] != tree or fallback not in (self._read[1], self._read[2].settings_text):
+        packs = self.house.packs
+        known = self._read
+        if not (known and known.still_holds(tree, fallback, packs.state)):
+            state = packs.state
             desired = read_desired(
                 tree.revision,
                 tree.files,
@@ -129,12 +149,13 @@ class Surveyor:
                 fallback=fallback,
                 suppressed=self.house.memory.suppressions(),
                 env=os.environ,
+                packs=packs.read,
             )
-            self._read = (tree, fallback, desired)
+            known = self._read = _Read(tree, fallback, state, desired)
             platform, versions = self._versions
             paths = {detection.path for detection in desired.detections}
             self._versions = (platform, {path: known for path, known in versions.items() if path in paths})
-        return self._read[2]
+        return known.desired
 
     def _pinned_versions(self, pins: Mapping[str, Override]) -> dict[str, Detection]:
         """The detections as they were where they are pinned to; those that can no longer be read are left out."""
@@ -152,6 +173,8 @@ class Surveyor:
 
 def detection_at(house: House, revision: str, path: str) -> Detection | None:
     """A detection as it was at a revision; None where that can no longer be read."""
+    if path.startswith(f"{PACKS}/"):
+        return _packed_at(house, revision, path)
     try:
         files = _files_at(house, revision, path)
     except SourceError:
@@ -159,6 +182,17 @@ def detection_at(house: House, revision: str, path: str) -> Detection | None:
     with suppress(SourceError):  # there is none
         files = {**_files_at(house, revision, FOLDER), **files}
     return read_one(files, path)
+
+
+def _packed_at(house: House, revision: str, path: str) -> Detection | None:
+    """A detection of a pack, with what trapline.yml said of the pack at that revision."""
+    name = path.split("/")[1]
+    try:
+        files = house.mirror.read(revision, root=house.root).beneath(house.root).files
+        contents = house.packs.at(name, load_settings(files)[0], files)
+    except (SourceError, SettingsError):
+        return None
+    return next((one for one in contents.used if one.path == path), None) if contents else None
 
 
 def _files_at(house: House, revision: str, folder: str) -> Mapping[str, File]:
