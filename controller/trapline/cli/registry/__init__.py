@@ -6,7 +6,7 @@ import click
 
 from trapline.cli.lazy import LazyGroup
 
-COMMANDS = ("check",)
+COMMANDS = ("check", "index")
 
 
 @click.group(cls=LazyGroup, package=__name__, modules=COMMANDS)
