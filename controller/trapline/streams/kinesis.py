@@ -31,7 +31,8 @@ _EXPIRED = "ExpiredIteratorException"
 
 @dataclass(slots=True)
 class _Shard:
-    """`read` is the last number that was read; `out` are those handed over, in order, and whether each is done."""
+    """`read` is the last number that was read; `out` are those handed over, in order: when each landed, None once it is
+    done."""
 
     parents: frozenset[str]
     read: str | None = None
@@ -39,7 +40,7 @@ class _Shard:
     ended: bool = False
     not_before: float = 0.0
     behind: timedelta = timedelta()
-    out: dict[str, bool] = field(default_factory=dict)
+    out: dict[str, datetime | None] = field(default_factory=dict)
 
 
 class Kinesis:
@@ -94,7 +95,7 @@ class Kinesis:
         with self._lock:
             for name, number in receipts:
                 if name in self._shards and number in self._shards[name].out:
-                    self._shards[name].out[number] = True
+                    self._shards[name].out[number] = None
             for name, shard in self._shards.items():
                 self._advance(name, shard)
 
@@ -107,8 +108,9 @@ class Kinesis:
 
     def backlog(self) -> Backlog:
         with self._lock:
+            landed = [at for shard in self._shards.values() for at in shard.out.values() if at]
             behind = max((shard.behind for shard in self._shards.values()), default=timedelta())
-        return Backlog(oldest=datetime.now(UTC) - behind if behind else None)
+        return Backlog(oldest=min([*landed, *([datetime.now(UTC) - behind] if behind else [])], default=None))
 
     def close(self) -> None:
         self._closed = True
@@ -183,7 +185,7 @@ class Kinesis:
             shard.ended = shard.iterator is None
             if records:
                 shard.read = records[-1]["SequenceNumber"]
-                shard.out |= {record["SequenceNumber"]: False for record in records}
+                shard.out |= {record["SequenceNumber"]: _landed_at(record) for record in records}
             self._advance(name, shard)
         if shard.ended:
             self._listed = None
@@ -202,8 +204,8 @@ class Kinesis:
     def _advance(self, name: str, shard: _Shard) -> None:
         """Moves the position behind what is done without a gap."""
         while shard.out:
-            number, is_done = next(iter(shard.out.items()))
-            if not is_done:
+            number, waiting_since = next(iter(shard.out.items()))
+            if waiting_since:
                 return
             self._positions[name] = number
             del shard.out[number]
@@ -215,7 +217,12 @@ class Kinesis:
         what = self._decoder.parcels(
             data,
             key=f"{self._place}{name}:{record['SequenceNumber']}",
-            landed_at=record["ApproximateArrivalTimestamp"].astimezone(UTC),
+            landed_at=_landed_at(record),
             origin=base64.b64encode(data).decode(),
         )
         return [Handed(one, (name, record["SequenceNumber"])) for one in what]
+
+
+def _landed_at(record: Mapping[str, Any]) -> datetime:
+    at: datetime = record["ApproximateArrivalTimestamp"]
+    return at.astimezone(UTC)

@@ -104,6 +104,17 @@ def test_without_a_position_it_begins_at_since(stream, listen):
     assert listen(since=datetime.now(UTC) + timedelta(hours=1)).receive(wait=1) == []
 
 
+def test_the_oldest_that_waits_is_what_is_not_done(stream, listen):
+    source = listen()
+    stream.put(1, 2)
+    first, second = source.receive(wait=5)
+    assert source.backlog().oldest == first.what.landed_at
+    source.done([first.receipt])
+    assert source.backlog().oldest == second.what.landed_at
+    source.done([second.receipt])
+    assert source.backlog().oldest is None
+
+
 def test_a_position_is_one_in_its_own_stream(stream, listen):
     stream.put(1)
     source = listen()
