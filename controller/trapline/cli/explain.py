@@ -13,13 +13,14 @@ import pyarrow as pa
 from rich.filesize import decimal
 
 from trapline.author.checkout import Checkout
+from trapline.author.packs import packs_of
 from trapline.cli.options import home_option
 from trapline.cli.output import as_json, console, counted, print_json, print_table, say
 from trapline.clock import system_clock
 from trapline.config.words import did_you_mean
 from trapline.deploy.desired import read_desired
 from trapline.detection.load import load
-from trapline.detection.model import Detection, File
+from trapline.detection.model import Detection
 from trapline.errors import TraplineError
 from trapline.query.engine import QueryError, ScanRequest
 from trapline.query.lake import Lake
@@ -53,7 +54,7 @@ def explain(name: str | None, table: str | None, path: Path, home: Path, as_json
     """
     if (name is None) == (table is None):
         raise click.UsageError("name a detection, or a table with --table")
-    detections, settings = _read(Checkout.around(path).tree.files)
+    detections, settings = _read(Checkout.around(path))
     if table is not None:
         _explain_table(table, detections, settings, home, as_json=as_json)
         return
@@ -66,9 +67,10 @@ def explain(name: str | None, table: str | None, path: Path, home: Path, as_json
         _print(explanation, missing)
 
 
-def _read(files: Mapping[str, File]) -> tuple[list[Detection], Settings]:
+def _read(checkout: Checkout) -> tuple[list[Detection], Settings]:
+    files = checkout.tree.files
     if FILE_NAME in files:
-        desired = read_desired("", files, fallback=None, env=os.environ)
+        desired = read_desired("", files, fallback=None, env=os.environ, packs=packs_of(checkout))
         return list(desired.detections), desired.settings
     return list(load(files).detections), Settings()
 

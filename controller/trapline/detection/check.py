@@ -25,7 +25,7 @@ def check(
     asks for more than it may."""
     alert = detection.config.alert
     found = [
-        *_unknown("table", ("tables",), detection.config.tables, tables),
+        *_unknown("table", ("tables",), detection.config.tables, tables, pack=detection.pack),
         *_unknown("destination", ("alert", "destinations"), alert.destinations, destinations),
         *_above(detection.config.limits, ceiling),
     ]
@@ -41,11 +41,14 @@ Finding = tuple[tuple[str | int, ...], str, str, str]
 """A key of the config, the problem's code, what is wrong there, and the remedy."""
 
 
-def _unknown(kind: str, keys: tuple[str, ...], named: Collection[str], known: Collection[str]) -> Iterator[Finding]:
+def _unknown(
+    kind: str, keys: tuple[str, ...], named: Collection[str], known: Collection[str], *, pack: str = ""
+) -> Iterator[Finding]:
     for index, name in enumerate(named):
         if name not in known:
             near = did_you_mean(name, known)
-            remedy = f"add it under {kind}s: in trapline.yml or fix the name"
+            fix = f"say which of yours it is in packs.{pack}.{kind}s" if pack else "fix the name"
+            remedy = f"add it under {kind}s: in trapline.yml or {fix}"
             message = f"there is no {kind} `{name}`"
             yield (*keys, index), f"unknown-{kind}", message, f"{near} {remedy}".strip()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from trapline.author.checkout import Checkout, nothing_here
 from trapline.author.history.run import History, Version, history, lake_of
 from trapline.author.history.summary import Summary, price_of, summarise
+from trapline.author.packs import packs_of
 from trapline.author.workshop import Workshop
 from trapline.clock import system_clock
 from trapline.deploy.desired import Desired, Held, read_desired
@@ -67,7 +68,8 @@ def choose(checkout: Checkout, names: Sequence[str]) -> Chosen:
     if FILE_NAME not in tree.files:
         remedy = f"add {FILE_NAME} at its root, with `tables:`; `trapline validate` says what else is wrong"
         raise TraplineError(f"{checkout.root} has no {FILE_NAME}, so that no table is known", remedy=remedy)
-    desired = read_desired(tree.revision, tree.files, fallback=None, env=os.environ, skipped=tree.skipped)
+    packs = packs_of(checkout)
+    desired = read_desired(tree.revision, tree.files, fallback=None, env=os.environ, skipped=tree.skipped, packs=packs)
     if not desired.detections and not desired.held:
         raise nothing_here()
     known = {one.path: {one.name, one.identity} for one in desired.detections}

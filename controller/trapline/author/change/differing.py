@@ -12,6 +12,7 @@ from trapline.deploy.digest import version
 from trapline.deploy.plan import changed_files
 from trapline.detection.model import Detection, File
 from trapline.errors import has_errors
+from trapline.settings import FILE_NAME
 
 
 class Kind(StrEnum):
@@ -69,7 +70,9 @@ def differing(sides: Sides) -> list[Differing]:
     """Those that differ, and run on either side, by name."""
     base, head = sides.base, sides.head
     before, after = dict(_versions(base, head)), dict(_versions(head, base))
-    found = [_compared(one, before.get(one), after.get(one), sides) for one in before.keys() | after.keys()]
+    unread = base.desired.unread | head.desired.unread
+    known = [one for one in before.keys() | after.keys() if one.partition("/")[0] not in unread]
+    found = [_compared(one, before.get(one), after.get(one), sides) for one in known]
     return sorted((one for one in found if one), key=lambda one: (one.name, one.identity))
 
 
@@ -78,7 +81,7 @@ def _versions(side: Side, other: Side) -> Iterator[tuple[str, Version]]:
     own = {detection.identity for detection in side.desired.detections}  # these have moved elsewhere
     there = {detection.path: detection for detection in other.desired.detections if detection.identity not in own}
     known = {detection.identity: detection for detection in other.desired.detections}
-    for held in side.desired.held:
+    for held in (one for one in side.desired.held if one.wanted):
         twin = known.get(held.identity or "") or there.get(held.path)
         identity = twin.identity if twin else held.identity or held.path
         trouble = next(str(problem) for problem in held.problems if has_errors([problem]))
@@ -103,6 +106,8 @@ def _compared(identity: str, base: Version | None, head: Version | None, sides: 
     files = tuple(sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name)))
     if head.detection and base.detection:
         files = changed_files(base.detection.files, head.detection) or files
+        if head.detection.pack and not files:  # nothing else says anything about it
+            files = (FILE_NAME,)
     return Differing(identity, Kind.CHANGED, base, head, files)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from trapline.author.change.base import Base
 from trapline.author.checkout import Checkout
+from trapline.author.packs import packs_of
 from trapline.deploy.desired import Desired, read_desired
 from trapline.detection.model import Detection, File
 from trapline.settings import FILE_NAME
@@ -44,6 +45,7 @@ class Sides:
 def sides(checkout: Checkout, base: Base) -> Sides:
     """Reads both; where the base's trapline.yml is of no use, the checkout's stands in. Raises SettingsError."""
     tree = checkout.tree
-    head = read_desired(tree.revision, tree.files, fallback=None, env=os.environ, skipped=tree.skipped)
-    before = read_desired(base.commit, base.tree.files, fallback=head.settings_text, env=os.environ)
+    packs = packs_of(checkout)
+    head = read_desired(tree.revision, tree.files, fallback=None, env=os.environ, skipped=tree.skipped, packs=packs)
+    before = read_desired(base.commit, base.tree.files, fallback=head.settings_text, env=os.environ, packs=packs)
     return Sides(Side(base.tree.files, before), Side(tree.files, head))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from trapline import suppressions
 from trapline.author.checkout import Checkout, nothing_here
+from trapline.author.packs import packs_of
 from trapline.author.validation.advice import advise
 from trapline.author.validation.advice.schemas import Schemas
 from trapline.clock import Clock
@@ -74,7 +75,8 @@ def _with_settings(checkout: Checkout, *, env: Mapping[str, str], now: Clock) ->
     """The problems that a controller would have with a commit of this, and the folders of the detections."""
     tree = checkout.tree
     try:
-        desired = read_desired("", tree.files, fallback=None, env=env, skipped=tree.skipped)
+        packs = packs_of(checkout)
+        desired = read_desired("", tree.files, fallback=None, env=env, skipped=tree.skipped, packs=packs)
     except SettingsError as error:
         problems, paths = _alone(checkout)
         return [*problems, *error.problems], paths
