@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from trapline.demo.attacks import plant
-from trapline.demo.story import OFFICIAL_PACK
+from trapline.packs.builtin import builtin_folder
 
 PROJECT = Path(__file__).parents[2]
 CLOUDTRAIL = Path(os.environ.get("TRAPLINE_CLOUDTRAIL", PROJECT.parent / "shared/data/cloudtrail"))
@@ -36,6 +36,8 @@ REAL_ALERTS = {
 """How many alerts the pack opens on the real events: bursts are one alert, and ordinary work is none."""
 
 pytestmark = pytest.mark.network  # some detections of the pack have requirements
+
+OFFICIAL_PACK = builtin_folder() / "detections"
 
 
 def essentials(demo: Any) -> list[Any]:

@@ -21,10 +21,11 @@ from trapline.cli.options import make_folder, sandbox_options
 from trapline.cli.output import as_json, counted, moment, print_json, print_problems, print_table, progress, say
 from trapline.clock import system_clock
 from trapline.controller import Controller
-from trapline.demo.story import LANDING, OFFICIAL_PACK, TABLE, Clock, Stage, land, run, set_up
+from trapline.demo.story import LANDING, TABLE, Clock, Stage, land, run, set_up
 from trapline.deploy.reconcile import Report
 from trapline.errors import TraplineError, has_errors
 from trapline.options import Options
+from trapline.packs.builtin import builtin_folder
 from trapline.run.recorder import TickReport
 
 PATIENCE_SECONDS = 60.0
@@ -40,8 +41,7 @@ PATIENCE_SECONDS = 60.0
 )
 @click.option(
     "--detections",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=OFFICIAL_PACK,
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
     show_default="the official pack",
     help="The detections to deploy.",
 )
@@ -52,7 +52,7 @@ PATIENCE_SECONDS = 60.0
 def demo(
     keep: Path | None,
     cloudtrail: Path | None,
-    detections: Path,
+    detections: Path | None,
     realtime: bool,
     seed: int,
     sandbox: str | None,
@@ -62,9 +62,7 @@ def demo(
     """Deploy the official pack from git, run it over a few hours of CloudTrail, and show the alerts."""
     if realtime and cloudtrail:
         raise click.UsageError("--realtime makes its own events happen: leave --cloudtrail out")
-    if not detections.is_dir():
-        remedy = "name its folder in Trapline's repository, or detections of your own, with --detections"
-        raise TraplineError("the official pack is not part of what is installed here", remedy=remedy)
+    detections = detections or builtin_folder() / "detections"
     if keep and keep.exists() and any(keep.iterdir()):
         raise TraplineError(f"{keep} is not empty", remedy="name a new folder: the demo keeps what is yours")
     with ExitStack() as ends:

@@ -26,7 +26,6 @@ TICKS = 6
 TABLE = "aws_cloudtrail"
 LANDING = ("public_s3_bucket_policy", "audit_log_tampering")
 """The attacks that happen while the demonstration listens, by the detections that find them."""
-OFFICIAL_PACK = Path(__file__).parents[3] / "detections"
 
 
 @dataclass(frozen=True, slots=True)

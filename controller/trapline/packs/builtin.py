@@ -22,7 +22,7 @@ def builtin_folder() -> Path:
     for folder in (_INSTALLED, _CHECKOUT):
         if (folder / "detections").is_dir():
             return folder
-    remedy = "install Trapline from its package, or name the pack by the URL of a git repository"
+    remedy = "install Trapline from its package; else name a git repository, or a folder, that has it"
     raise TraplineError("the official pack is not part of what is installed here", remedy=remedy)
 
 
