@@ -25,7 +25,7 @@ from tests.bench import rules
 from tests.bench.ground import answers, free_port, ground, need_docker, remove_builds, service, until
 from trapline.config.files import File
 from trapline.state.database import Database
-from trapline.state.schema import alerts, deliveries, deployments, landed, streams
+from trapline.state.schema import alerts, deliveries, deployments, streams
 from trapline.tables.cloudtrail import SCHEMA
 
 DETECTIONS = 20
@@ -71,10 +71,10 @@ class Landing:
             entries = [{"Id": str(at), "MessageBody": json.dumps({"Records": [one]})} for at, one in enumerate(some)]
             self.sqs.send_message_batch(QueueUrl=self.queue, Entries=entries)
 
-    def recorded(self) -> int:
-        """How many objects are done."""
+    def count(self, rows: sa.Table) -> int:
+        """How many there are."""
         with self.database.reading() as connection:
-            return int(connection.execute(sa.select(sa.func.count()).select_from(landed)).scalar_one())
+            return int(connection.execute(sa.select(sa.func.count()).select_from(rows)).scalar_one())
 
     def delivered(self) -> dict[str, str]:
         """Whose deed each delivery that was sent is about, by its id."""
