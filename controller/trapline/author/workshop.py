@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from trapline.author.cache import user_cache
 from trapline.author.checkout import Checkout
 from trapline.author.shelf import Shelf
 from trapline.clock import Clock
@@ -96,11 +97,7 @@ def workshop(
 
 def cached(checkout: Checkout, cache: Path | None = None) -> Path:
     """The folder in the user's cache of what was made of a checkout."""
-    return (cache or _cache()) / "trapline" / fingerprint(os.fsencode(checkout.root))[:12]
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return (cache or user_cache()) / "trapline" / fingerprint(os.fsencode(checkout.root))[:12]
 
 
 @contextmanager

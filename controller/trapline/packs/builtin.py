@@ -26,9 +26,14 @@ def builtin_folder() -> Path:
     raise TraplineError("the official pack is not part of what is installed here", remedy=remedy)
 
 
+def builtin_files() -> Mapping[str, File]:
+    """Its files, by path. Raises TraplineError."""
+    return dict(_files(builtin_folder()))
+
+
 def make_repository(place: Path, *, timeout: float) -> None:
     """Puts the pack into a bare repository at `place`, as the one commit of `main`. Raises TraplineError."""
-    files = dict(_files(builtin_folder()))
+    files = builtin_files()
     place.parent.mkdir(parents=True, exist_ok=True)
     for arguments, feed in (
         (["init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(place)], b""),

@@ -34,7 +34,7 @@ def selects(selector: str, config: DetectionConfig) -> bool:
         case "tag":
             return wanted in config.tags
         case "attack":
-            return any(_is_about(part, wanted.lower()) for part in _attack_ids(config.reports.attack))
+            return is_about(config.reports.attack, wanted)
         case _:
             return config.alert.severity.rank >= Severity(wanted).rank
 
@@ -48,11 +48,7 @@ def _names(selector: str, name: str) -> bool:
     return selector == ALL or fnmatchcase(name, selector)
 
 
-def _attack_ids(entries: Iterable[str]) -> Iterable[str]:
-    """Tactics and techniques, each by itself: `ta0006:t1110.001` is both."""
-    return (part for entry in entries for part in entry.lower().split(":"))
-
-
-def _is_about(id: str, wanted: str) -> bool:
-    """A technique is about its sub-techniques, too."""
-    return id == wanted or id.startswith(f"{wanted}.")
+def is_about(entries: Iterable[str], wanted: str) -> bool:
+    """Whether one of these ids of ATT&CK names a tactic or technique. `ta0006:t1110.001` names T1110, too."""
+    parts = (part for entry in entries for part in entry.lower().split(":"))
+    return any(part == wanted.lower() or part.startswith(f"{wanted.lower()}.") for part in parts)

@@ -13,7 +13,7 @@ from trapline.config.document import Document
 from trapline.config.limits import MOST_MATCHES, Cpus, LimitSettings, Matches, Memory, Output, Pids
 from trapline.config.units import Duration, Limit, Moment, Period, Size
 from trapline.errors import Problem
-from trapline.settings.packs import PackName, PackSettings
+from trapline.settings.packs import PackName, PackSettings, Registry
 from trapline.settings.part import Part
 from trapline.settings.tables import AthenaSettings, TableName, TableSettings
 
@@ -177,6 +177,9 @@ class Settings(Part):
     )
     packs: Mapping[PackName, PackSettings] = Field(
         default_factory=dict, description="The packs whose detections are used, by the name that they have here."
+    )
+    registries: tuple[Registry, ...] = Field(
+        default=(), description="Where `trapline registry search` looks for more: addresses of indexes, or their paths."
     )
     default_destinations: tuple[str, ...] = Field(default=(), description="For detections that name none.")
     operations: tuple[str, ...] = Field(default=(), description="For alerts about Trapline's own troubles.")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -24,6 +25,7 @@ SELECTORS = ("tag", "attack", "severity")
 """What stands before a `:` in `enable`, and selects detections by what they say of themselves."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _REVISION = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
@@ -55,7 +57,24 @@ def _selector(value: str) -> str:
     return value
 
 
+def _registry(value: str) -> str:
+    scheme, colon, _ = value.partition("://")
+    if not colon:
+        return value
+    try:
+        url = urlsplit(value)
+        host = url.hostname
+    except ValueError as error:
+        raise ValueError(f"it is no address: {error}") from None
+    if not host or scheme not in ("https", "http") or (scheme == "http" and host not in _LOOPBACK):
+        raise ValueError("an index is at an https:// address, or a path of this repository")
+    if url.username is not None or url.password is not None:
+        raise ValueError("an address with a password or token in it is no secret here: remove them")
+    return value
+
+
 PackName = Annotated[str, AfterValidator(_pack_name)]
+Registry = Annotated[str, Field(min_length=1), AfterValidator(_registry)]
 
 
 class SignedBy(Part):

@@ -16,7 +16,7 @@ from trapline.errors import TraplineError
 from trapline.packs.manifest import Address
 from trapline.settings.packs import BUILTIN, PackName
 from trapline.source.remote import check_url
-from trapline.source.tree import SourceError
+from trapline.source.tree import SourceError, clean_root
 from trapline_plugins.text import one_line
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -41,6 +41,15 @@ def _source(value: str) -> str:
     if any(mark.isspace() for mark in value):
         raise ValueError("a source has no blanks")
     return value
+
+
+def _folder(value: str) -> str:
+    try:
+        if value.isprintable() and clean_root(value) == value:
+            return value
+    except SourceError:
+        pass
+    raise ValueError("write the path of a folder of the source")
 
 
 Line = Annotated[str, Field(max_length=MAX_LINE)]
@@ -99,7 +108,7 @@ class Pack(_Part):
     tables: Annotated[Mapping[Line, Prose], Field(max_length=MAX_ENTRIES)] = Field(default_factory=dict)
     source: Source | None = None
     revision: Revision | None = None
-    root: Line = ""
+    root: Annotated[str, Field(max_length=MAX_LINE), AfterValidator(_folder)] = ""
 
     @property
     def is_builtin(self) -> bool:

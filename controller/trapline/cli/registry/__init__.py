@@ -6,7 +6,7 @@ import click
 
 from trapline.cli.lazy import LazyGroup
 
-COMMANDS = ("check", "index")
+COMMANDS = ("check", "index", "search", "show")
 
 
 @click.group(cls=LazyGroup, package=__name__, modules=COMMANDS)

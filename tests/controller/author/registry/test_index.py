@@ -65,7 +65,7 @@ INDEXES = st.builds(
         tables=st.dictionaries(st.text(max_size=10), st.text(max_size=50), max_size=3),
         source=st.none() | st.sampled_from([SOURCE, "git@example.org:mine.git", "builtin:aws"]),
         revision=st.none() | st.just(REVISION),
-        root=st.text(max_size=20),
+        root=st.sampled_from(["", "packs/mine", "ä b"]),
     ),
     detections=st.lists(ENTRIES, max_size=3).map(tuple),
 )
@@ -136,6 +136,9 @@ def test_whatever_stands_in_a_place_it_is_read_or_told(data: st.DataObject) -> N
         (("pack", "source"), "--upload-pack=id"),
         (("pack", "source"), "https://example.org/a b"),
         (("pack", "revision"), "main"),
+        (("pack", "root"), "../other"),
+        (("pack", "root"), "/etc"),
+        (("pack", "root"), "a\nb"),
         (("pack", "homepage"), "javascript:alert(1)"),
         (("pack", "tables"), {"x": "y" * 5000}),
         (("detections", 0, "name"), "a/b"),
