@@ -55,8 +55,10 @@ class Ahead:
     def receive(self, *, wait: float) -> Sequence[Handed]:
         with self._change:
             self._begin()
-            # To hand over nothing says that the source was asked, so its first answer is waited for.
-            self._change.wait_for(lambda: self._heard or self._error or self._closed)
+            if not self._room(self._out.values(), share=2):
+                return []
+            # To hand over nothing says that the source was asked, so an answer since the last time is waited for.
+            self._change.wait_for(lambda: self._heard or self._next or self._error or self._closed)
             self._change.wait_for(lambda: self._next or self._error or self._closed, wait)
             if self._error and not self._next:
                 error, self._error, self._reader = self._error, None, None
@@ -66,6 +68,7 @@ class Ahead:
                 piece = self._next.popleft()
                 self._out[piece.handed[0].receipt] = piece
                 handed += piece.handed
+            self._heard = bool(handed)
             return handed
 
     def done(self, receipts: Sequence[Any]) -> None:
