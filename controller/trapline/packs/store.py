@@ -62,6 +62,10 @@ class PackStore:
         """Whether the pinned commit is `earlier` or came after it."""
         return self._mirror(pack).follows(pack.revision, earlier)
 
+    def ahead(self, pack: PackSettings, tip: str) -> int | None:
+        """How many commits lead from the pinned commit to another one; None where that does not follow it."""
+        return self._mirror(pack).ahead(tip, pack.revision)
+
     def tree(self, pack: PackSettings) -> Tree:
         """The files at the pin, verified where that is asked for. Raises SourceError."""
         mirror = self._mirror(pack)

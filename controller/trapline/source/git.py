@@ -135,6 +135,12 @@ class Mirror:
         commit, before = self.resolve(revision), self._steadily(lambda: self._find(earlier))
         return bool(before) and not self._git("merge-base", "--is-ancestor", before, commit).status
 
+    def ahead(self, revision: str, earlier: str) -> int | None:
+        """How many commits lead from `earlier` to a revision; None where it does not follow, and where nobody knows."""
+        if not self.follows(revision, earlier):
+            return None
+        return int(self._git("rev-list", "--count", f"{earlier}..{self.resolve(revision)}").out)
+
     def verify(self, revision: str) -> None:
         """Raises SourceError("unverified") for a commit that nobody who is trusted signed, where trust is asked for."""
         if self._trust is not None:

@@ -86,7 +86,7 @@ def splice(text: str, change: Change) -> str:
     if isinstance(change, Remove):
         return _remove(text, root, change)
     if root is None:
-        return _after_all(text, _written({str(change.keys[0]): _nested(change.keys[1:], change)}, text, None))
+        return _after_all(text, _written({str(change.keys[0]): _nested(change.keys[1:], change)}, None))
     node = root
     for depth, key in enumerate(change.keys):
         index = node.child(key)
@@ -106,7 +106,7 @@ def snippet(change: Change) -> str:
     """What somebody writes by hand where `splice` cannot."""
     if isinstance(change, Remove):
         return f"remove {'.'.join(str(key) for key in change.keys)}"
-    return "\n".join(_written(_nested(change.keys, change), "", None))
+    return "\n".join(_written(_nested(change.keys, change), None))
 
 
 def _nested(keys: Keys, change: Put | Append) -> Any:
@@ -164,7 +164,7 @@ def _add(text: str, root: _Node, node: _Node, value: Mapping[str | int, Any] | S
             return text[: node.start + 1] + inner + text[node.end - 1 :]
         last = node.span(-1)[1]
         return f"{text[:last]}, {inner}{text[last:]}"
-    lines = _written(value, text, root)
+    lines = _written(value, root)
     at = _below(text, node.span(-1)[1], node.column)
     apart = [""] if node is root and _is_airy(text) else []
     return _put_lines(text, at, [*apart, *(" " * node.column + line for line in lines)])
@@ -181,7 +181,7 @@ def _fill(text: str, root: _Node, name: _Node, value: Any) -> str:
     if text[_line_start(text, name.start) : name.start].strip():
         raise NotSpliced
     step = _step(root) if isinstance(value, Mapping) else _offset(root)
-    lines = [" " * (column + step) + line for line in _written(value, text, root)]
+    lines = [" " * (column + step) + line for line in _written(value, root)]
     return _put_lines(text, _line_end(text, colon.end()), lines)
 
 
@@ -234,7 +234,7 @@ def _put_lines(text: str, at: int, lines: Sequence[str]) -> str:
     """Lines put in behind the one that ends at an offset, with the line breaks that the text has."""
     broken = _LINE_BREAK.search(text)
     newline = broken.group() if broken else "\n"
-    return text[:at] + "".join(f"{newline}{line}" for line in lines) + text[at:]
+    return text[:at] + "".join(f"{newline}{line.rstrip()}" for line in lines) + text[at:]
 
 
 def _after_all(text: str, lines: Sequence[str]) -> str:
@@ -282,14 +282,16 @@ def _offset(root: _Node | None) -> int:
     return next((step for step in steps if step >= 0), _INDENT)
 
 
-def _written(value: Any, text: str, root: _Node | None) -> list[str]:
-    """The lines of a collection as a block, indented as the file is."""
+def _written(value: Any, root: _Node | None) -> list[str]:
+    """The lines of a collection as a block, indented as the file is; likewise a text of several lines."""
     if isinstance(value, Mapping):
         lines = []
         for key, inner in value.items():
             if isinstance(inner, Mapping | list | tuple) and inner:
                 indent = _step(root) if isinstance(inner, Mapping) else _offset(root)
-                lines += [f"{_scalar(key)}:", *(" " * indent + line for line in _written(inner, text, root))]
+                lines += [f"{_scalar(key)}:", *(" " * indent + line for line in _written(inner, root))]
+            elif isinstance(inner, str) and "\n" in inner:
+                lines += [f"{_scalar(key)}: |-", *(" " * _step(root) + line for line in inner.split("\n"))]
             else:
                 lines.append(f"{_scalar(key)}: {_inline(inner)}")
         return lines

@@ -6,7 +6,7 @@ import click
 
 from trapline.cli.lazy import LazyGroup
 
-COMMANDS = ("check", "index", "search", "show")
+COMMANDS = ("add", "check", "disable", "enable", "index", "list", "search", "show", "update")
 
 
 @click.group(cls=LazyGroup, package=__name__, modules=COMMANDS)

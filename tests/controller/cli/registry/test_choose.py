@@ -1,0 +1,174 @@
+"""`trapline registry enable` and `disable`: what runs is what was said, by the fewest words in trapline.yml."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from trapline.cli import cli
+from trapline.errors import TraplineError
+from trapline.source.tree import SourceError
+
+if TYPE_CHECKING:
+    from .conftest import Both
+
+NEXT = "commit trapline.yml and merge it: it is deployed from there\n"
+OFF = "    overrides:\n      loud:\n        enabled: false   # too loud\n"
+
+
+def touched(both: Both, *arguments: str) -> tuple[list[str], str]:
+    """The lines of trapline.yml that a command changes, as `-old` and `+new`, and what it prints."""
+    before = both.text
+    said = both.run(*arguments).output
+    lines = difflib.ndiff(before.splitlines(), both.text.splitlines())
+    return [line[0] + line[2:] for line in lines if line[0] in "+-"], said
+
+
+def refused(both: Both, *arguments: str) -> TraplineError:
+    before = both.text
+    with pytest.raises(TraplineError) as caught:
+        both.run(*arguments)
+    assert both.text == before
+    return caught.value
+
+
+def test_one_is_turned_on_by_its_name(both: Both) -> None:
+    both.use("quiet")
+    lines, said = touched(both, "enable", "acme/loud")
+    assert (lines, said) == (["+      - loud"], f"turned on: acme/loud\n{NEXT}")
+
+
+def test_the_first_one_makes_the_list(both: Both) -> None:
+    both.use()
+    assert touched(both, "enable", "acme/loud")[0] == ["+    enable:", "+      - loud"]
+
+
+def test_several_at_once_by_names_tags_and_patterns(both: Both) -> None:
+    both.use()
+    lines, said = touched(both, "enable", "acme", "tag:iam", "thi*")
+    assert lines == ["+    enable:", "+      - tag:iam", '+      - "thi*"']
+    assert said.startswith("turned on: acme/loud, acme/quiet, acme/third\n")
+    assert both.settings.packs["acme"].enable == ("tag:iam", "thi*")
+
+
+def test_what_is_covered_is_not_named_twice(both: Both) -> None:
+    both.use("tag:iam")
+    assert touched(both, "enable", "acme/loud") == ([], "nothing to change: it is so already\n")
+
+
+def test_what_was_turned_off_by_itself_is_turned_on_again(both: Both) -> None:
+    both.use("tag:iam", more=OFF)
+    lines, said = touched(both, "enable", "acme/loud")
+    assert lines == [f"-{line}" for line in OFF.splitlines()]
+    assert said.startswith("turned on: acme/loud\n")
+
+
+def test_other_overrides_of_it_stay(both: Both) -> None:
+    both.use("tag:iam", more=OFF.replace("enabled: false", "severity: high\n        enabled: false"))
+    assert touched(both, "enable", "acme/loud")[0] == ["-        enabled: false   # too loud"]
+
+
+def test_a_tag_turns_nothing_on_that_is_turned_off_by_itself(both: Both) -> None:
+    both.use(more=OFF)
+    lines, said = touched(both, "enable", "acme", "tag:iam")
+    assert lines == ["+    enable:", "+      - tag:iam"]
+    assert "turned on: acme/quiet\n" in said
+    assert "still off, as `overrides` says: acme/loud\n" in said
+
+
+def test_one_is_turned_off_by_its_name(both: Both) -> None:
+    both.use("quiet", "loud")
+    assert touched(both, "disable", "acme/loud") == (["-      - loud"], f"turned off: acme/loud\n{NEXT}")
+
+
+def test_the_last_one_takes_the_list_along(both: Both) -> None:
+    both.use("loud")
+    assert touched(both, "disable", "acme/loud")[0] == ["-    enable:", "-      - loud"]
+
+
+def test_what_something_else_covers_is_turned_off_by_itself(both: Both) -> None:
+    both.use("loud", "tag:iam")
+    lines, said = touched(both, "disable", "acme/loud")
+    assert lines == ["-      - loud", "+    overrides:", "+      loud:", "+        enabled: false"]
+    assert said.startswith("turned off: acme/loud\n")
+    assert touched(both, "disable", "acme/loud") == ([], "nothing to change: it is so already\n")
+
+
+def test_what_an_override_turned_on_is_turned_off(both: Both) -> None:
+    both.use(more=OFF.replace("false", "true"))
+    assert touched(both, "disable", "acme/loud")[0] == [
+        f"-{line}" for line in OFF.replace("false", "true").splitlines()
+    ]
+    assert both.json("list")[0]["used"] == []
+
+
+def test_an_entry_is_taken_away_with_what_it_alone_covers(both: Both) -> None:
+    both.use("tag:iam", "tag:s3")
+    lines, said = touched(both, "disable", "acme", "tag:iam")
+    assert lines == ["-      - tag:iam"]
+    assert said.startswith("turned off: acme/quiet\n")
+
+
+def test_all_by_a_pattern(both: Both) -> None:
+    both.use("all")
+    assert "turned off: acme/loud, acme/quiet, acme/third" in touched(both, "disable", "acme", "*")[1]
+    assert both.json("list")[0]["used"] == []
+
+
+def test_what_the_pack_has_no_longer_can_be_taken_out(both: Both) -> None:
+    both.use("quiet", "bygone")
+    lines, said = touched(both, "disable", "acme/bygone")
+    assert (lines, said) == (["-      - bygone"], "no detection is turned on or off by that, so far\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "remedy"),
+    [
+        (("enable", "acme/lod"), "the pack `acme` has no detection `lod`", "did you mean `loud`?"),
+        (("enable", "acme", "tag:ima"), "`tag:ima` covers no detection of the pack `acme`", "did you mean `tag:iam`?"),
+        (("enable", "amce/loud"), "trapline.yml has no pack `amce`", "did you mean `acme`?"),
+        (("enable", "loud"), "trapline.yml has no pack `loud`", "there are: acme"),
+        (("enable", "acme"), "nothing of the pack `acme` is named", "`acme/NAME`"),
+        (("disable", "acme/lod"), "the pack `acme` has no detection `lod`", "did you mean `loud`?"),
+        (("disable", "acme", "tag:s4"), "`enable` of the pack `acme` has no `tag:s4`", "did you mean `tag:s3`?"),
+    ],
+)
+def test_what_is_not_there_is_refused(both: Both, arguments: tuple[str, ...], message: str, remedy: str) -> None:
+    both.use("tag:s3")
+    error = refused(both, *arguments)
+    assert error.message == message
+    assert remedy in error.remedy
+
+
+def test_all_or_nothing(both: Both) -> None:
+    both.use()
+    refused(both, "enable", "acme/loud", "acme/lod")
+
+
+def test_what_does_not_load_is_not_turned_on(both: Both) -> None:
+    both.theirs.detection("half", "def detect(record:\n")
+    both.use(revision=both.theirs.commit())
+    error = refused(both, "enable", "acme/half")
+    assert error.message.startswith("acme/half cannot be loaded: packs/acme/detections/half/detect.py:1")
+    assert "trapline registry update acme" in error.remedy
+
+
+def test_what_would_be_held_back_is_told(both: Both) -> None:
+    both.theirs.detection("elsewhere", tables=["other"])
+    both.use(revision=both.theirs.commit())
+    said = both.run("enable", "acme/elsewhere")
+    assert "held back until this is mended" in said.stderr
+    assert "other" in said.stderr
+
+
+def test_a_pack_that_cannot_be_had_changes_nothing(both: Both) -> None:
+    both.use(revision="f" * 40)
+    with pytest.raises(SourceError, match="has no commit ffffffffffff"):
+        both.run("enable", "acme/loud")
+
+
+def test_nothing_named_is_wrong_usage() -> None:
+    assert CliRunner().invoke(cli, ["registry", "enable"]).exit_code == 2
