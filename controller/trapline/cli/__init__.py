@@ -31,6 +31,7 @@ COMMANDS = (
     "explain",
     "failures",
     "history",
+    "import",
     "lock",
     "logs",
     "matches",
