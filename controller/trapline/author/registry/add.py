@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from trapline.author.registry.desk import Desk
+from trapline.author.registry.index import Index
 from trapline.author.registry.splice import Put
 from trapline.config.secrets import FORMS, is_reference, references
+from trapline.config.words import did_you_mean
 from trapline.errors import TraplineError, has_errors
 from trapline.packs.contents import PackContents
 from trapline.packs.manifest import Manifest, ManifestError
@@ -85,6 +87,27 @@ def add(desk: Desk, wish: Wish) -> Added:
         first = next(problem for problem in contents.problems if problem.severity == "error")
         raise TraplineError(first.message, remedy=first.remedy)
     return Added(with_it, name, pack, contents, manifest_of(tree))
+
+
+def is_name(source: str) -> bool:
+    """Whether a source can only be the name of a pack, as indexes have it."""
+    return re.fullmatch(r"[a-z][a-z0-9_-]*", source) is not None
+
+
+def as_indexed(wish: Wish, indexes: Sequence[Index]) -> Wish:
+    """The wish for a pack by its name, with the source, folder and commit that an index gives. Raises TraplineError."""
+    packs = {index.pack.source: index.pack for index in indexes if index.pack.name == wish.source}
+    sources = sorted(filter(None, packs))
+    if not packs:
+        near = did_you_mean(wish.source, {index.pack.name for index in indexes})
+        remedy = f"{near} name its URL, or add an index that has it under `registries`".strip()
+        raise TraplineError(f"no index has a pack `{wish.source}`", remedy=remedy)
+    if len(sources) != 1:
+        said = f"several have one: {', '.join(sources)}" if sources else "its index does not say where it can be had"
+        raise TraplineError(f"`{wish.source}` names no one pack: {said}", remedy="name the URL that you mean")
+    pack = packs[sources[0]]
+    pinned = wish.revision or ("" if wish.ref else pack.revision or "")
+    return replace(wish, source=sources[0], name=wish.name or pack.name, revision=pinned, root=wish.root or pack.root)
 
 
 def manifest_of(tree: Tree) -> Manifest | None:

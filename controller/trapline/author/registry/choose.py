@@ -16,6 +16,8 @@ from trapline.packs.contents import PackContents
 from trapline.settings import PackSettings
 from trapline.settings.packs import ALL
 
+_SHOWN = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -153,13 +155,14 @@ def _known(choice: Choice, contents: PackContents) -> None:
             remedy = f"see whether there is a newer version: `trapline registry update {choice.pack}`"
             raise TraplineError(f"{choice} cannot be loaded: {broken.problems[0]}", remedy=remedy)
     if selects_by_name(choice.selector):
-        near = did_you_mean(choice.selector, [_name(one) for one in contents.detections])
+        said = dict.fromkeys(_name(one) for one in contents.detections)
         message = f"the pack `{choice.pack}` has no detection `{choice.selector}`"
     else:
-        said: dict[str, None] = dict.fromkeys(f"tag:{tag}" for one in contents.detections for tag in one.config.tags)
-        near = did_you_mean(choice.selector, said)
+        said = dict.fromkeys(f"tag:{tag}" for one in contents.detections for tag in one.config.tags)
         message = f"`{choice.selector}` covers no detection of the pack `{choice.pack}`"
-    raise TraplineError(message, remedy=near or f"`trapline registry show {choice.pack}` shows what it has")
+    some = ", ".join(sorted(said)[:_SHOWN]) or "nothing"
+    more = " and others" if len(said) > _SHOWN else ""
+    raise TraplineError(message, remedy=did_you_mean(choice.selector, said) or f"it has: {some}{more}")
 
 
 def _outcome(packs: _Packs, enabled: Sequence[Choice]) -> Chosen:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from trapline.author.registry.add import Added, Wish
+from trapline.author.registry.add import Added, Wish, as_indexed, is_name
 from trapline.author.registry.add import add as add_pack
 from trapline.cli.options import repository_url
 from trapline.cli.output import counted, errors, progress, say, short
 from trapline.cli.registry.common import NEXT, desk_here, path_option
+from trapline.cli.registry.looking import look
 from trapline.packs.contents import PackContents
 from trapline.settings.packs import BUILTIN
 from trapline.source.remote import redact
@@ -44,16 +46,21 @@ def add(
     enable: Sequence[str],
     path: Path,
 ) -> None:
-    """Add the pack at SOURCE to trapline.yml: the URL of a git repository, or `builtin:aws`.
+    """Add the pack at SOURCE to trapline.yml: the URL of a git repository, or a pack's name as an index has it.
 
     It is fetched, verified and read first, and pinned to one commit: what its authors change later runs here once you
     say so with `trapline registry update`. Without --enable none of its detections runs yet.
     """
-    source = source if source == BUILTIN else repository_url(source)
+    wish = Wish(source, name, revision, ref, root, token, verify_ssh, verify_gpg, tuple(enable))
+    desk = desk_here(path)
+    if is_name(source) and not Path(source).exists():
+        looked = look(path, offline=False)
+        looked.tell()
+        wish = as_indexed(wish, looked.indexes)
+    elif source != BUILTIN:
+        wish = replace(wish, source=repository_url(source))
     with progress("fetching"):
-        added = add_pack(
-            desk_here(path), Wish(source, name, revision, ref, root, token, verify_ssh, verify_gpg, tuple(enable))
-        )
+        added = add_pack(desk, wish)
     added.desk.save()
     _print(added)
 

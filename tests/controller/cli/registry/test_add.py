@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from tests.git_server import Forge, serving
+from trapline.cli import cli
 from trapline.errors import TraplineError
 from trapline.settings import SettingsError
 
@@ -199,3 +201,42 @@ def test_where_there_is_no_trapline_yml_one_is_made(both: Both) -> None:
     (both.own.repository / "trapline.yml").unlink()
     both.run("add", both.source, "--name", "acme")
     assert list(yaml.safe_load(both.text)) == ["packs"]
+
+
+def index(both: Both, *arguments: str) -> str:
+    """Adds an index of the pack to those that are looked through."""
+    name = f"index{len(both.settings.registries)}.json"
+    command = ["registry", "index", str(both.theirs.repository), "-o", str(both.own.repository / name), *arguments]
+    assert CliRunner().invoke(cli, command, catch_exceptions=False).exit_code == 0
+    both.write(
+        both.text.partition("registries:")[0] + f"registries: [{', '.join([*both.settings.registries, name])}]\n"
+    )
+    return name
+
+
+def test_a_pack_is_added_by_its_name_as_an_index_has_it(both: Both) -> None:
+    index(both, "--source", both.source)
+    both.theirs.commit()
+    both.run("add", "acme", "--enable", "loud")
+    assert entry(both) == {"source": both.source, "revision": both.pin, "enable": ["loud"]}
+    both.run("add", "acme", "--name", "newer", "--ref", "main")
+    assert entry(both, "newer")["revision"] != both.pin
+
+
+def test_the_official_pack_has_a_name(both: Both) -> None:
+    both.run("add", "aws")
+    assert entry(both, "aws")["source"] == "builtin:aws"
+
+
+def test_a_name_that_no_index_has(both: Both) -> None:
+    index(both, "--source", both.source)
+    error = refused(both, "acmee")
+    assert error.message == "no index has a pack `acmee`"
+    assert error.remedy.startswith("did you mean `acme`?")
+
+
+def test_a_name_that_two_sources_have_is_nobodys(both: Both) -> None:
+    index(both, "--source", both.source)
+    index(both, "--source", "https://git.example/other.git")
+    error = refused(both, "acme")
+    assert f"several have one: {both.source}, https://git.example/other.git" in error.message

@@ -129,6 +129,7 @@ def test_what_the_pack_has_no_longer_can_be_taken_out(both: Both) -> None:
     [
         (("enable", "acme/lod"), "the pack `acme` has no detection `lod`", "did you mean `loud`?"),
         (("enable", "acme", "tag:ima"), "`tag:ima` covers no detection of the pack `acme`", "did you mean `tag:iam`?"),
+        (("enable", "acme/xyz"), "the pack `acme` has no detection `xyz`", "it has: loud, quiet, third"),
         (("enable", "amce/loud"), "trapline.yml has no pack `amce`", "did you mean `acme`?"),
         (("enable", "loud"), "trapline.yml has no pack `loud`", "there are: acme"),
         (("enable", "acme"), "nothing of the pack `acme` is named", "`acme/NAME`"),
