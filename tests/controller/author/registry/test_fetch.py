@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import httpx
@@ -114,6 +115,12 @@ def test_without_the_other_side_what_was_kept_is_used(bring: Browser) -> None:
     found = bring(f"{shop.url}/i")
     assert (title(found), found.age) == ("Mine", timedelta(minutes=5))
     assert "cannot be fetched" in str(found.problem)
+
+
+def test_what_comes_too_slowly_is_given_up(shop: Shop, bring: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.answers["/i"] = Answer(drip=b" ")
+    monkeypatch.setattr("trapline.author.registry.fetch.monotonic", count(step=20).__next__)
+    assert "did not come within 30 s" in str(bring(f"{shop.url}/i").problem)
 
 
 def test_a_redirect_is_followed_within_its_scheme(shop: Shop, bring: Browser) -> None:

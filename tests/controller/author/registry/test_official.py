@@ -8,6 +8,7 @@ import pytest
 
 from trapline.author.registry import official
 from trapline.author.registry.official import official_index
+from trapline.config.files import File
 from trapline.packs.store import PackStore
 from trapline.settings.packs import BUILTIN, PackSettings
 
@@ -37,7 +38,9 @@ def test_other_files_are_another_index(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(official, "builtin_files", lambda: files)
     monkeypatch.setattr(official, "_revision", lambda: "0" * 40)
     first = official_index(tmp_path)
-    files.pop(next(name for name in files if name.endswith("detection.yml")))
+    name = next(name for name in files if name.endswith("detection.yml"))
+    files[name] = File(content=files[name].content.replace(b"display_name: ", b"display_name: New "))
     second = official_index(tmp_path)
-    assert len(second.detections) < len(first.detections)
+    assert second != first
+    assert official_index(tmp_path) == second
     assert len(list(tmp_path.iterdir())) == 1
