@@ -18,6 +18,7 @@ from trapline.author.registry.find import Hit
 from trapline.author.registry.gather import gather, settings_around
 from trapline.author.registry.index import Index
 from trapline.cli.output import age, errors, progress, say
+from trapline.cli.registry.common import path_option
 from trapline.clock import system_clock
 from trapline.settings import Settings
 
@@ -61,14 +62,8 @@ class Looked:
 
 def looking_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--path` and `--offline`."""
-    command = click.option("--offline", is_flag=True, help="Ask nobody: look through what was fetched before.")(command)
-    return click.option(
-        "--path",
-        type=click.Path(path_type=Path, exists=True),
-        default=Path(),
-        show_default="this folder",
-        help="The repository whose trapline.yml names the indexes.",
-    )(command)
+    offline = click.option("--offline", is_flag=True, help="Ask nobody: look through what was fetched before.")
+    return path_option(offline(command))
 
 
 def look(path: Path, *, offline: bool) -> Looked:

@@ -29,7 +29,7 @@ _UNDERSTOOD = {
 @looking_options
 @as_json
 def show(name: str, path: Path, offline: bool, as_json: bool) -> None:
-    """Show all that the indexes say of the detection NAME, or PACK/NAME, and the lines for trapline.yml to use it.
+    """Show all that the indexes say of the detection NAME, or PACK/NAME, and how to use it.
 
     Where several packs have one of that name, all are shown.
     """
@@ -65,7 +65,7 @@ def _print(hit: Hit, settings: Settings) -> None:
             say(f"{label:<13}{one_line(value)}")
     console.print("\nto use it", style="bold")
     for line in _use(hit, settings):
-        say(f"  {line}")
+        say(f"  {line}" if line else "")
 
 
 def _facts(hit: Hit) -> Iterator[tuple[str, str]]:
@@ -108,7 +108,10 @@ def _use(hit: Hit, settings: Settings) -> Iterator[str]:
         return
     entry = {"source": pack.source, "revision": pack.revision, "root": pack.root, "enable": [hit.entry.name]}
     said = {"packs": {pack.name: {key: value for key, value in entry.items() if value}}}
-    yield f"write into {FILE_NAME}:"
+    options = ["--name", pack.name, "--revision", pack.revision, *(["--root", pack.root] if pack.root else [])]
+    yield shlex.join(["trapline", "registry", "add", pack.source, *options, "--enable", hit.entry.name])
+    yield ""
+    yield f"or write into {FILE_NAME}:"
     yield ""
     yield from yaml.safe_dump(said, sort_keys=False, width=1000).splitlines()
     missing = [one_line(table) for table in hit.entry.tables if table not in settings.tables]

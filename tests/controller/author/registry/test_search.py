@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import git
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from tests.controller.author.registry.packs import Pack
 from tests.controller.author.registry.shop import Answer, Shop, open_shop
 from trapline.author.registry.find import Wanted
 from trapline.author.registry.find import search as find
@@ -218,7 +220,7 @@ def test_all_that_is_known_is_shown(repository: Path) -> None:
         *("2: 1 of what it finds, 1 of what it leaves alone", "MIT", REVISION, "https://example.org/mine.git"),
     ):
         assert word in result.stdout
-    lines = result.stdout.partition("write into trapline.yml:\n")[2].partition("  and beneath")[0]
+    lines = result.stdout.partition("or write into trapline.yml:\n")[2].partition("  and beneath")[0]
     settings, _ = parse(lines.encode())
     pack = settings.packs["mine"]
     assert (pack.source, pack.revision, pack.root) == ("https://example.org/mine.git", REVISION, "packs/mine")
@@ -243,11 +245,9 @@ def test_what_can_be_copied_does_nothing_else(repository: Path) -> None:
     source = "https://example.org/$(id);x'\"#.git"
     (repository / "own.json").write_bytes(content(entry("leave"), source=source))
     name_registries(repository, "own.json")
-    text = run(repository, "show", "leave").stdout.partition("write into trapline.yml:\n")[2]
+    use, _, text = run(repository, "show", "leave").stdout.partition("or write into trapline.yml:\n")
     assert parse(text.encode())[0].packs["mine"].source == source
-    for line in text.splitlines():
-        if line.strip().startswith("trapline"):
-            assert source in shlex.split(line)
+    assert shlex.split(use.partition("to use it\n")[2])[:4] == ["trapline", "registry", "add", source]
 
 
 def test_where_several_packs_have_one_all_are_shown(repository: Path) -> None:
@@ -282,3 +282,18 @@ def test_a_place_that_is_none_is_refused_with_its_line(place: str) -> None:
     [problem] = caught.value.problems
     assert (problem.line, problem.code) == (3, "invalid-value")
     assert "token@" not in problem.message
+
+
+def test_what_is_shown_puts_the_detection_to_use(repository: Path, tmp_path: Path) -> None:
+    pack = Pack(tmp_path / "their own packs" / "mine")
+    made = git.Repo.init(pack.root.parent)
+    made.git.add(all=True)
+    made.git.execute(["git", "-c", "user.name=T", "-c", "user.email=t@example.org", "commit", "-qm", "All"])
+    command = ["registry", "index", str(pack.root), "--source", f"file://{tmp_path}/their%20own%20packs"]
+    assert CliRunner().invoke(cli, [*command, "-o", str(repository / "theirs.json")]).exit_code == 0
+    name_registries(repository, "theirs.json", tables={"logs": {"path": "logs"}})
+    [line] = [line for line in run(repository, "show", "bad_action").stdout.splitlines() if "registry add" in line]
+    assert run(repository, *shlex.split(line)[2:]).exit_code == 0
+    used = parse((repository / "trapline.yml").read_bytes())[0].packs["mine"]
+    assert (used.revision, used.root, used.enable) == (made.head.commit.hexsha, "mine", ("bad_action",))
+    assert "trapline registry enable mine/bad_action" in run(repository, "show", "bad_action").stdout
