@@ -24,6 +24,9 @@ _AT_ONCE = 8
 _WHERE = ("source", "revision", "ref", "root", "verify")
 """What a pack is read by."""
 
+_KEYS = {"refused-url": "source", "no-such-root": "root"}
+"""The key of a pack's entry that a trouble is about, where that is not its pin."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Trouble:
@@ -114,5 +117,5 @@ class HomePacks:
 
 
 def _told(settings: Settings, name: str, error: SourceError, meanwhile: str) -> Problem:
-    message = f"{error.message}; {meanwhile}"
-    return settings.problem(("packs", name, "revision"), message, error.remedy, "pack-not-read")
+    key = _KEYS.get(error.code, "revision")
+    return settings.problem(("packs", name, key), f"{error.message}; {meanwhile}", error.remedy, "pack-not-read")

@@ -11,7 +11,7 @@ from trapline.deploy.digest import Version
 from trapline.deploy.ledger import Deployment, Status
 from trapline.deploy.overrides import Override
 from trapline.deploy.prune import elsewhere, gone, over_the_cap
-from trapline.detection.model import PACKS, Detection, File
+from trapline.detection.model import PACKS, Detection, File, pack_of
 from trapline.errors import Problem
 from trapline.workers.interface import BuildDigest
 
@@ -104,7 +104,7 @@ def _turned_off(desired: Desired, actual: Actual) -> Iterator[Change]:
     """What is live of a pack that has it, and is no longer used."""
     for identity in desired.unused & actual.deployments.keys():
         name, known = actual.deployments[identity].name, actual.statuses.get(identity)
-        reason = f"no longer enabled in packs.{name.partition('/')[0]}"
+        reason = f"no longer enabled in packs.{pack_of(identity)}"
         yield Change(identity, name, known.path if known else "", Action.DISABLE, reason)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from trapline.deploy.desired import Desired
 from trapline.deploy.ledger import Status, Sync
+from trapline.detection.model import pack_of
 from trapline.errors import Problem
 
 
@@ -15,7 +16,7 @@ def gone(desired: Desired, deployed: Collection[str], statuses: Mapping[str, Sta
     Nor is what a pack still has and nobody uses, which was turned off, nor anything of a pack that cannot be read.
     """
     there = _present(desired, statuses) | desired.unused
-    return [one for one in deployed if one not in there and one.partition("/")[0] not in desired.unread]
+    return [one for one in deployed if one not in there and pack_of(one) not in desired.unread]
 
 
 def forgotten(desired: Desired, deployed: Collection[str], statuses: Mapping[str, Status]) -> list[str]:
@@ -28,7 +29,7 @@ def forgotten(desired: Desired, deployed: Collection[str], statuses: Mapping[str
         if status.sync is not Sync.RETIRED
         and identity not in present
         and identity not in deployed
-        and identity.partition("/")[0] not in desired.unread
+        and pack_of(identity) not in desired.unread
     ]
 
 

@@ -29,7 +29,8 @@ def check(
         *_unknown("destination", ("alert", "destinations"), alert.destinations, destinations),
         *_above(detection.config.limits, ceiling),
     ]
-    if (where := detection.config.query.where) is not None:
+    # That of a pack's author by itself: a lone bracket in it must not undo what is decided about it here.
+    if (where := detection.as_written.config.query.where) is not None:
         from trapline.detection.where import condition_error  # takes long to load, and few detections have one
 
         if said := condition_error(where):

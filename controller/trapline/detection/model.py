@@ -37,6 +37,12 @@ def pack_folder(pack: str) -> str:
     return f"{PACKS}/{pack}"
 
 
+def pack_of(identity: str) -> str:
+    """The pack whose detection is known by this; empty for one of the repository itself."""
+    pack, slash, _ = identity.partition("/")
+    return pack if slash else ""
+
+
 OWN_IDENTITY = "trapline"
 """Whose alerts are about Trapline itself: no detection is called so."""
 

@@ -46,7 +46,7 @@ def _config(written: DetectionConfig, name: str, pack: PackSettings, override: P
         "schedule": schedule,
         "realtime": written.realtime if override.realtime is None else override.realtime,
         "allow_source_builds": override.allow_source_builds,
-        "decision": Decision(severity=override.severity, destinations=override.destinations),
+        "decision": Decision(severity=override.severity, destinations=override.destinations or ()),
     }
     return PackedConfig.model_construct(**{**dict(written), **changed})
 

@@ -15,6 +15,7 @@ from trapline.packs.builtin import make_repository
 from trapline.settings.packs import PackSettings, SignedBy
 from trapline.source.access import Access
 from trapline.source.git import Mirror
+from trapline.source.remote import redact
 from trapline.source.tree import SourceError, Tree
 from trapline.source.verify import Trust
 
@@ -40,8 +41,11 @@ class PackStore:
     Of `access` the ssh key and the known hosts are used. A token is only ever sent where a pack's entry names one.
     """
 
-    def __init__(self, folder: Path, *, timeout: float = 60, access: Access = _PLAIN) -> None:
-        self._folder, self._timeout = folder, timeout
+    def __init__(
+        self, folder: Path, *, timeout: float = 60, access: Access = _PLAIN, largest: int = LARGEST_FETCH
+    ) -> None:
+        """`largest`: bytes that one fetch may bring."""
+        self._folder, self._timeout, self._largest = folder, timeout, largest
         self._access = replace(access, token="", token_file=None)
         self._mirrors: dict[tuple[str, str, SignedBy | None], Mirror] = {}
         self._verified: set[tuple[str, SignedBy | None]] = set()
@@ -71,15 +75,19 @@ class PackStore:
         mirror = self._mirror(pack)
         try:
             if not mirror.has(pack.revision):
-                message = f"the commit {pack.revision[:12]} of {pack.source} was not fetched yet"
+                message = f"the commit {pack.revision[:12]} of {redact(pack.source)} was not fetched yet"
                 raise SourceError("no-such-ref", message, remedy="it is fetched with the next look at the repository")
             checked = (pack.revision, pack.verify)
             if checked not in self._verified:
                 mirror.verify(pack.revision)
                 self._verified.add(checked)
-            return mirror.read(pack.revision, root=pack.root).beneath(pack.root)
+            tree = mirror.read(pack.revision, root=pack.root).beneath(pack.root)
         except SourceError as error:
             raise self._in_words_of_packs(error) from None
+        if tree.revision != pack.revision:
+            message = f"{pack.revision[:12]} of {redact(pack.source)} is a tag, and a pack is pinned to a commit"
+            raise SourceError("no-such-ref", message, remedy=f"write the commit that it is of: {tree.revision}")
+        return tree
 
     def _asked(self, pack: PackSettings, env: Mapping[str, str], ask: Callable[[Mirror], _Answer]) -> _Answer:
         try:
@@ -111,7 +119,8 @@ class PackStore:
             timeout=self._timeout,
             access=replace(self._access, token=token),
             trust=self._trust(pack.verify) if pack.verify else None,
-            largest=LARGEST_FETCH,
+            largest=self._largest,
+            patience=1,  # a stranger's server that hangs must not hold up what else is merged meanwhile
         )
         if not token:
             self._mirrors[key] = mirror

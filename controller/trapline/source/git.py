@@ -35,7 +35,7 @@ _LITTER = (
 _NO_SUCH_OBJECT = 1  # the exit status of rev-parse; where it cannot look, it has another one
 _OTHER_TROUBLE = ("unreachable", "no-access", "unwritable", "too-large")  # nothing that a commit is to blame for
 _PLAIN = Access()
-_CLONE_PATIENCE = 10  # the first fetch brings the whole history, and has this many times as long
+_CLONE_PATIENCE = 10
 
 _Found = TypeVar("_Found")
 
@@ -70,12 +70,17 @@ class Mirror:
         access: Access = _PLAIN,
         trust: Trust | None = None,
         largest: int | None = None,
+        patience: int = _CLONE_PATIENCE,
     ) -> None:
-        """`largest`: bytes that one fetch may bring, however many the other side has to offer."""
+        """`largest`: bytes that one fetch may bring, however many the other side has to offer.
+
+        `patience`: how many times as long as `timeout` the first fetch may take, which brings the whole history.
+        """
         check_url(url)
         check_ref(ref)
         self._url, self._path, self._ref, self._timeout = url, path, ref, timeout
         self._access, self._trust, self._largest = access, trust, largest
+        self._patience = patience
         self._last: _Reading | None = None
 
     def fetch(self) -> str:
@@ -118,8 +123,9 @@ class Mirror:
             except SourceError as error:
                 if error.code in _OTHER_TROUBLE:
                     raise
-                message = f"{redact(self._url)} has no commit {commit[:12]} in {self._ref}"
-                raise SourceError("no-such-ref", message, remedy="name a commit of that branch") from None
+        if not self.has(commit):  # it may have been there, and be something else
+            message = f"{redact(self._url)} has no commit {commit[:12]} in {self._ref}"
+            raise SourceError("no-such-ref", message, remedy="name a commit of that branch")
 
     def current(self) -> str | None:
         """The commit that the mirror has now, without asking the other side; None where there is no usable mirror."""
@@ -233,7 +239,7 @@ class Mirror:
             done = self._run(["init", "--quiet", "--bare", "--template=", str(fresh)])
             if done.status:
                 raise self._unwritable(done.said)
-            commit = self._fetch_into(fresh, name, login, timeout=self._timeout * _CLONE_PATIENCE)
+            commit = self._fetch_into(fresh, name, login, timeout=self._timeout * self._patience)
             if self._path.exists():
                 self._path.rename(replaced)
             fresh.rename(self._path)

@@ -19,6 +19,7 @@ MAX_LISTING_BYTES = MAX_FILES * 1024
 
 _EXECUTABLE, _LINK, _SUBMODULE = "100755", "120000", "160000"
 _UNSAFE_PARTS = {"", ".", "..", ".git"}
+_LONGEST_PART, _LONGEST_PATH = 255, 1024  # bytes; what file systems take of a name, and leave of a path
 _LINKED = File(content=b"", absent="is a symbolic link, and links are not followed")
 
 
@@ -66,6 +67,10 @@ class Entry:
         """Why nothing of it is read; empty for files and links."""
         if not self.path.isprintable() or _UNSAFE_PARTS & set(self.path.lower().split("/")):
             return f"{self.path!r}: has a name that is not safe to use"
+        if len(self.path.encode()) > _LONGEST_PATH or any(
+            len(part.encode()) > _LONGEST_PART for part in self.path.split("/")
+        ):
+            return f"{self.path[:_LONGEST_PART]}…: has a name that is too long"
         if self.mode == _SUBMODULE:
             return f"{self.path}: is a submodule, and submodules are not followed"
         return ""

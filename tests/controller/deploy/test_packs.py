@@ -6,43 +6,20 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.playground import MATCH_BAD, NOON, Playground, actions, deploy
+from tests.packed import Both, live, said
+from tests.playground import MATCH_BAD, NOON, actions, deploy
 from trapline.controller import Controller
 from trapline.deploy.overrides import Kind, Override
-from trapline.deploy.reconcile import How, Report
+from trapline.deploy.reconcile import How
 from trapline.state.schema import alerts, detections, matches
 
 LIBRARY = "ACCOUNTS = ()\n"
 USES_LIBRARY = (
     "from lib.own import ACCOUNTS\n\n\ndef detect(record):\n    return record.get('account') not in ACCOUNTS\n"
 )
-
-
-class Both:
-    """A repository and the pack `acme` that it uses."""
-
-    def __init__(self, root: Path) -> None:
-        self.own = Playground(root)
-        self.theirs = Playground(root / "theirs")
-        self.own.detection("mine")
-        for name, severity in (("quiet", "low"), ("loud", "critical"), ("third", "medium")):
-            self.theirs.detection(name, alert={"severity": severity}, tags=[f"tag-{name}"])
-        self.pin = self.theirs.commit()
-
-    def use(self, *enable: str, revision: str = "", **pack: Any) -> str:
-        """Writes trapline.yml with the pack in it, and commits."""
-        entry = {
-            "source": str(self.theirs.repository),
-            "revision": revision or self.pin,
-            "enable": list(enable),
-            **pack,
-        }
-        self.own.settings(packs={"acme": entry})
-        return self.own.commit()
 
 
 @pytest.fixture
@@ -54,14 +31,6 @@ def both(tmp_path: Path) -> Both:
 def controller(both: Both) -> Iterator[Controller]:
     with both.own.controller() as controller:
         yield controller
-
-
-def live(controller: Controller) -> set[str]:
-    return {deployment.name for deployment in controller.ledger.deployments().values()}
-
-
-def said(report: Report) -> str:
-    return "\n".join(map(str, report.problems))
 
 
 def test_what_is_enabled_is_deployed_beside_what_is_ones_own(both: Both, controller: Controller) -> None:
@@ -256,6 +225,17 @@ def test_a_pack_that_was_lost_with_its_mirror_runs_on(both: Both) -> None:
         assert len(live(controller)) == 4
         assert "what is live of it runs on" in said(report)
         assert {row["name"] for row in both.own.rows(detections)} == {"mine", "acme/quiet", "acme/loud", "acme/third"}
+
+
+def test_what_is_called_as_a_pack_that_is_away_may_leave(both: Both, controller: Controller) -> None:
+    both.own.detection("acme")
+    both.own.settings()
+    both.own.commit()
+    controller.reconcile()
+    both.own.remove("detections/acme")
+    shutil.rmtree(both.theirs.repository)
+    both.use("quiet")
+    assert actions(controller.reconcile())["acme"] == "retired"
 
 
 def test_what_breaks_with_an_update_stays_at_its_last_good_version(both: Both, controller: Controller) -> None:
