@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trapline.author.checkout import Checkout
 from trapline.author.packs import fetched_tree, pack_store
-from trapline.author.registry.edit import edit, edited
+from trapline.author.registry.edit import edited, save
 from trapline.author.registry.splice import Change
 from trapline.config.words import did_you_mean
 from trapline.errors import TraplineError
@@ -22,20 +22,20 @@ from trapline.source.tree import Tree
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """`text` is trapline.yml as it would be now; on the disk it is changed by `save` alone."""
+    """`before` is trapline.yml as it was read, `text` as it would be now; on the disk it is changed by `save` alone."""
 
     checkout: Checkout
     store: PackStore
+    before: bytes
     text: bytes
     settings: Settings
-    changes: tuple[Change, ...] = ()
 
     @classmethod
     def of(cls, checkout: Checkout) -> Desk:
         """The one of a checkout. Raises SettingsError."""
         file = checkout.tree.files.get(FILE_NAME)
         text, settings = file.content if file else b"", load_settings(checkout.tree.files)[0]
-        return cls(checkout, pack_store(checkout), text, settings)
+        return cls(checkout, pack_store(checkout), text, text, settings)
 
     @property
     def file(self) -> Path:
@@ -69,9 +69,13 @@ class Desk:
     def changed(self, changes: Sequence[Change]) -> Desk:
         """The desk with changes of trapline.yml that are not saved yet. Raises TraplineError where they cannot be."""
         text = edited(self.text, changes)
-        return replace(self, text=text, settings=parse(text)[0], changes=(*self.changes, *changes))
+        return replace(self, text=text, settings=parse(text)[0])
+
+    @property
+    def is_changed(self) -> bool:
+        return self.text != self.before
 
     def save(self) -> None:
         """Makes the changes on the disk. Raises TraplineError; then none was made."""
-        if self.changes:
-            edit(self.file, self.changes)
+        if self.is_changed:
+            save(self.file, self.text, before=self.before)

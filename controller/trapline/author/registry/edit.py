@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from yaml import YAMLError
+
 from trapline.author.registry.splice import Append, Change, NotSpliced, Remove, snippet, splice
 from trapline.config.document import UnreadableConfig, read_document
 from trapline.config.words import dotted
 from trapline.errors import TraplineError
-from trapline.settings import FILE_NAME, Settings, parse
+from trapline.settings import FILE_NAME, parse
 
 _BOM = "\ufeff"
 
@@ -30,21 +32,19 @@ def edited(text: bytes, changes: Sequence[Change]) -> bytes:
     return text
 
 
-def edit(file: Path, changes: Sequence[Change]) -> Settings:
-    """Makes changes of a trapline.yml on this disk, all or none, and returns what it says then. Raises TraplineError.
+def save(file: Path, text: bytes, *, before: bytes) -> None:
+    """Puts a text in the place of the one that was read, in one step. Raises TraplineError.
 
-    Where there is no such file, it is made.
+    What somebody has written meanwhile is left as it is.
     """
     file = file.resolve()  # a link stays one
     try:
-        before = file.read_bytes() if file.exists() else b""
-        after = edited(before, changes)
-        if after != before:
-            _replace(file, after)
+        if (file.read_bytes() if file.exists() else b"") != before:
+            raise TraplineError(f"{file} was changed meanwhile, and is left as it is", remedy="run the command again")
+        _replace(file, text)
     except OSError as error:
         message = f"{error.filename or file} cannot be written: {error.strerror}"
         raise TraplineError(message, remedy="see whether you may, and whether the disk has room") from None
-    return parse(after)[0]
 
 
 def _changed(text: bytes, change: Change) -> bytes:
@@ -55,7 +55,7 @@ def _changed(text: bytes, change: Change) -> bytes:
         after = (mark + splice(decoded, change)).encode()
         if _said(after) == _expected(before, change):
             return after
-    except (NotSpliced, UnreadableConfig):
+    except (NotSpliced, UnreadableConfig, YAMLError):  # the parser with places takes a little less than the fast one
         pass
     line = read_document(FILE_NAME, text).place(change.keys)[0]
     place = f"{FILE_NAME}:{line}" if line else FILE_NAME

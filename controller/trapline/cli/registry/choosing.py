@@ -22,7 +22,7 @@ def print_chosen(chosen: Chosen) -> None:
     if chosen.problems:
         say(f"held back until this is mended: {counted(len(chosen.problems), 'problem')}", to=errors, style="yellow")
         print_problems(chosen.problems[:_SHOWN])
-    if not chosen.desk.changes:
+    if not chosen.desk.is_changed:
         say("nothing to change: it is so already")
     elif chosen.on or chosen.off:
         say(NEXT)

@@ -102,7 +102,7 @@ def update(
     desk.save()
     if as_json:
         print_json(told)
-    elif desk.changes:
+    elif desk.is_changed:
         say(NEXT)
     elif not told and not troubled:
         say("nothing is newer than what is pinned")

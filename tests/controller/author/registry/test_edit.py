@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trapline.author.registry.edit import edit, edited
+from trapline.author.registry.edit import edited, save
 from trapline.author.registry.splice import Append, Change, Put, Remove
 from trapline.errors import TraplineError
 from trapline.settings import SettingsError
@@ -155,22 +155,15 @@ def test_an_anchor_that_others_refer_to_is_not_changed_for_them() -> None:
         ("packs: {aws: {source: x}}\n", "trapline.yml:1: .*revision"),
     ],
 )
-def test_a_broken_file_is_left_as_it_is(text: str, said: str, tmp_path: Path) -> None:
-    file = tmp_path / "trapline.yml"
-    file.write_text(text)
+def test_a_broken_file_is_not_changed(text: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said) as caught:
-        edit(file, [Put(("packs", "soc"), ENTRY)])
+        after(text, Put(("packs", "soc"), ENTRY))
     assert caught.value.problems[0].remedy or caught.value.problems[0].code == "missing-key"
-    assert file.read_text() == text
 
 
-def test_what_would_break_it_is_not_written(tmp_path: Path) -> None:
-    file = tmp_path / "trapline.yml"
-    file.write_text(BLOCK)
+def test_what_would_break_it_is_no_result() -> None:
     with pytest.raises(SettingsError, match="full id of a commit"):
-        edit(file, [Put((*PACK, "revision"), "main")])
-    assert file.read_text() == BLOCK
-    assert list(tmp_path.iterdir()) == [file]
+        after(BLOCK, Put((*PACK, "revision"), "main"))
 
 
 def test_the_file_keeps_its_mode_and_a_link_stays_one(tmp_path: Path) -> None:
@@ -178,22 +171,30 @@ def test_the_file_keeps_its_mode_and_a_link_stays_one(tmp_path: Path) -> None:
     file.write_text(BLOCK)
     file.chmod(0o640)
     link.symlink_to(file)
-    settings = edit(link, [Put((*PACK, "revision"), NEW)])
-    assert settings.packs["aws"].revision == NEW
+    save(link, b"new", before=BLOCK.encode())
     assert link.is_symlink()
     assert file.stat().st_mode & 0o777 == 0o640
-    assert NEW in file.read_text()
+    assert file.read_text() == "new"
+    assert set(tmp_path.iterdir()) == {file, link}
 
 
 def test_a_file_that_is_not_there_is_made(tmp_path: Path) -> None:
     file = tmp_path / "trapline.yml"
-    edit(file, [Put(("packs", "soc"), ENTRY)])
-    assert yaml.safe_load(file.read_text()) == {"packs": {"soc": ENTRY}}
+    save(file, b"new", before=b"")
+    assert file.read_text() == "new"
+
+
+def test_what_somebody_wrote_meanwhile_stays(tmp_path: Path) -> None:
+    file = tmp_path / "trapline.yml"
+    file.write_text("theirs")
+    with pytest.raises(TraplineError, match="was changed meanwhile"):
+        save(file, b"new", before=BLOCK.encode())
+    assert file.read_text() == "theirs"
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(TraplineError, match="cannot be written"):
-        edit(tmp_path / "gone" / "trapline.yml", [Put(("packs", "soc"), ENTRY)])
+        save(tmp_path / "gone" / "trapline.yml", b"new", before=b"")
 
 
 SPACE = st.sampled_from(["", "  # why", "   # `a: b`, [c] and {d", " #"])
@@ -251,10 +252,12 @@ def trapline_yml(draw: st.DrawFn) -> str:
     return draw(st.sampled_from(["", "\ufeff"])) + text.replace("\n", ends)
 
 
-def expected(data: Any, keys: Sequence[str], value: Any) -> Any:
+def expected(data: Any, keys: Sequence[str | int], value: Any) -> Any:
     node = data
     for key in keys[:-1]:
-        node = node.setdefault(key, {})
+        if node.get(key) is None:
+            node[key] = {}
+        node = node[key]
     node[keys[-1]] = value
     return data
 
@@ -303,3 +306,27 @@ def test_however_it_is_written_what_is_taken_away_is_put_back_the_same(
         left = [*enabled[:index], *enabled[index + 1 :]]
         assert yaml.safe_load(result)["packs"][pack].get("enable", []) == left
         assert not [line for line in touched(text, result) if line.startswith("+") and "[" not in line]
+
+
+BITS = st.sampled_from(
+    ["\n", "  ", "#", "'", '"', "- ", ": ", "{", "}", "[", "]", ",", "&a ", "*a", "|\n", "\t", "? ", "é", "~"]
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(BLOCK)), st.integers(0, 4), BITS), max_size=4))
+def test_whatever_is_in_the_file_it_says_what_was_asked_for_or_that_it_cannot(cuts: list[tuple[int, int, str]]) -> None:
+    text = BLOCK
+    for at, length, bit in cuts:
+        text = text[:at] + bit + text[at + length :]
+    for change in (Put((*PACK, "revision"), NEW), Append((*PACK, "enable"), "x"), Put(("packs", "soc"), ENTRY)):
+        try:
+            result = yaml.safe_load(after(text, change))
+        except TraplineError:
+            continue
+        value = change.value if isinstance(change, Put) else [*enabled_in(text), change.value]
+        assert result == expected(yaml.safe_load(text) or {}, change.keys, value)
+
+
+def enabled_in(text: str) -> list[str]:
+    return ((yaml.safe_load(text)["packs"] or {}).get("aws") or {}).get("enable") or []

@@ -273,5 +273,40 @@ def test_both_versions_are_run_over_the_past(
     assert "severity: low -> high" in said
 
 
+def test_the_official_pack_moves_on_with_trapline(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trapline.packs.builtin.builtin_folder", lambda: both.theirs.repository)
+    both.run("add", "builtin:aws", "--enable", "quiet")
+    both.theirs.detection("quiet", f"{MATCH_BAD}  # better\n", tags=["iam"], alert={"severity": "low"})
+    found = shown(both, "aws")
+    assert [one["name"] for one in found["changed"]] == ["aws/quiet"]
+    assert (found["follows"], found["commits"]) == (True, None)
+    both.run("update", "aws", "--yes")
+    assert both.settings.packs["aws"].revision == found["to"]
+    assert both.run("update").stdout == "nothing is newer than what is pinned\n"
+
+
+def test_the_official_pack_of_another_version_is_not_there_to_compare(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trapline.packs.builtin.builtin_folder", lambda: both.theirs.repository)
+    both.use("quiet", revision="f" * 40)
+    both.write(both.text.replace(both.source, "builtin:aws"))
+    assert "cannot be compared with: it came with another version of Trapline" in both.run("update", "--yes").stderr
+    assert pinned(both) != "f" * 40
+
+
+def test_what_was_written_while_somebody_thought_about_it_stays(
+    both: Both, better: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both.use("quiet")
+    better()
+    later = both.text + "# more\n"
+    monkeypatch.setattr("trapline.cli.registry.update.is_interactive", lambda: both.write(later) is None)
+    command = ["registry", "update", "--path", str(both.own.repository)]
+    with pytest.raises(TraplineError, match="was changed meanwhile"):
+        CliRunner().invoke(cli, command, input="y\n", catch_exceptions=False)
+    assert both.text == later
+
+
 def test_to_is_about_one_pack() -> None:
     assert CliRunner().invoke(cli, ["registry", "update", "--to", "f" * 40]).exit_code == 2
