@@ -50,6 +50,8 @@ def import_rules(paths: Iterable[Path], into: Path, *, table: str, force: bool) 
                 problems.append(refused)
                 continue
             taken[name] = document.path
+            if identity := _id(document):
+                folders[identity] = name
             _write(folder, rule)
             written.append(Written(name, folder, document.path, rule))
     return written, problems

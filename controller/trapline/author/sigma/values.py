@@ -131,10 +131,7 @@ class Line:
         return self._tested(self._column(), "is", text.capitalize(), (Example(self._field, whole=text),))
 
     def _text(self, value: SigmaString) -> _Pattern | Term:
-        if any(isinstance(part, Placeholder) for part in value.s):
-            names = ", ".join(f"%{part.name}%" for part in value.s if isinstance(part, Placeholder))
-            remedy = "put the values in place of the placeholder, and leave out `expand`"
-            raise NotConverted(self._keys, "sigma-modifier", f"{names} stands for values that are not here", remedy)
+        self._check_placeholders(value)
         cased = isinstance(value, SigmaCasedString)
         given = _joined(value)
         parts = [part.lower() if isinstance(part, str) and not cased else part for part in given]
@@ -158,6 +155,12 @@ class Line:
         pattern = "".join(_glob(part) for part in parts)
         whole = "".join(part if isinstance(part, str) else "" if part == many else "a" for part in given)
         return _Pattern("glob", pattern, cased, Example(self._field, whole=whole))
+
+    def _check_placeholders(self, value: SigmaString) -> None:
+        names = ", ".join(f"%{part.name}%" for part in value.s if isinstance(part, Placeholder))
+        if names:
+            remedy = "put the values in place of the placeholder, and leave out `expand`"
+            raise NotConverted(self._keys, "sigma-modifier", f"{names} stands for values that are not here", remedy)
 
     def _empty(self) -> Test:
         example = (Example(self._field, whole=""),)
@@ -215,6 +218,7 @@ class Line:
         return self._tested(f"within({self._column()}, {network})", examples=examples)
 
     def _regex(self, value: SigmaRegularExpression) -> Test:
+        self._check_placeholders(value.regexp)
         pattern = str(value.regexp)
         flags = " | ".join(_FLAGS[flag] for flag in _FLAGS if flag in value.flags)
         arguments = f", {flags}" if flags else ""

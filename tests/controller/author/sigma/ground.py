@@ -46,12 +46,25 @@ def detect(code: str) -> Callable[[Record], Any]:
     return function
 
 
+def batch_of(events: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
+    """The events as the table has them."""
+    return _batch([normalise({"eventTime": "2026-11-21T10:00:00Z", **event}) for event in events])
+
+
 def normalised(events: Sequence[Mapping[str, Any]]) -> list[Record]:
-    """The events as records of the table."""
-    return of_table([normalise({"eventTime": "2026-11-21T10:00:00Z", **event}) for event in events])
+    """The events as records of the table, through the same bytes that a worker gets."""
+    return _records(batch_of(events))
 
 
 def of_table(rows: Sequence[Mapping[str, Any]]) -> list[Record]:
-    """Rows as records of the table, through the same bytes that a worker gets."""
-    head, *buffers = batch_frame(pa.RecordBatch.from_pylist([{"ts": NOON, **row} for row in rows], schema=SCHEMA), 0)
-    return records(Fields(json.loads(bytes(head[PREFIX_BYTES:]))["batch"], buffers), range(len(rows)))
+    """Rows of the table as its records."""
+    return _records(_batch(rows))
+
+
+def _batch(rows: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([{"ts": NOON, **row} for row in rows], schema=SCHEMA)
+
+
+def _records(batch: pa.RecordBatch) -> list[Record]:
+    head, *buffers = batch_frame(batch, 0)
+    return records(Fields(json.loads(bytes(head[PREFIX_BYTES:]))["batch"], buffers), range(batch.num_rows))

@@ -268,6 +268,15 @@ def test_what_cannot_be_converted_is_listed_and_the_rest_is_written(write: Calla
     assert config(into / "a_trail_is_stopped")["tables"] == ["trails"]
 
 
+def test_two_rules_of_one_id(write: Callable[..., Path], into: Path) -> None:
+    write("one.yml", rule(TRAIL, id=ID))
+    write("two.yml", rule(TRAIL, id=ID.upper()))
+    said = run(into.parent.parent / "rules", "--into", into, "--force")
+    assert said.exit_code == 1
+    assert "another rule is `one` already" in said.stderr
+    assert [folder.name for folder in into.iterdir()] == ["one"]
+
+
 def test_where_nothing_can_be_written(write: Callable[..., Path], into: Path) -> None:
     into.mkdir(parents=True)
     (into / "trail").write_text("a file")

@@ -50,6 +50,7 @@ def refused_line(line: dict[str, Any]) -> Problem:
         ({"eventName|re": 5}, "sigma-value", "is no text"),
         ({"eventName|re|startswith": "a"}, "sigma-modifier", "`re` stands with startswith or endswith"),
         ({"eventName|expand": "%users%"}, "sigma-modifier", "%users% stands for values"),
+        ({"eventName|re|expand": "^%users%$"}, "sigma-modifier", "%users% stands for values"),
         ({"eventTime|hour": 5}, "sigma-modifier", "look into a time"),
         ({"eventName|contains": 5}, "sigma-value", "incompatible"),
         ({"eventName|lt": "x"}, "sigma-value", "incompatible"),

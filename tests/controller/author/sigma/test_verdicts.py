@@ -16,9 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.controller.author.sigma.evaluator import matches
-from tests.controller.author.sigma.ground import converted, detect, normalised, of_table, rule, script
+from tests.controller.author.sigma.ground import batch_of, converted, detect, normalised, of_table, rule, script
 from trapline.detection.inference.infer import infer
 from trapline.detection.inference.predicate import ANYTHING, holds
+from trapline.query.masks import masks
+from trapline.tables.cloudtrail import SCHEMA
 from trapline_sandbox.record import Record
 
 EXAMPLES = int(os.environ.get("TRAPLINE_EXAMPLES", "60"))
@@ -198,6 +200,9 @@ def agree(detection: Mapping[str, Any], events: list[Event]) -> list[bool]:
     code = script(rule(detection))
     found, predicate = detect(code), infer(code).predicate
     wanted = [matches(detection, event) for event in events]
+    [mask] = masks(batch_of(events), [predicate], SCHEMA)
+    passed = mask.to_pylist() if mask is not None else [True] * len(events)
+    assert not [event for event, verdict, passes in zip(events, wanted, passed, strict=True) if verdict and not passes]
     for event, record, verdict in zip(events, normalised(events), wanted, strict=True):
         said = found(record)
         assert said is verdict, (event, code)
