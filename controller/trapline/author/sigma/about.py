@@ -90,7 +90,7 @@ def about(data: Mapping[str, Any]) -> About:
         id=str(rule.id) if rule.id else "",
         status=str(rule.status) if rule.status else "",
         severity=_SEVERITIES[str(rule.level)] if rule.level else Severity.MEDIUM,
-        description=(rule.description or "").strip(),
+        description="\n".join(line.rstrip() for line in (rule.description or "").strip().splitlines()),
         author=_line(rule.author or ""),
         license=_line(rule.license or ""),
         references=_texts(rule.references),

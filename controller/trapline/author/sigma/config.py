@@ -31,12 +31,10 @@ def _inline(dumper: _Dumper, value: _Inline) -> yaml.Node:
 
 def _text(dumper: _Dumper, value: str) -> yaml.Node:
     """What has several lines keeps them; what is long is folded."""
-    lines = value.split("\n")
-    is_plain = all(line == line.strip() and line.replace("\n", "").isprintable() for line in lines)
     style = None
-    if is_plain and len(lines) > 1:
+    if "\n" in value:
         style = "|"
-    elif is_plain and len(value) > _WIDTH - 20 and " " in value:
+    elif len(value) > _WIDTH - 20 and " " in value:
         style = ">"
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 

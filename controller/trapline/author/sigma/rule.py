@@ -24,7 +24,7 @@ from sigma.rule.detection import EmptySigmaDetections, SigmaDetectionItem
 
 from trapline.author.sigma.fields import READERS, field
 from trapline.author.sigma.reasons import Keys, NotConverted
-from trapline.author.sigma.terms import Call, Not, Term, every, some
+from trapline.author.sigma.terms import Call, Term, every, negated, some
 from trapline.author.sigma.values import Line, inline_tuple, is_short
 from trapline.config.words import did_you_mean
 from trapline.detection.lint import OPTIONAL_FUNCTIONS
@@ -106,7 +106,7 @@ class _Reader:
                 link = every if parsed.cond_class is ConditionAND else some
                 return link([self._selection(name, keys) for name in names])
             case ConditionNOT():
-                return Not(self._resolved(parsed.args[0], keys))
+                return negated(self._resolved(parsed.args[0], keys))
             case ConditionAND() | ConditionOR():
                 link = every if isinstance(parsed, ConditionAND) else some
                 return link([self._resolved(inner, keys) for inner in parsed.args])
@@ -153,7 +153,7 @@ class _Reader:
             raise NotConverted(keys, "sigma-value", f"`{key}`: {error}", "correct the value") from None
         line = Line(column, keys, self._constant_of(function, name))
         term = line.term(item.value, all_of_them=item.value_linking is ConditionAND)
-        return Not(term) if item.negated else term
+        return negated(term) if item.negated else term
 
     def _constant_of(self, function: str, name: str) -> Callable[[Sequence[str]], str]:
         def constant(words: Sequence[str]) -> str:

@@ -84,6 +84,11 @@ def some(terms: Sequence[Term]) -> Term:
     return Some(tuple(inner for term in terms for inner in (term.terms if isinstance(term, Some) else (term,))))
 
 
+def negated(term: Term) -> Term:
+    """Its opposite."""
+    return term.term if isinstance(term, Not) else Not(term)
+
+
 def is_dear(term: Term) -> bool:
     """Whether it takes apart more than columns. Selections stay where the condition has them."""
     match term:
@@ -100,8 +105,9 @@ def is_dear(term: Term) -> bool:
 def function(name: str, term: Term) -> str:
     """The function of that name that says whether a term is true of a record."""
     body = f"    return {inline(term)}"
-    if len(body) > WIDTH and (lines := _lines(term, 8)):
-        body = "\n".join(["    return (", *lines, "    )"])
+    if len(body) > WIDTH:
+        lines = _lines(term, 8)
+        body = "\n".join(_two(term) or (["    return (", *lines, "    )"] if lines else [body]))
     return f"def {name}(record):\n{body}\n"
 
 
@@ -114,8 +120,6 @@ def inline(term: Term) -> str:
             return f"{name}(record)"
         case Not(Test(left, operator, right)) if operator in _OPPOSITE:
             return f"{left} {_OPPOSITE[operator]} {right}"
-        case Not(Not(inner)):
-            return inline(inner)
         case Not(inner):
             return f"not {_held(inner)}"
         case Every(terms):
@@ -142,16 +146,39 @@ def _lines(term: Term, indent: int) -> list[str]:
                 lines += _operand(f"{space}{word} " if index else space, inner, isinstance(inner, other), indent)
             return lines
         case Not(inner) if isinstance(inner, Every | Some):
-            return [f"{space}not (", *_lines(inner, indent + 4), f"{space})"]
+            return [f"{space}not (", *_inside(inner, indent + 4), f"{space})"]
         case Test() | Call() | Not():
             return []
+
+
+def _inside(term: Term, indent: int) -> list[str]:
+    """What stands in parentheses that have lines of their own."""
+    line = f"{' ' * indent}{inline(term)}"
+    return [line] if len(line) <= WIDTH else _lines(term, indent)
+
+
+def _two(term: Term) -> list[str]:
+    """The lines of a function that returns two operands, the last of them a group: its parentheses are enough.
+    Empty for anything else."""
+    if not isinstance(term, Every | Some) or len(term.terms) != 2:
+        return []
+    word, group = ("and", Some) if isinstance(term, Every) else ("or", Every)
+    first, last = term.terms
+    if not isinstance(last, group):
+        return []
+    start = f"    return {_held(first) if isinstance(first, group) else inline(first)} {word} ("
+    if len(start) <= WIDTH:
+        return [start, *_inside(last, 8), "    )"]
+    if isinstance(first, group):
+        return ["    return (", *_inside(first, 8), f"    ) {word} (", *_inside(last, 8), "    )"]
+    return []
 
 
 def _operand(start: str, term: Term, is_held: bool, indent: int) -> list[str]:
     line = start + (f"({inline(term)})" if is_held else inline(term))
     inner = term.term if isinstance(term, Not) else term
-    split = _lines(inner, indent + 4)
-    if len(line) <= WIDTH or not split or not (is_held or isinstance(term, Not)):
+    split = _inside(inner, indent + 4) if isinstance(inner, Every | Some) else []
+    if len(line) <= WIDTH or not split:
         return [line]
     opening = f"{start}not (" if isinstance(term, Not) else f"{start}("
     return [opening, *split, f"{' ' * indent})"]

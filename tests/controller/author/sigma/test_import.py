@@ -118,22 +118,24 @@ def selection(record):
     )
 
 
-def test_a_linter_has_nothing_to_say(write: Callable[..., Path], into: Path) -> None:
+def test_a_formatter_and_a_linter_have_nothing_to_say(write: Callable[..., Path], into: Path) -> None:
     detection = {
         "one": {"eventName": "A", "readOnly": True, "requestParameters.name|endswith": ["x", "y"], "awsRegion": None},
         "two": {"eventName|neq": [f"Call{n}" for n in range(9)], "errorCode": [None, "", "C*d?"]},
         "three": {"userAgent|contains|all": ["quote \"'", 'double "', "back\\slash", "tab\t", "\u00e9\u200b"]},
-        "four": [{"eventName": "A", "userIdentity.arn|endswith": f":user/{name * 30}"} for name in "abc"],
-        "condition": f"{' and '.join(['(one or not (two and three))'] * 9)} and not (one and two and three) and four",
+        "four": [{"eventName": "A", "userIdentity.arn|endswith": f":user/{name * 20}"} for name in "ab"],
+        "five": {"eventName|neq": ["A", "B"], "userIdentity.arn|endswith|all": [":user/a", "a" * 30, "r/a"]},
+        "condition": f"{'(one or not (two and three)) and ' * 9} not (one and two and three) and four and five",
     }
-    write("trail.yml", rule(TRAIL))
+    write("trail.yml", rule({**TRAIL, "selection_named": {"eventName": "x"}}))
     write("rule.yml", rule(detection))
     run(into.parent.parent / "rules", "--into", into)
     ruff = shutil.which("ruff", path=str(Path(sys.executable).parent)) or shutil.which("ruff")
     assert ruff
-    command = [ruff, "check", "--isolated", "--select", "E4,E7,E9,F,I,SIM,W", str(into)]
-    said = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert said.returncode == 0, said.stdout
+    for command in (["format", "--diff"], ["check", "--select", "E4,E7,E9,F,I,SIM,W"]):
+        command = [ruff, *command, "--isolated", "--line-length", "120", str(into)]
+        said = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert said.returncode == 0, said.stdout
 
 
 def test_the_words_of_a_rule_are_those_of_the_detection(write: Callable[..., Path], into: Path) -> None:

@@ -65,7 +65,7 @@ EVENTS: list[Event] = [
     {"resources": [None, {"accountId": "111122223333"}], "recipientAccountId": "111122223333"},
     {"userIdentity": {"userName": "MIN"}, "requestParameters": {"name": "Admin", "flag": False}, "readOnly": False},
     {"userIdentity": {"userName": "Admin"}, "requestParameters": {"name": "admin", "code": "\0a\0d\0m"}},
-    {"eventName": "XUserX"},
+    {"eventName": "XUserX", "readOnly": True, "userAgent": "aws-cli/2 [botoX] o"},
     {
         "additionalEventData": {"MFAUsed": "No"},
         "responseElements": {"ConsoleLogin": "Success"},
@@ -87,6 +87,7 @@ LINES: list[dict[str, Any]] = [
     {"eventName": "Create" + BACK + "*"},
     {"eventName": "Create" + BACK + "*User"},
     {"eventName": ["C*r", "?onsoleLogin"]},
+    {"userAgent": "aws*[b?to" + BACK + "*]*"},
     {"eventName": "*"},
     {"eventName": "?*"},
     {"errorCode": ""},
@@ -191,6 +192,7 @@ CONDITIONS = [
     "all of them",
     "not 1 of three_* and one",
     "not not one",
+    "two and not not (one or three_b) and not (not one or not not three_a)",
     ["one and two", "three_a"],
 ]
 
