@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from packaging.requirements import InvalidRequirement
 
-from trapline.author.registry.index import MAX_ENTRIES, MAX_LINE, MAX_PROSE, Entry, Index, Pack, Quality
+from trapline.author.registry.index import MAX_DETECTIONS, MAX_ENTRIES, MAX_LINE, MAX_PROSE, Entry, Index, Pack, Quality
 from trapline.config.units import format_duration
 from trapline.detection.inference.infer import infer
 from trapline.detection.inference.predicate import TRUE
 from trapline.detection.load import collection_paused
 from trapline.detection.model import Detection, DetectionConfig, Mode
+from trapline.errors import TraplineError
 from trapline.fingerprint import fingerprint
 from trapline.packs.manifest import Manifest
 from trapline.requirements.lock import lines
@@ -20,9 +21,12 @@ from trapline_plugins.text import cut, well_formed
 
 
 def index_of(
-    manifest: Manifest, detections: Iterable[Detection], *, source: str | None, revision: str | None, root: str = ""
+    manifest: Manifest, detections: Sequence[Detection], *, source: str | None, revision: str | None, root: str = ""
 ) -> Index:
-    """`root` is the folder of the source that the pack lies in."""
+    """`root` is the folder of the source that the pack lies in. Raises TraplineError where it has too many."""
+    if len(detections) > MAX_DETECTIONS:
+        message = f"the pack has {len(detections):,} detections, and {MAX_DETECTIONS:,} are the most of an index"
+        raise TraplineError(message, remedy="split the pack")
     pack = Pack(
         name=manifest.name,
         title=_line(manifest.title),

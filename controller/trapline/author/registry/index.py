@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from trapline.detection.model import Mode, Severity
 from trapline.errors import TraplineError
@@ -20,7 +20,9 @@ from trapline.source.tree import SourceError, clean_root
 from trapline_plugins.text import one_line
 
 MAX_BYTES = 16 * 1024 * 1024
-MAX_DETECTIONS = 10_000
+MAX_DETECTIONS = 5_000
+MAX_COMMAS = 60 * MAX_DETECTIONS
+"""So many parts of a text, and no more, can each become a value, or an error, of many times its length."""
 MAX_ENTRIES = 100
 """Of a list or mapping."""
 MAX_LINE = 500
@@ -54,7 +56,7 @@ def _folder(value: str) -> str:
 
 Line = Annotated[str, Field(max_length=MAX_LINE)]
 Prose = Annotated[str, Field(max_length=MAX_PROSE)]
-Lines = Annotated[tuple[Line, ...], Field(max_length=MAX_ENTRIES)]
+Lines = Annotated[tuple[Line, ...], Field(max_length=MAX_ENTRIES), FailFast()]
 Revision = Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
 Source = Annotated[str, Field(max_length=MAX_LINE), AfterValidator(_source)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -120,13 +122,13 @@ class Index(_Part):
 
     format: Literal[1] = 1
     pack: Pack
-    detections: Annotated[tuple[Entry, ...], Field(max_length=MAX_DETECTIONS)]
+    detections: Annotated[tuple[Entry, ...], Field(max_length=MAX_DETECTIONS), FailFast()]
 
 
 def read(content: bytes, origin: str) -> Index:
     """The index in a text of anybody's; `origin` says where it is from. Raises BrokenIndex, and nothing else."""
-    if len(content) > MAX_BYTES:
-        message = f"the index {origin} has more than {MAX_BYTES // 2**20} MiB"
+    if len(content) > MAX_BYTES or content.count(b",") > MAX_COMMAS:
+        message = f"the index {origin} is larger than {MAX_BYTES // 2**20} MiB, or than {MAX_DETECTIONS:,} detections"
         raise BrokenIndex(message, remedy="ask its maker to split the pack")
     try:
         return Index.model_validate_json(content)

@@ -8,7 +8,7 @@ import click
 
 from trapline.author.checkout import Checkout, nothing_here
 from trapline.author.registry.describe import index_of
-from trapline.author.registry.index import written
+from trapline.author.registry.index import read, written
 from trapline.author.registry.origin import origin_of
 from trapline.cli.output import counted, print_problems, say, write_file
 from trapline.errors import TraplineError
@@ -39,8 +39,10 @@ def index(path: Path, output: Path | None, source: str | None, revision: str | N
         raise nothing_here()
     origin = origin_of(checkout, source=source, revision=revision)
     made = index_of(manifest, detections, source=origin.source, revision=origin.revision, root=origin.root)
+    text = written(made)
+    read(text.encode(), f"of {made.pack.name}")
     if output is None:
-        click.echo(written(made), nl=False)
+        click.echo(text, nl=False)
     else:
-        write_file(written(made).rstrip("\n"), output, option="--output")
+        write_file(text.rstrip("\n"), output, option="--output")
         say(f"{output}: {made.pack.name}, {counted(len(made.detections), 'detection')}")

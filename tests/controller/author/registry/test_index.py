@@ -11,11 +11,23 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from tests.controller.author.registry.packs import CONFIG, SCRIPT, Pack
 from trapline.author.checkout import Checkout
 from trapline.author.registry.describe import index_of
-from trapline.author.registry.index import MAX_BYTES, MAX_LINE, BrokenIndex, Entry, Index, Quality, read, written
+from trapline.author.registry.index import (
+    MAX_BYTES,
+    MAX_COMMAS,
+    MAX_DETECTIONS,
+    MAX_LINE,
+    BrokenIndex,
+    Entry,
+    Index,
+    Quality,
+    read,
+    written,
+)
 from trapline.author.registry.index import Pack as OfPack
 from trapline.cli import cli
 from trapline.detection.model import Mode, Severity
@@ -161,16 +173,41 @@ def test_what_is_out_of_bounds_is_refused(keys: tuple[str | int, ...], value: ob
         read(json.dumps(text).encode(), "here")
 
 
+def test_many_mistakes_are_no_more_work_than_one() -> None:
+    text = plain() | {"detections": [1] * 1000}
+    text["pack"]["authors"] = [1] * 1000
+    with pytest.raises(ValidationError) as caught:
+        Index.model_validate_json(json.dumps(text))
+    assert caught.value.error_count() == 2
+
+
 def test_a_key_of_a_later_time_is_passed_over() -> None:
     text = plain()
     text["pack"]["stars"] = 5
     assert read(json.dumps(text).encode(), "here") == read(json.dumps(plain()).encode(), "here")
 
 
-@pytest.mark.parametrize("content", [b"[" * 1_000_000, b'{"format": 2}', b" " * (MAX_BYTES + 1)])
-def test_what_is_deep_large_or_newer_is_told(content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"[" * 1_000_000, b'{"format": 2}'])
+def test_what_is_deep_or_newer_is_told(content: bytes) -> None:
     with pytest.raises(BrokenIndex):
         read(content, "here")
+
+
+def test_what_is_large_or_in_many_parts_is_not_looked_into() -> None:
+    good = json.dumps(plain()).encode()
+    for content in (
+        good + b" " * MAX_BYTES,
+        good.replace(b'"format"', b'"x": [' + b"1," * MAX_COMMAS + b'1], "format"'),
+    ):
+        with pytest.raises(BrokenIndex, match="larger than 16 MiB, or than 5,000 detections"):
+            read(content, "here")
+
+
+def test_a_pack_that_nobody_could_read_has_no_index(pack: Pack) -> None:
+    detections = Checkout.around(pack.root).loaded.detections * (MAX_DETECTIONS + 1)
+    manifest, _ = load(Checkout.around(pack.root).tree.files)
+    with pytest.raises(TraplineError, match="5,001 detections"):
+        index_of(manifest, detections, source=SOURCE, revision=REVISION)
 
 
 def test_the_index_says_what_is_known(pack: Pack) -> None:
