@@ -18,6 +18,8 @@ from trapline.config.document import read_document
 from trapline.config.units import format_duration
 from trapline.detection.model import DetectionConfig
 from trapline.detection.parse import parse
+from trapline.packs.manifest import Manifest
+from trapline.packs.manifest import parse as parse_manifest
 from trapline.settings import Settings
 from trapline.settings import parse as parse_settings
 from trapline.suppressions import Suppression
@@ -69,8 +71,9 @@ def _default(field: FieldInfo) -> str:
         ("detection.md", DetectionConfig, ""),
         ("trapline-yml.md", Settings, ""),
         ("suppressions-yml.md", Suppression, "suppressions[]."),
+        ("pack-yml.md", Manifest, ""),
     ],
-    ids=["detection", "settings", "suppressions"],
+    ids=["detection", "settings", "suppressions", "pack"],
 )
 def test_the_page_names_every_key(page: str, model: type[BaseModel], prefix: str) -> None:
     _, _, below = (REFERENCE / page).read_text().partition("| key | default | meaning |\n| --- | --- | --- |\n")
@@ -95,3 +98,9 @@ def test_the_example_of_settings_is_valid() -> None:
     [text] = _blocks("trapline-yml.md", "yaml")
     assert parse_settings(text.encode())[1] == []
     assert set(read_document("trapline.yml", text.encode()).data) == set(Settings.model_fields)
+
+
+def test_the_example_of_a_pack_is_valid() -> None:
+    [text] = _blocks("pack-yml.md", "yaml")
+    assert parse_manifest(text.encode())[1] == []
+    assert set(read_document("pack.yml", text.encode()).data) == set(Manifest.model_fields)
