@@ -1,22 +1,36 @@
 """Changes of a YAML text that leave every line alone which they need not touch. Pure.
 
-Nothing is loaded and dumped again: a change is put in, or cut out, where the parser says that its neighbours stand.
+The text as a whole is not loaded and dumped again, which drops the comments beside what is taken away, and writes what
+nobody changed in ways of its own: a change alone is dumped, and put where the parser says that its neighbours stand.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import StringIO
+from textwrap import dedent
 from typing import Any, Literal
 
 import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.events import (
+    AliasEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString, SingleQuotedScalarString
 
 Keys = tuple[str | int, ...]
 
 _INDENT = 2
-_PLAIN = re.compile(r"[\w./~+-][\w./:@~+-]*|\$\{[^\s{}]+\}")
+_DASH = 2  # a dash and the space behind it
+_ENDLESS = 2**20  # characters; no line is broken for its length
 _REST_OF_LINE = re.compile(r"[^\r\n\x85\u2028\u2029]*")
 _LINE_BREAK = re.compile(r"\r\n|[\r\n\x85\u2028\u2029]")
 
@@ -129,22 +143,22 @@ def _tree(text: str) -> _Node | None:
         parent.members.append((pending[-1], node))
         pending[-1] = None
 
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in YAML().parse(text):
         if event.start_mark is None or event.end_mark is None:
             continue
         start, end, column = event.start_mark.index, event.end_mark.index, event.start_mark.column
         match event:
-            case yaml.ScalarEvent():
+            case ScalarEvent():
                 if event.style in ("|", ">"):
                     end = start + len(text[start:end].rstrip())
                 add(_Node("scalar", start, end, column, value=event.value))
-            case yaml.AliasEvent():
+            case AliasEvent():
                 add(_Node("alias", start, end, column))
-            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
-                kind: Literal["mapping", "list"] = "mapping" if isinstance(event, yaml.MappingStartEvent) else "list"
+            case MappingStartEvent() | SequenceStartEvent():
+                kind: Literal["mapping", "list"] = "mapping" if isinstance(event, MappingStartEvent) else "list"
                 stack.append(_Node(kind, start, end, column, bool(event.flow_style)))
                 pending.append(None)
-            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+            case MappingEndEvent() | SequenceEndEvent():
                 node = stack.pop()
                 pending.pop()
                 node.end = end if node.is_flow else node.span(-1)[1]
@@ -159,7 +173,7 @@ def _add(text: str, root: _Node, node: _Node, value: Mapping[str | int, Any] | S
     if node.kind != ("mapping" if isinstance(value, Mapping) else "list"):
         raise NotSpliced
     if node.is_flow:
-        inner = _flow(value)[1:-1]
+        inner = _flow(value)
         if not node.members:
             return text[: node.start + 1] + inner + text[node.end - 1 :]
         last = node.span(-1)[1]
@@ -283,40 +297,49 @@ def _offset(root: _Node | None) -> int:
 
 
 def _written(value: Any, root: _Node | None) -> list[str]:
-    """The lines of a collection as a block, indented as the file is; likewise a text of several lines."""
-    if isinstance(value, Mapping):
-        lines = []
-        for key, inner in value.items():
-            if isinstance(inner, Mapping | list | tuple) and inner:
-                indent = _step(root) if isinstance(inner, Mapping) else _offset(root)
-                lines += [f"{_scalar(key)}:", *(" " * indent + line for line in _written(inner, root))]
-            elif isinstance(inner, str) and "\n" in inner:
-                lines += [f"{_scalar(key)}: |-", *(" " * _step(root) + line for line in inner.split("\n"))]
-            else:
-                lines.append(f"{_scalar(key)}: {_inline(inner)}")
-        return lines
-    return [f"- {_inline(entry)}" for entry in value]
+    """The lines of a collection as a block, indented as the file is."""
+    text = _dumped(_block(value), step=_step(root), offset=_offset(root))
+    return dedent(text).splitlines()  # a list by itself is indented as one in a mapping
 
 
-def _inline(value: Any) -> str:
-    return _flow(value) if isinstance(value, Mapping | list | tuple) else _scalar(value)
-
-
-def _flow(value: Any) -> str:
-    """A value between brackets or braces, or such a collection itself."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_flow(key)}: {_flow(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_flow(entry) for entry in value) + "]"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) and "{" in value else _scalar(value)
+def _flow(value: Mapping[Any, Any] | Sequence[Any]) -> str:
+    """What stands between the braces or brackets of a collection."""
+    block = _block(value)
+    block.fa.set_flow_style()
+    return _dumped(block).strip()[1:-1]
 
 
 def _scalar(value: Any, *, like: str = "") -> str:
     """A text or truth value, in quotes where it needs some, or where the one in its place had some."""
+    quoted = {"'": SingleQuotedScalarString, '"': DoubleQuotedScalarString}.get(like[:1])
+    written = quoted(value) if quoted and isinstance(value, str) else _block(value)
+    return _dumped(CommentedMap(key=written)).removeprefix("key: ").removesuffix("\n")
+
+
+def _dumped(value: Any, *, step: int = _INDENT, offset: int = _INDENT) -> str:
+    form, text = YAML(), StringIO()
+    form.width = _ENDLESS
+    form.indent(mapping=step, sequence=offset + _DASH, offset=offset)
+    form.dump(value, text)
+    return text.getvalue()
+
+
+def _block(value: Any) -> Any:
+    """A value as it is dumped: a text of several lines as they are, and in quotes what else would be read otherwise."""
+    if isinstance(value, Mapping):
+        return CommentedMap((key, _block(inner)) for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return CommentedSeq(_block(inner) for inner in value)
     if not isinstance(value, str):
-        return json.dumps(value)
-    if like.startswith("'") and "'" not in value and value.isprintable():
-        return f"'{value}'"
-    if like.startswith('"') or not _PLAIN.fullmatch(value) or yaml.safe_load(value) != value:
-        return json.dumps(value, ensure_ascii=False)
-    return value
+        return value
+    if "\n" in value:
+        return LiteralScalarString(value)
+    return SingleQuotedScalarString(value) if _reads_otherwise(value) else value
+
+
+def _reads_otherwise(text: str) -> bool:
+    """Whether a plain text is something else to the parser that reads the file, which knows YAML 1.1: `on`, `12`."""
+    try:
+        return not isinstance(yaml.safe_load(text), str)
+    except yaml.YAMLError:
+        return False  # it is not dumped as a plain one

@@ -113,7 +113,7 @@ def test_flow_style_stays_flow_style() -> None:
     )
     assert result == (
         f"packs: {{aws: {{source: builtin:aws, revision: {OLD}, enable: [a, tag:iam]}}, "
-        f'soc: {{source: https://git.example/soc/rules.git, revision: {NEW}, token: "${{env:TOKEN}}", '
+        f"soc: {{source: https://git.example/soc/rules.git, revision: {NEW}, token: '${{env:TOKEN}}', "
         "enable: [tag:iam]}}  # short\n"
     )
 
