@@ -228,9 +228,10 @@ def _remove(text: str, root: _Node | None, change: Remove) -> str:
 
 
 def _without_lines(text: str, start: int, end: int) -> str:
-    last = _line_end(text, end)
-    after = _LINE_BREAK.match(text, last)
-    return text[: _line_start(text, start)] + text[after.end() if after else last :]
+    first, last = _line_start(text, start), _line_end(text, end)
+    if after := _LINE_BREAK.match(text, last):
+        return text[:first] + text[after.end() :]
+    return text[:first].removesuffix("\n").removesuffix("\r")  # nor did the last line end with a line break before
 
 
 def _below(text: str, at: int, column: int) -> int:
