@@ -16,8 +16,10 @@ from typing import Any, Literal
 import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
+    Event,
     MappingEndEvent,
     MappingStartEvent,
     ScalarEvent,
@@ -143,7 +145,7 @@ def _tree(text: str) -> _Node | None:
         parent.members.append((pending[-1], node))
         pending[-1] = None
 
-    for event in YAML().parse(text):
+    for event in _events(text):
         if event.start_mark is None or event.end_mark is None:
             continue
         start, end, column = event.start_mark.index, event.end_mark.index, event.start_mark.column
@@ -166,6 +168,14 @@ def _tree(text: str) -> _Node | None:
                     node.column = _column(text, node.members[0][0].start)  # an anchor before it may stand elsewhere
                 add(node)
     return stack[0].members[0][1] if stack[0].members else None
+
+
+def _events(text: str) -> Iterator[Event]:
+    """Raises NotSpliced for what only the parser of YAML 1.1 takes, such as a tab before a colon."""
+    try:
+        yield from YAML().parse(text)
+    except YAMLError:
+        raise NotSpliced from None
 
 
 def _add(text: str, root: _Node, node: _Node, value: Mapping[str | int, Any] | Sequence[Any]) -> str:
