@@ -41,10 +41,10 @@ def number(text):
     return float(text) if re.fullmatch(r"-?[0-9]+(\\.[0-9]+)?([eE][+-]?[0-9]+)?", text) else math.nan
 '''
 _WITHIN = '''\
-def within(address, network):
-    """Whether a text is an IP address of the network."""
+def within(address, *networks):
+    """Whether a text is an IP address of one of the networks."""
     try:
-        return ip_address(address) in ip_network(network)
+        return any(ip_address(address) in ip_network(network) for network in networks)
     except ValueError:
         return False
 '''

@@ -25,14 +25,17 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """One test of one field: an expression with or without a comparison. `examples` make it true, all together;
-    `absent` says that it is true of a record without the field; `made_up` that examples can be made at all.
-    `fields` are those that it looks at."""
+    """One test of one field: an expression with or without a comparison; with `loops`, of any that these give.
+
+    `examples` make it true, all together; `absent` says that it is true of a record without the field; `made_up` that
+    examples can be made at all. `fields` are those that it looks at.
+    """
 
     left: str
     operator: str = ""
     right: str = ""
     examples: tuple[Example, ...] = ()
+    loops: tuple[str, ...] = ()
     absent: Field | None = None
     made_up: bool = True
     fields: tuple[Field, ...] = ()
@@ -105,15 +108,15 @@ def is_dear(term: Term) -> bool:
 def function(name: str, term: Term) -> str:
     """The function of that name that says whether a term is true of a record."""
     body = f"    return {inline(term)}"
-    if len(body) > WIDTH:
-        lines = _lines(term, 8)
-        body = "\n".join(_two(term) or (["    return (", *lines, "    )"] if lines else [body]))
-    return f"def {name}(record):\n{body}\n"
+    lines = [body] if len(body) <= WIDTH else _two(term) or _hung("    return ", term, 4) or _wrapped(term) or [body]
+    return "\n".join([f"def {name}(record):", *lines, ""])
 
 
 def inline(term: Term) -> str:
     """A term in one line."""
     match term:
+        case Test(left, _, _, _, loops) if loops:
+            return f"any({' '.join([left, *loops])})"
         case Test(left, operator, right):
             return f"{left} {operator} {right}" if operator else left
         case Call(name):
@@ -134,54 +137,61 @@ def _held(term: Term) -> str:
     return inline(term) if is_whole else f"({inline(term)})"
 
 
-def _lines(term: Term, indent: int) -> list[str]:
-    """A term in several lines; empty for what cannot be split."""
-    space = " " * indent
-    match term:
-        case Every(terms) | Some(terms):
-            word = "and" if isinstance(term, Every) else "or"
-            other = Some if isinstance(term, Every) else Every
-            lines: list[str] = []
-            for index, inner in enumerate(terms):
-                lines += _operand(f"{space}{word} " if index else space, inner, isinstance(inner, other), indent)
-            return lines
-        case Not(inner) if isinstance(inner, Every | Some):
-            return [f"{space}not (", *_inside(inner, indent + 4), f"{space})"]
-        case Test() | Call() | Not():
+def _lines(term: Every | Some, indent: int) -> list[str]:
+    """A term with each operand in lines of its own."""
+    word = "and" if isinstance(term, Every) else "or"
+    lines: list[str] = []
+    for index, inner in enumerate(term.terms):
+        start = f"{' ' * indent}{word} " if index else " " * indent
+        held = type(term) is not type(inner) and isinstance(inner, Every | Some)
+        line = start + (f"({inline(inner)})" if held else inline(inner))
+        lines += [line] if len(line) <= WIDTH else _hung(start, inner, indent) or [line]
+    return lines
+
+
+def _hung(start: str, term: Term, indent: int) -> list[str]:
+    """A term whose parentheses open behind `start`, and close in a line of their own; empty for one without any."""
+    inner = term.term if isinstance(term, Not) else term
+    word = "not " if isinstance(term, Not) else ""
+    match inner:
+        case Every() | Some():
+            return [f"{start}{word}(", *_inside(inner, indent + 4), f"{' ' * indent})"]
+        case Test(left, _, _, _, loops) if loops:
+            space = " " * (indent + 4)
+            line = f"{space}{' '.join([left, *loops])}"
+            split = [line] if len(line) <= WIDTH else [f"{space}{part}" for part in (left, *loops)]
+            return [f"{start}{word}any(", *split, f"{' ' * indent})"]
+        case _:
             return []
 
 
-def _inside(term: Term, indent: int) -> list[str]:
+def _inside(term: Every | Some, indent: int) -> list[str]:
     """What stands in parentheses that have lines of their own."""
     line = f"{' ' * indent}{inline(term)}"
     return [line] if len(line) <= WIDTH else _lines(term, indent)
 
 
+def _wrapped(term: Term) -> list[str]:
+    """A comparison whose operator begins a line; empty for what has none."""
+    if not isinstance(term, Test) or not term.operator:
+        return []
+    return ["    return (", f"        {term.left}", f"        {term.operator} {term.right}", "    )"]
+
+
 def _two(term: Term) -> list[str]:
-    """The lines of a function that returns two operands, the last of them a group: its parentheses are enough.
-    Empty for anything else."""
+    """The lines of a function that returns two operands, the last of them in parentheses: these are enough. Empty for
+    anything else."""
     if not isinstance(term, Every | Some) or len(term.terms) != 2:
         return []
-    word, group = ("and", Some) if isinstance(term, Every) else ("or", Every)
+    word = "and" if isinstance(term, Every) else "or"
     first, last = term.terms
-    if not isinstance(last, group):
-        return []
-    start = f"    return {_held(first) if isinstance(first, group) else inline(first)} {word} ("
-    if len(start) <= WIDTH:
-        return [start, *_inside(last, 8), "    )"]
-    if isinstance(first, group):
-        return ["    return (", *_inside(first, 8), f"    ) {word} (", *_inside(last, 8), "    )"]
+    shown = f"({inline(first)})" if isinstance(first, Every | Some) else inline(first)
+    lines = _hung(f"    return {shown} {word} ", last, 4)
+    if lines and len(lines[0]) <= WIDTH:
+        return lines
+    if lines and isinstance(first, Every | Some):
+        return ["    return (", *_inside(first, 8), *_hung(f"    ) {word} ", last, 4)]
     return []
-
-
-def _operand(start: str, term: Term, is_held: bool, indent: int) -> list[str]:
-    line = start + (f"({inline(term)})" if is_held else inline(term))
-    inner = term.term if isinstance(term, Not) else term
-    split = _inside(inner, indent + 4) if isinstance(inner, Every | Some) else []
-    if len(line) <= WIDTH or not split:
-        return [line]
-    opening = f"{start}not (" if isinstance(term, Not) else f"{start}("
-    return [opening, *split, f"{' ' * indent})"]
 
 
 def fields_of(term: Term) -> Iterator[Field]:

@@ -73,7 +73,12 @@ class Line:
         flat = [inner for value in values for inner in _expanded(value)]
         terms: list[Term] = []
         patterns: list[_Pattern] = []
+        networks = [value for value in flat if isinstance(value, SigmaCIDRExpression)]
+        if networks:
+            terms.append(self._networks(networks))
         for value in flat:
+            if isinstance(value, SigmaCIDRExpression):
+                continue
             found = self._one(value)
             if isinstance(found, _Pattern):
                 patterns.append(found)
@@ -97,8 +102,6 @@ class Line:
                 return self._spelled(str(value.number))
             case SigmaCompareExpression():
                 return self._compared(value)
-            case SigmaCIDRExpression():
-                return self._network(value)
             case SigmaRegularExpression():
                 return self._regex(value)
             case SigmaFieldReference():
@@ -194,11 +197,11 @@ class Line:
             "part": (f"{right} in {text}", f"part in {text}"),
             "glob": (f"fnmatchcase({text}, {right})", f"fnmatchcase({text}, pattern)"),
         }[way]
-        loops = [f"for text in {self._texts()}"] if self._is_many else []
+        loops = [*self._each] if self._is_many else []
         if len(words) > 1 and way in ("part", "glob"):
             loops.append(f"for {'part' if way == 'part' else 'pattern'} in {right}")
         said = single if len(words) == 1 else several
-        return self._tested(f"any({' '.join([said, *loops])})" if loops else said, examples=examples)
+        return self._tested(said, examples=examples, loops=tuple(loops))
 
     # What texts spell
 
@@ -207,15 +210,15 @@ class Line:
         wanted = value.number.number
         examples = (Example(self._field, whole=str(wanted + step)),)
         if self._is_many:
-            return self._tested(f"any(number(text) {sign} {wanted} for text in {self._texts()})", examples=examples)
+            return self._tested(f"number(text) {sign} {wanted}", examples=examples, loops=self._each)
         return self._tested(f"number({self._text_column()})", sign, str(wanted), examples)
 
-    def _network(self, value: SigmaCIDRExpression) -> Test:
-        network = literal(str(value.network))
-        examples = (Example(self._field, whole=str(value.network.network_address)),)
+    def _networks(self, values: Sequence[SigmaCIDRExpression]) -> Test:
+        networks = ", ".join(literal(str(value.network)) for value in values)
+        examples = (Example(self._field, whole=str(values[0].network.network_address)),)
         if self._is_many:
-            return self._tested(f"any(within(text, {network}) for text in {self._texts()})", examples=examples)
-        return self._tested(f"within({self._column()}, {network})", examples=examples)
+            return self._tested(f"within(text, {networks})", examples=examples, loops=self._each)
+        return self._tested(f"within({self._column()}, {networks})", examples=examples)
 
     def _regex(self, value: SigmaRegularExpression) -> Test:
         self._check_placeholders(value.regexp)
@@ -225,8 +228,7 @@ class Line:
         search = f"re.search({literal(pattern)}, {{}}{arguments})"
         is_of_nothing = re.search(pattern, "", _python_flags(value)) is not None
         if self._is_many or is_of_nothing:
-            found = f"any({search.replace('{}', 'text')} for text in {self._texts()})"
-            return self._tested(found, made_up=False)
+            return self._tested(search.replace("{}", "text"), made_up=False, loops=self._each)
         return self._tested(search.replace("{}", self._text_column()), "is not", "None", made_up=False)
 
     def _reference(self, value: SigmaFieldReference) -> Test:
@@ -237,9 +239,9 @@ class Line:
             (False, True): "one.lower().endswith(other.lower())",
             (True, True): "other.lower() in one.lower()",
         }[value.starts_with, value.ends_with]
-        left, right = self._texts(), texts(other)
+        loops = (f"for one in {self._texts()}", f"for other in {texts(other)}")
         examples = (Example(self._field, whole="example"), Example(other, whole="example"))
-        return self._tested(f"any({said} for one in {left} for other in {right})", examples=examples, other=other)
+        return self._tested(said, examples=examples, other=other, loops=loops)
 
     # How a field is read
 
@@ -267,9 +269,14 @@ class Line:
         absent: bool = False,
         made_up: bool = True,
         other: Field | None = None,
+        loops: tuple[str, ...] = (),
     ) -> Test:
         fields = (self._field, other) if other else (self._field,)
-        return Test(left, operator, right, examples, self._field if absent else None, made_up, fields)
+        return Test(left, operator, right, examples, loops, self._field if absent else None, made_up, fields)
+
+    @property
+    def _each(self) -> tuple[str, ...]:
+        return (f"for text in {self._texts()}",)
 
     def _unsupported(self, what: str) -> NotConverted:
         return NotConverted(self._keys, "sigma-modifier", f"{what}, which is not converted", "write this one by hand")

@@ -124,10 +124,12 @@ def test_a_formatter_and_a_linter_have_nothing_to_say(write: Callable[..., Path]
         "two": {"eventName|neq": [f"Call{n}" for n in range(9)], "errorCode": [None, "", "C*d?"]},
         "three": {"userAgent|contains|all": ["quote \"'", 'double "', "back\\slash", "tab\t", "\u00e9\u200b"]},
         "four": [{"eventName": "A", "userIdentity.arn|endswith": f":user/{name * 20}"} for name in "ab"],
+        "six": {"userIdentity.sessionContext.sessionIssuer.arn|fieldref": "requestParameters.roleArn.ofTheTarget"},
+        "seven": {"userIdentity.arn|re": ".*:assumed-role/(Admin|Ops)-[0-9]{1,3}/.*"},
         "five": {"eventName|neq": ["A", "B"], "userIdentity.arn|endswith|all": [":user/a", "a" * 30, "r/a"]},
-        "condition": f"{'(one or not (two and three)) and ' * 9} not (one and two and three) and four and five",
+        "condition": f"{'(one or not (two and three)) and ' * 9} not (one and two) and four and five and six and seven",
     }
-    write("trail.yml", rule({**TRAIL, "selection_named": {"eventName": "x"}}))
+    write("trail.yml", rule(TRAIL))
     write("rule.yml", rule(detection))
     run(into.parent.parent / "rules", "--into", into)
     ruff = shutil.which("ruff", path=str(Path(sys.executable).parent)) or shutil.which("ruff")
