@@ -71,7 +71,7 @@ def _known(into: Path) -> dict[str, str]:
 
 
 def _id(document: Document) -> str:
-    return str(document.data.get("id", "")).lower()
+    return str(document.data.get("id") or "").lower()
 
 
 def _name(document: Document, *, alone: bool) -> str:

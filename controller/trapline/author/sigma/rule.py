@@ -60,8 +60,8 @@ def read_rule(detection: Any) -> Rule:
 
 class _Reader:
     def __init__(self, detection: Mapping[str, Any]) -> None:
-        self._detection = detection
-        self._names = [str(name) for name in detection if name != "condition"]
+        self._detection = {str(name): value for name, value in detection.items()}
+        self._names = [name for name in self._detection if name != "condition"]
         self._calls: dict[str, Call] = {}
         self._constants: dict[str, Sequence[str]] = {}
 

@@ -281,6 +281,13 @@ def test_two_rules_of_one_id(write: Callable[..., Path], into: Path) -> None:
     assert [folder.name for folder in into.iterdir()] == ["one"]
 
 
+def test_an_empty_id_is_none(write: Callable[..., Path], into: Path) -> None:
+    write("one.yml", rule(TRAIL, id=None))
+    write("two.yml", rule(TRAIL, id=None))
+    assert run(into.parent.parent / "rules", "--into", into).exit_code == 0
+    assert "id" not in config(into / "two")
+
+
 def test_where_nothing_can_be_written(write: Callable[..., Path], into: Path) -> None:
     into.mkdir(parents=True)
     (into / "trail").write_text("a file")

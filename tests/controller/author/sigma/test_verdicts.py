@@ -239,6 +239,15 @@ def test_every_kind_of_condition(condition: Any) -> None:
     assert True in agree(detection, EVENTS)
 
 
+def test_a_selection_may_be_called_as_a_number_or_as_a_word_of_python() -> None:
+    detection = {1: {"eventName|contains": "user"}, "class": {"readOnly": True}, "text": {"readOnly": None}}
+    found = detect(script(rule({**detection, "condition": "1 and class or text"})))
+    names = {str(name): value for name, value in detection.items()}
+    wanted = [matches({**names, "condition": "1 and class or text"}, event) for event in EVENTS]
+    assert [found(record) for record in normalised(EVENTS)] == wanted
+    assert {*wanted} == {True, False}
+
+
 WORDS = [
     "",
     "a",
