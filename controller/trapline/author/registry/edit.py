@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from yaml import YAMLError
-
 from trapline.author.registry.splice import Append, Change, NotSpliced, Remove, snippet, splice
 from trapline.config.document import UnreadableConfig, read_document
 from trapline.config.words import dotted
@@ -55,7 +53,7 @@ def _changed(text: bytes, change: Change) -> bytes:
         after = (mark + splice(decoded, change)).encode()
         if _said(after) == _expected(before, change):
             return after
-    except (NotSpliced, UnreadableConfig, YAMLError):  # the parser with places takes a little less than the fast one
+    except (NotSpliced, UnreadableConfig):
         pass
     line = read_document(FILE_NAME, text).place(change.keys)[0]
     place = f"{FILE_NAME}:{line}" if line else FILE_NAME

@@ -49,7 +49,7 @@ def test_the_first_one_makes_the_list(both: Both) -> None:
 def test_several_at_once_by_names_tags_and_patterns(both: Both) -> None:
     both.use()
     lines, said = touched(both, "enable", "acme", "tag:iam", "thi*")
-    assert lines == ["+    enable:", "+      - tag:iam", '+      - "thi*"']
+    assert lines == ["+    enable:", "+      - tag:iam", "+      - thi*"]
     assert said.startswith("turned on: acme/loud, acme/quiet, acme/third\n")
     assert both.settings.packs["acme"].enable == ("tag:iam", "thi*")
 
