@@ -23,9 +23,10 @@ from sigma.policy.profiles import TrustedPolicy
 from sigma.rule.detection import EmptySigmaDetections, SigmaDetectionItem
 
 from trapline.author.sigma.fields import READERS, field
+from trapline.author.sigma.literals import inline_tuple, is_short
 from trapline.author.sigma.reasons import Keys, NotConverted
 from trapline.author.sigma.terms import Call, Term, every, negated, some
-from trapline.author.sigma.values import Line, inline_tuple, is_short
+from trapline.author.sigma.values import Line
 from trapline.config.words import did_you_mean
 from trapline.detection.lint import OPTIONAL_FUNCTIONS
 

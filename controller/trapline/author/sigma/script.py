@@ -6,10 +6,11 @@ import ast
 from collections.abc import Iterable, Sequence
 
 from trapline.author.sigma.fields import Field
+from trapline.author.sigma.literals import literal
 from trapline.author.sigma.reasons import NotConverted
 from trapline.author.sigma.rule import Rule
 from trapline.author.sigma.terms import fields_of, function
-from trapline.author.sigma.values import literal, texts
+from trapline.author.sigma.values import texts
 
 _TEXTS = '''\
 def texts(value, *path):

@@ -27,8 +27,9 @@ from sigma.types import (
 )
 
 from trapline.author.sigma.fields import Field, field
+from trapline.author.sigma.literals import literal
 from trapline.author.sigma.reasons import Keys, NotConverted
-from trapline.author.sigma.terms import WIDTH, Example, Term, Test, every, some
+from trapline.author.sigma.terms import Example, Term, Test, every, some
 
 _COMPARED = {
     CompareOperators.LT: ("<", -1),
@@ -71,20 +72,11 @@ class Line:
 
     def _any(self, values: Sequence[SigmaType]) -> Term:
         flat = [inner for value in values for inner in _expanded(value)]
-        terms: list[Term] = []
-        patterns: list[_Pattern] = []
         networks = [value for value in flat if isinstance(value, SigmaCIDRExpression)]
-        if networks:
-            terms.append(self._networks(networks))
-        for value in flat:
-            if isinstance(value, SigmaCIDRExpression):
-                continue
-            found = self._one(value)
-            if isinstance(found, _Pattern):
-                patterns.append(found)
-            else:
-                terms.append(found)
-        return some([*self._alike(patterns), *terms])
+        found = [self._one(value) for value in flat if not isinstance(value, SigmaCIDRExpression)]
+        patterns = [one for one in found if isinstance(one, _Pattern)]
+        others = [one for one in found if not isinstance(one, _Pattern)]
+        return some([*self._alike(patterns), *([self._networks(networks)] if networks else []), *others])
 
     def _one(self, value: SigmaType) -> _Pattern | Term:
         match value:
@@ -288,29 +280,6 @@ def texts(column: Field) -> str:
     if column.kind == "object":
         return f"{column.reader}(record, {path})"
     return f'texts(record.deepget("{column.column}"){", " if path else ""}{path})'
-
-
-def literal(text: str) -> str:
-    """A text as Python has it, in double quotes; raw where that spares backslashes."""
-    if "\\" in text and text.isprintable() and '"' not in text and not text.endswith("\\"):
-        return f'r"{text}"'
-    quote = "'" if text.count('"') > text.count("'") else '"'
-    return f"{quote}{''.join(_escaped(letter, quote) for letter in text)}{quote}"
-
-
-def _escaped(letter: str, quote: str) -> str:
-    if letter in (quote, "\\"):
-        return f"\\{letter}"
-    return letter if letter.isprintable() else repr(letter)[1:-1]
-
-
-def inline_tuple(words: Sequence[str]) -> str:
-    return f"({', '.join(map(literal, words))})"
-
-
-def is_short(words: Sequence[str]) -> bool:
-    """Whether a tuple of them is read at a glance."""
-    return len(words) <= 4 and len(inline_tuple(words)) <= WIDTH // 2
 
 
 def _expanded(value: SigmaType) -> Iterator[SigmaType]:
