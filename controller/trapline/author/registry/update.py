@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,13 +24,15 @@ from trapline.run.explain import explain
 from trapline.settings import FILE_NAME, PackSettings
 from trapline.source.tree import Tree
 
+_MOST_LINES = 10_000
+"""Of a file that is compared line by line: somebody may have written one for which that takes hours."""
 _ABOUT = ("enabled", "tests", "name", "id", "modified", "decision")
 """Keys of a config that are told otherwise, or are nothing to tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """A file that differs: lines that came and went, and both in the unified format."""
+    """A file that differs: lines that came and went, and both in the unified format, but for very long files."""
 
     path: str
     added: int
@@ -266,12 +268,17 @@ def _files(
     before: Mapping[str, File], after: Mapping[str, File], paths: Sequence[str] | Mapping[str, str]
 ) -> Iterator[FileChange]:
     for path in paths:
-        one, other = before.get(path), after.get(path)
-        if one != other:
-            lines = list(difflib.unified_diff(_lines(one), _lines(other), f"a/{path}", f"b/{path}", lineterm="", n=3))
-            added = sum(line.startswith("+") for line in lines[2:])
-            removed = sum(line.startswith("-") for line in lines[2:])
-            yield FileChange(path, added, removed, "\n".join(lines))
+        if before.get(path) != after.get(path):
+            yield _file_change(path, _lines(before.get(path)), _lines(after.get(path)))
+
+
+def _file_change(path: str, before: Sequence[str], after: Sequence[str]) -> FileChange:
+    if max(len(before), len(after)) > _MOST_LINES:
+        one, other = Counter(before), Counter(after)
+        return FileChange(path, (other - one).total(), (one - other).total(), "")
+    lines = list(difflib.unified_diff(before, after, f"a/{path}", f"b/{path}", lineterm=""))
+    added = sum(line.startswith("+") for line in lines[2:])
+    return FileChange(path, added, sum(line.startswith("-") for line in lines[2:]), "\n".join(lines))
 
 
 def _lines(file: File | None) -> list[str]:

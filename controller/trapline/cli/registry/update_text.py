@@ -70,7 +70,9 @@ def _print_used(one: UsedChange, *, diffs: bool) -> None:
 
 def _print_file(file: FileChange, *, diffs: bool) -> None:
     say(f"    {one_line(file.path)}: +{file.added} -{file.removed}")
-    if diffs:
+    if diffs and not file.diff:
+        say("      too long to be shown line by line")
+    elif diffs:
         for line in file.diff.splitlines()[2:]:
             say(f"      {line}", style=_STYLES.get(line[:1], ""))
 

@@ -181,6 +181,17 @@ def test_requirements_are_among_what_changes(both: Both) -> None:
     assert "+six==1.17.0" in file["diff"]
 
 
+def test_a_very_long_file_is_told_by_numbers(both: Both) -> None:
+    words = [f"word {n % 99}" for n in range(20_000)]
+    both.theirs.write("detections/quiet/words.txt", "\n".join(words))
+    both.use("quiet", revision=both.theirs.commit())
+    both.theirs.write("detections/quiet/words.txt", "\n".join([*reversed(words[:-2]), "a", "b", "c"]))
+    both.theirs.commit()
+    [file] = shown(both)["changed"][0]["files"]
+    assert file == {"path": "words.txt", "added": 3, "removed": 2, "diff": ""}
+    assert "words.txt: +3 -2\n      too long to be shown line by line\n" in both.run("update", "--diff").stdout
+
+
 def test_tests_are_counted(both: Both) -> None:
     both.use("quiet")
     case = {"name": "a", "match": True, "records": [{"event": {"action": "bad"}}]}
