@@ -52,7 +52,14 @@ class PackStore:
 
     def fetch(self, pack: PackSettings, *, env: Mapping[str, str]) -> None:
         """Brings the pinned commit where it is not there. Raises SourceError."""
-        self._asked(pack, env, lambda mirror: mirror.bring(pack.revision))
+        try:
+            self._asked(pack, env, lambda mirror: mirror.bring(pack.revision))
+        except SourceError as error:
+            if not pack.is_builtin or error.code != "no-such-ref":
+                raise
+            message = f"this version of Trapline comes with another {pack.source} than {pack.revision[:12]}"
+            remedy = "`trapline registry update` shows what has changed, and moves to it"
+            raise SourceError("no-such-ref", message, remedy=remedy) from None
 
     def tip(self, pack: PackSettings, *, env: Mapping[str, str]) -> str:
         """The commit that the pack's ref is at now. Raises SourceError."""

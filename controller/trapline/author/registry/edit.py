@@ -35,7 +35,6 @@ def save(file: Path, text: bytes, *, before: bytes) -> None:
 
     What somebody has written meanwhile is left as it is.
     """
-    file = file.resolve()  # a link stays one
     try:
         if (file.read_bytes() if file.exists() else b"") != before:
             raise TraplineError(f"{file} was changed meanwhile, and is left as it is", remedy="run the command again")

@@ -168,8 +168,7 @@ def _before(desk: Desk, pack: PackSettings) -> tuple[Tree, str]:
     try:
         return desk.tree(pack), ""
     except TraplineError as error:
-        why = "it came with another version of Trapline" if pack.is_builtin else error.message
-        return Tree(pack.revision, {}), why
+        return Tree(pack.revision, {}), error.message
 
 
 def _names(contents: PackContents) -> set[str]:

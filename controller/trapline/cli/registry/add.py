@@ -61,7 +61,10 @@ def add(
         wish = replace(wish, source=repository_url(source))
     with progress("fetching"):
         added = add_pack(desk, wish)
+    is_new = not desk.file.exists()
     added.desk.save()
+    if is_new:
+        say(f"made {desk.file}")
     _print(added)
 
 

@@ -199,8 +199,17 @@ def test_a_broken_trapline_yml_is_said_and_left(both: Both) -> None:
 
 def test_where_there_is_no_trapline_yml_one_is_made(both: Both) -> None:
     (both.own.repository / "trapline.yml").unlink()
-    both.run("add", both.source, "--name", "acme")
+    said = both.run("add", both.source, "--name", "acme").stdout
+    assert said.startswith(f"made {both.own.repository / 'trapline.yml'}\n")
     assert list(yaml.safe_load(both.text)) == ["packs"]
+
+
+def test_a_link_in_its_place_is_left_alone(both: Both, tmp_path: Path) -> None:
+    file = both.own.repository / "trapline.yml"
+    file.rename(tmp_path / "real.yml")
+    file.symlink_to(tmp_path / "real.yml")
+    assert "is a symbolic link" in refused(both, both.source, "--name", "acme").message
+    assert file.is_symlink()
 
 
 def index(both: Both, *arguments: str) -> str:

@@ -302,7 +302,11 @@ def test_the_official_pack_of_another_version_is_not_there_to_compare(
     monkeypatch.setattr("trapline.packs.builtin.builtin_folder", lambda: both.theirs.repository)
     both.use("quiet", revision="f" * 40)
     both.write(both.text.replace(both.source, "builtin:aws"))
-    assert "cannot be compared with: it came with another version of Trapline" in both.run("update", "--yes").stderr
+    said = both.run("list", fails=True).stderr
+    assert "this version of Trapline comes with another builtin:aws than ffffffffffff" in said
+    assert "trapline registry update" in said
+    said = both.run("update", "--yes").stderr
+    assert "cannot be compared with: this version of Trapline comes with another builtin:aws" in said
     assert pinned(both) != "f" * 40
 
 
