@@ -180,7 +180,9 @@ def _outcome(packs: _Packs, enabled: Sequence[Choice]) -> Chosen:
     problems = [
         problem
         for one in on
-        for problem in check(one, tables=settings.tables, destinations=settings.destinations)
+        for problem in check(
+            one, tables=settings.tables, destinations=settings.destinations, ceiling=settings.sandbox.ceiling
+        )
         if problem.severity == "error"
     ]
     return Chosen(desk, on, [one for identity, one in were.items() if identity not in are], still_off, problems)
