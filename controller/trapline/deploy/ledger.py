@@ -339,11 +339,13 @@ def _this_version(deployment: Deployment) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def find(ledger: Ledger, name: str) -> Status:
-    """The detection of this name, id or folder. Raises TraplineError that names those that may have been meant."""
+    """The detection of this id, name or folder, the first of these that there is: what a pack calls its folders is in
+    nobody's way. Raises TraplineError that names those that may have been meant."""
     statuses = ledger.statuses()
     if name in statuses:
         return statuses[name]
-    found = [s for s in statuses.values() if name in (s.name, s.path, s.path.rsplit("/", 1)[-1])]
+    found = [one for one in statuses.values() if one.name == name]
+    found = found or [one for one in statuses.values() if name in (one.path, one.path.rsplit("/", 1)[-1])]
     if len(found) == 1:
         return found[0]
     known = [status.name for status in statuses.values()]

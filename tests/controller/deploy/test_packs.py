@@ -12,6 +12,7 @@ import pytest
 from tests.packed import Both, live, said
 from tests.playground import MATCH_BAD, NOON, actions, deploy
 from trapline.controller import Controller
+from trapline.deploy.ledger import find
 from trapline.deploy.overrides import Kind, Override
 from trapline.deploy.reconcile import How
 from trapline.state.schema import alerts, detections, matches
@@ -55,6 +56,17 @@ def test_the_same_name_in_a_pack_and_here_are_two_detections(both: Both, control
     both.own.detection("loud", alert={"severity": "low"})
     both.use("loud")
     assert actions(controller.reconcile()) == {"mine": "deployed", "loud": "deployed", "acme/loud": "deployed"}
+
+
+def test_a_folder_of_a_pack_is_in_nobodys_way(both: Both, controller: Controller) -> None:
+    both.own.detection("mine", id="4711")
+    both.theirs.detection("shadow", folder="mine")
+    both.theirs.detection("louder", folder="elsewhere")
+    both.pin = both.theirs.commit()
+    both.use("louder", "shadow")
+    controller.reconcile()
+    assert find(controller.ledger, "mine").identity == "4711"
+    assert find(controller.ledger, "elsewhere").identity == "acme/louder"
 
 
 def test_two_of_a_pack_with_one_name_are_both_held(both: Both, controller: Controller) -> None:
