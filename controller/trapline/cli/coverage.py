@@ -15,6 +15,7 @@ from trapline.author.checkout import Checkout
 from trapline.author.coverage.layer import as_layer
 from trapline.author.coverage.matrix import Matrix, Place, Tactic, matrix_of
 from trapline.author.coverage.plain import as_plain, names
+from trapline.author.packs import packs_of
 from trapline.author.validation.advice.reports import attack_ids
 from trapline.author.validation.advice.subject import Subject
 from trapline.author.validation.validate import in_order
@@ -42,7 +43,8 @@ _INDENT = _ID_WIDTH + 4
 )
 @as_json
 def coverage(path: Path, platform: Sequence[str], navigator: Path | None, as_json: bool) -> None:
-    """Show which techniques of MITRE ATT&CK the detections of PATH are about: of a repository, a folder of it, or one.
+    """Show which techniques of MITRE ATT&CK the detections of PATH are about: of a repository with those of the packs
+    that it uses, of a folder of it, or one.
 
     What counts are the ids under `reports.attack` of those that are enabled. A technique is covered where a detection
     names it or one of its sub-techniques. That somebody looks for it does not mean that nothing of it is missed.
@@ -54,9 +56,12 @@ def coverage(path: Path, platform: Sequence[str], navigator: Path | None, as_jso
     if as_json and printed:
         raise click.UsageError("--json and --navigator - both print: name a file for the layer")
     checkout = Checkout.around(path)
-    matrix = matrix_of(checkout.detections, platforms=platform)
-    ids = (problem for detection in checkout.detections for problem in attack_ids(Subject.of(detection)))
-    problems = in_order([*checkout.broken, *ids])
+    packs = [] if checkout.folder else packs_of(checkout)(checkout.settings, checkout.tree.files)
+    used = [detection for pack in packs for detection in pack.used]
+    detections = [*(checkout.asked.detections if used else checkout.detections), *used]
+    matrix = matrix_of(detections, platforms=platform)
+    ids = (problem for detection in detections for problem in attack_ids(Subject.of(detection)))
+    problems = in_order([*checkout.broken, *(problem for pack in packs for problem in pack.problems), *ids])
     if navigator and not printed:
         write_file(json_text(as_layer(matrix)), navigator, option="--navigator")
     if as_json:

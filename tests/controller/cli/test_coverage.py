@@ -148,3 +148,22 @@ def test_a_layer_that_cannot_be_written(ground: Playground) -> None:
     with pytest.raises(TraplineError, match="cannot be written") as error:
         coverage(ground.repository, "--navigator", "/nowhere/layer.json")
     assert "--navigator" in error.value.remedy
+
+
+def test_what_a_pack_brings_counts_where_it_is_used(
+    ground: Playground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    theirs = Playground(tmp_path / "theirs")
+    for name in ("used", "unused"):
+        theirs.detection(name, reports={"attack": ["ta0006:t1110"]})
+    pack = {"source": str(theirs.repository), "revision": theirs.commit(), "enable": ["used"]}
+    ground.settings(packs={"acme": pack})
+    said = coverage(ground.repository)
+    assert said.exit_code == 0
+    assert "             acme/used" in lines(said)
+    assert "unused" not in said.stdout
+    ground.settings(packs={"acme": {**pack, "enable": ["used", "unsued"]}})
+    said = coverage(ground.repository)
+    assert said.exit_code == 1
+    assert "the pack has no detection `unsued`" in said.output
