@@ -93,18 +93,19 @@ class _Found:
 def _installed() -> Iterator[_Found]:
     # importlib.metadata.entry_points() would raise for all where one distribution's metadata is broken.
     seen: set[str] = set()
-    for distribution in importlib.metadata.distributions():
+    for distribution in filter(_mentions_us, importlib.metadata.distributions()):
         try:
             name = canonicalize_name(distribution.name)
-            if name in seen:  # shadowed by one that comes earlier on the path
+            if name in seen:
                 continue
             seen.add(name)
-            yield from [_Found.of(point) for point in distribution.entry_points.select(group=ENTRY_POINT_GROUP)]
+            # One that comes earlier on the path shadows it, even where that has no plugin.
+            first = importlib.metadata.distribution(name)
+            yield from [_Found.of(point) for point in first.entry_points.select(group=ENTRY_POINT_GROUP)]
         except Exception as error:
-            if _mentions_us(distribution):
-                name = canonicalize_name(str(distribution.metadata["Name"] or "?"))
-                reason = f"its metadata cannot be read: {describe_exception(error)}"
-                yield _Found(None, PluginInfo(name, name, "", (), False, reason))
+            name = canonicalize_name(str(distribution.metadata["Name"] or "?"))
+            reason = f"its metadata cannot be read: {describe_exception(error)}"
+            yield _Found(None, PluginInfo(name, name, "", (), False, reason))
 
 
 def _mentions_us(distribution: Distribution) -> bool:

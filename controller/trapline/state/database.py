@@ -28,6 +28,7 @@ def add_what_is_missing(connection: sa.Connection) -> None:
 
 
 # One entry per schema version, in order; entry N brings version N to N + 1. Entries are never changed once released.
+# A database that is made now has today's schema at once.
 MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (
     metadata.create_all,
     add_what_is_missing,
@@ -119,7 +120,7 @@ class Database:
                         f"the state database {self._shown_url} was written by a newer Trapline (schema {version})",
                         remedy="upgrade Trapline, or name another home with --home",
                     )
-                for migrate in MIGRATIONS[version:]:
+                for migrate in MIGRATIONS[version:] if version else (metadata.create_all,):
                     migrate(connection)
                 connection.execute(meta.delete().where(meta.c.key == "schema"))
                 connection.execute(meta.insert().values(key="schema", value=len(MIGRATIONS)))

@@ -89,6 +89,16 @@ def test_a_distribution_that_is_on_the_path_twice_is_one(
     assert info(load_plugins(), "acme-pigeon").ok
 
 
+def test_a_distribution_that_has_no_plugin_any_more_shadows_one_that_has(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("acme-pigeon", GOOD.format(kind="pigeon"))
+    shutil.copytree(tmp_path / "acme_pigeon-1.2.dist-info", tmp_path / "older" / "acme_pigeon-1.1.dist-info")
+    (tmp_path / "acme_pigeon-1.2.dist-info" / "entry_points.txt").unlink()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "older")])
+    assert "pigeon" not in load_plugins().destinations
+
+
 def test_a_second_owner_of_a_kind_is_quarantined(install: Install) -> None:
     install("acme-a", GOOD.format(kind="pigeon"))
     install("acme-b", GOOD.format(kind="pigeon"))

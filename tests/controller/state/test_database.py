@@ -74,6 +74,22 @@ def test_the_first_schema_is_migrated_and_loses_nothing(tmp_path: Path) -> None:
     assert (event["identity"], event["deploy_digest"], event["path"]) == ("a", "", "")
 
 
+def test_one_that_is_made_now_is_as_one_that_was_migrated_step_by_step(tmp_path: Path) -> None:
+    Database.in_home(tmp_path / "new").close()
+    old = sa.create_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    with old.begin() as connection:
+        for migrate in MIGRATIONS:
+            migrate(connection)
+    new = sa.create_engine(f"sqlite:///{tmp_path / 'new' / 'trapline.db'}")
+    schemas = []
+    for engine in (old, new):
+        with engine.connect() as connection:
+            query = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
+            schemas.append(connection.exec_driver_sql(query).all())
+        engine.dispose()
+    assert schemas[0] == schemas[1]
+
+
 def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "trapline.db").write_text("not a database, but long enough to be looked at" * 100)
     with pytest.raises(TraplineError, match="cannot be opened"):
