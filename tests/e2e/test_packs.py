@@ -18,7 +18,7 @@ from tests.e2e.conftest import TRAPLINE, environment
 from tests.e2e.test_controller import Receiver
 from tests.e2e.test_gitops import live
 from tests.packed import Both
-from tests.playground import NOON, Playground, eventually
+from tests.playground import MATCH_BAD, NOON, Playground, eventually
 
 Trapline = Callable[..., Any]
 ALL = {"mine", "acme/quiet", "acme/loud", "acme/third"}
@@ -193,3 +193,39 @@ def test_its_name_will_do_for_every_command(trapline: Trapline, both: Both) -> N
     run("resume", name, *where)
     [standing] = run("status", name, *home, "--json").json["detections"]
     assert standing["sync"] == "synced"
+
+
+def test_no_word_of_a_pack_commands_a_terminal(trapline: Trapline, both: Both) -> None:
+    escape, shown = "\x1b[2J\x1b]0;owned\x07", '"\\e[2J\\e]0;owned\\a"'
+    texts = [f"{key}: {shown}\n" for key in ("display_name", "description", "runbook")]
+    config = "".join(["name: loud\ntables: [logs]\n", *texts, f"tags: [{shown}]\nreferences: [{shown}]\n"])
+
+    def write(word: str) -> None:
+        both.theirs.write("detections/loud/detection.yml", config)
+        both.theirs.write("detections/loud/detect.py", f"{MATCH_BAD}  # {escape}{word}\n")
+        both.theirs.write("pack.yml", f"name: evil\ntitle: {shown}\ndescription: {shown}\nlicense: MIT\n")
+        both.theirs.write("lib/own.py", f"WORD = '{word}{escape}'\n")
+        both.theirs.write("detections/broken/detection.yml", f"name: {shown}\n{shown}: 1\n")
+        both.theirs.commit(f"Nothing {escape} to see")
+
+    def run(*arguments: object) -> str:
+        done = trapline(*arguments, cwd=both.own.repository)
+        assert not {"\x1b", "\x07"} & {*done.out, *done.err}
+        return str(done.out + done.err)
+
+    both.own.settings()
+    both.own.records(1)
+    home = ("--home", both.own.home)
+    write("before")
+    assert "added acme" in run("registry", "add", both.theirs.repository, "--name", "acme", "--enable", "all")
+    both.own.commit()
+    run("validate")
+    run("controller", "--once", *home, "--repository", both.own.repository, "--sandbox", "process")
+    write("after")
+    assert "before" in run("registry", "update", "acme", "--diff", "--yes")
+    both.own.commit()
+    for command in ("sync", "status", "history", "alerts list", "matches list"):
+        assert "acme/loud" in run(*command.split(), *home) or command == "sync"
+    assert "acme/loud" in run("plan", *home, "--base", "HEAD~1", ".")
+    for command in ("registry list", "registry search loud", "explain acme/loud", "coverage"):
+        run(*command.split())

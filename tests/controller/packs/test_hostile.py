@@ -15,7 +15,7 @@ from tests.packed import Both, Entry, Folder, link, live, plant, said, submodule
 from tests.playground import MATCH_BAD, Playground, actions
 from trapline.controller import Controller
 from trapline.deploy.reconcile import Report
-from trapline.state.schema import alerts
+from trapline.state.schema import alerts, failures
 
 CONFIG = b"name: evil\nenabled: true\ntables: [logs]\n"
 SCRIPT = MATCH_BAD.encode()
@@ -291,3 +291,51 @@ def test_files_of_its_own_use_of_trapline_are_not_read(village: Village, control
     village.own.at(10)
     controller.tick()
     assert {row["detection"] for row in village.own.rows(alerts)} == {"mine", "good/fine", "acme/evil"}
+
+
+@pytest.mark.parametrize("sandbox", ["process", pytest.param("bubblewrap", marks=pytest.mark.bubblewrap)])
+def test_its_rules_see_nothing_of_their_users(village: Village, request: pytest.FixtureRequest, sandbox: str) -> None:
+    """Only the process backend, which says so, lets them."""
+    if sandbox == "bubblewrap":
+        request.getfixturevalue("bubblewrap")
+    secret = village.own.repository / "trapline.yml"
+    script = f"def detect(record):\n    return 'tables' in open({str(secret)!r}).read()\n"
+    village.plant(in_a_folder(detect_py=script.encode()))
+    village.uses("evil")
+    with village.own.controller(sandbox=sandbox) as controller:
+        controller.reconcile()
+        assert live(controller) == {"mine", "good/fine", "acme/evil"}
+        village.own.records(1)
+        village.own.at(10)
+        controller.tick()
+    found = {row["detection"] for row in village.own.rows(alerts)}
+    assert found - {"acme/evil"} == {"mine", "good/fine"}
+    assert ("acme/evil" in found) is (sandbox == "process")
+    assert [row["error"] for row in village.own.rows(failures)] == (
+        [] if sandbox == "process" else [f"FileNotFoundError: [Errno 2] No such file or directory: {str(secret)!r}"]
+    )
+
+
+def test_its_rules_hold_up_nobody(village: Village, controller: Controller) -> None:
+    explodes = b"import re\n\n\ndef detect(record):\n    return bool(re.match('(a+)+$', 'a' * 60 + 'b'))\n"
+    case = b"tests: [{name: it ends, match: true, records: [{}]}]\n"
+    village.plant(
+        {
+            b"detections": {
+                b"explodes": {b"detection.yml": CONFIG.replace(b"evil", b"explodes"), b"detect.py": explodes},
+                b"tested": {b"detection.yml": CONFIG.replace(b"evil", b"tested") + case, b"detect.py": explodes},
+                b"loads": {
+                    b"detection.yml": CONFIG.replace(b"evil", b"loads"),
+                    b"detect.py": b"while True:\n    pass\n",
+                },
+            }
+        }
+    )
+    report = reconciled(village, controller, "all")
+    assert live(controller) == {"mine", "good/fine", "acme/explodes"}
+    assert {actions(report)["acme/tested"], actions(report)["acme/loads"]} == {"stalled"}
+    village.own.records(1)
+    village.own.at(10)
+    controller.tick()
+    assert {row["detection"] for row in village.own.rows(alerts)} == {"mine", "good/fine"}
+    assert {row["identity"] for row in village.own.rows(failures)} == {"acme/explodes"}

@@ -15,7 +15,7 @@ from trapline.author.registry.index import Index
 from trapline.author.registry.splice import Put
 from trapline.config.secrets import FORMS, is_reference, references
 from trapline.config.words import did_you_mean
-from trapline.errors import TraplineError, has_errors
+from trapline.errors import TraplineError
 from trapline.packs.contents import PackContents
 from trapline.packs.manifest import Manifest, ManifestError
 from trapline.packs.manifest import load as load_manifest
@@ -83,9 +83,9 @@ def add(desk: Desk, wish: Wish) -> Added:
         if contents.broken:
             remedy = f"its first problem: {contents.broken[0].problems[0]}"
         raise TraplineError(f"{redact(wish.source)} has no detections{where} that can be used", remedy=remedy)
-    if has_errors(contents.problems):
-        first = next(problem for problem in contents.problems if problem.severity == "error")
-        raise TraplineError(first.message, remedy=first.remedy)
+    for problem in contents.problems:
+        if problem.severity == "error" and problem.path == FILE_NAME:  # what the pack itself has broken waits alone
+            raise TraplineError(problem.message, remedy=problem.remedy)
     return Added(with_it, name, pack, contents, manifest_of(tree))
 
 
