@@ -108,7 +108,10 @@ class Checkout:
         return not self.folder or path == self.folder or path.startswith(f"{self.folder}/")
 
 
-def nothing_here() -> TraplineError:
-    """That there are no detections where somebody looked for them."""
+def nothing_here(packs: Collection[str] = ()) -> TraplineError:
+    """That there are no detections where somebody looked for them, nor any turned on of these packs."""
+    if packs:
+        remedy = f"none of a pack is turned on: `trapline registry enable {min(packs)} all`, or some of it"
+        return TraplineError("there are no detections here", remedy=remedy)
     remedy = "a detection is a folder under detections/ with detect.py and detection.yml; `trapline new` begins one"
     return TraplineError("there are no detections here", remedy=remedy)

@@ -43,7 +43,8 @@ def _full_revision(value: str) -> str:
     return value
 
 
-def _selector(value: str) -> str:
+def selector(value: str) -> str:
+    """An entry of `enable`, as it is. Raises ValueError where it can be none."""
     kind, colon, wanted = value.partition(":")
     if colon and kind not in SELECTORS:
         near = did_you_mean(kind, SELECTORS)
@@ -130,7 +131,7 @@ class PackSettings(Part):
     root: str = Field(default="", description="The folder of that repository that has `detections/`.")
     token: str | None = Field(default=None, description="A token that may read it: a reference such as `${env:NAME}`.")
     verify: SignedBy | None = Field(default=None, description="Whose signature the commit must have.")
-    enable: tuple[Annotated[str, AfterValidator(_selector)], ...] = Field(
+    enable: tuple[Annotated[str, AfterValidator(selector)], ...] = Field(
         default=(),
         description="Which detections run: names, `tag:iam`, `attack:t1078` (or a tactic), `severity:high` (or above), "
         "or `all`.",

@@ -71,7 +71,7 @@ def choose(checkout: Checkout, names: Sequence[str]) -> Chosen:
     packs = packs_of(checkout)
     desired = read_desired(tree.revision, tree.files, fallback=None, env=os.environ, skipped=tree.skipped, packs=packs)
     if not desired.detections and not desired.held:
-        raise nothing_here()
+        raise nothing_here(checkout.settings.packs)
     known = {one.path: {one.name, one.identity} for one in desired.detections}
     known |= {one.path: {one.identity or ""} for one in desired.held}
     if names:

@@ -15,6 +15,7 @@ from trapline.packs.choose import is_used, selects, selects_by_name
 from trapline.packs.contents import PackContents
 from trapline.settings import PackSettings
 from trapline.settings.packs import ALL
+from trapline.settings.packs import selector as checked_selector
 
 _SHOWN = 10
 
@@ -70,18 +71,27 @@ def choices(words: Sequence[str], desk: Desk) -> list[Choice]:
             named.add(word)
         elif slash and not (pack and before not in desk.settings.packs):
             desk.pack(before)
-            found.append(Choice(before, after))
+            found.append(_choice(before, after))
         elif pack:
-            found.append(Choice(pack, word))
+            found.append(_choice(pack, word))
             named.discard(pack)
         else:
             desk.pack(word)
     for name in sorted(named):
-        remedy = (
-            f"name some of it: `{name}/NAME`, or behind it names, `tag:iam`, `attack:t1078`, `severity:high`, {ALL}"
-        )
-        raise TraplineError(f"nothing of the pack `{name}` is named", remedy=remedy)
+        raise TraplineError(f"nothing of the pack `{name}` is named", remedy=_how_to_name(name))
     return found
+
+
+def _choice(pack: str, selector: str) -> Choice:
+    try:
+        return Choice(pack, checked_selector(selector))
+    except ValueError as error:
+        message = f"nothing of the pack `{pack}` is named by `{selector}`: {error}"
+        raise TraplineError(message, remedy=_how_to_name(pack)) from None
+
+
+def _how_to_name(pack: str) -> str:
+    return f"name some of it: `{pack}/NAME`, or after `{pack}` names, `tag:iam`, `attack:t1078`, `severity:high`, {ALL}"
 
 
 def enable(desk: Desk, wanted: Sequence[Choice]) -> Chosen:
@@ -158,11 +168,23 @@ def _known(choice: Choice, contents: PackContents) -> None:
         said = dict.fromkeys(_name(one) for one in contents.detections)
         message = f"the pack `{choice.pack}` has no detection `{choice.selector}`"
     else:
-        said = dict.fromkeys(f"tag:{tag}" for one in contents.detections for tag in one.config.tags)
+        kind = choice.selector.partition(":")[0]
+        said = dict.fromkeys(f"{kind}:{one}" for each in contents.detections for one in _said(kind, _written(each)))
         message = f"`{choice.selector}` covers no detection of the pack `{choice.pack}`"
     some = ", ".join(sorted(said)[:_SHOWN]) or "nothing"
     more = " and others" if len(said) > _SHOWN else ""
-    raise TraplineError(message, remedy=did_you_mean(choice.selector, said) or f"it has: {some}{more}")
+    raise TraplineError(message, remedy=did_you_mean(choice.selector.lower(), said) or f"it has: {some}{more}")
+
+
+def _said(kind: str, config: DetectionConfig) -> list[str]:
+    """What a detection says of itself that such a selector could have named."""
+    match kind:
+        case "tag":
+            return list(config.tags)
+        case "attack":
+            return [part for entry in config.reports.attack for part in entry.lower().split(":")]
+        case _:
+            return [config.alert.severity]
 
 
 def _outcome(packs: _Packs, enabled: Sequence[Choice]) -> Chosen:

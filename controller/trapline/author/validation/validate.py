@@ -62,7 +62,7 @@ def validate(checkout: Checkout, *, home: Path | None, env: Mapping[str, str], n
     found = [one for one in problems if one in about or one.path in _OF_ALL or checkout.asks_about(one.path)]
     found += _advice(detections, checkout.settings, home=home, now=now)
     if not (asked or shared or has_errors(found)):
-        raise nothing_here()
+        raise nothing_here(checkout.settings.packs)
     return Validated(in_order(found), detections, len(asked))
 
 

@@ -129,6 +129,8 @@ def test_what_the_pack_has_no_longer_can_be_taken_out(both: Both) -> None:
     [
         (("enable", "acme/lod"), "the pack `acme` has no detection `lod`", "did you mean `loud`?"),
         (("enable", "acme", "tag:ima"), "`tag:ima` covers no detection of the pack `acme`", "did you mean `tag:iam`?"),
+        (("enable", "acme", "tag:IAM"), "`tag:IAM` covers no detection of the pack `acme`", "did you mean `tag:iam`?"),
+        (("enable", "acme", "attack:ta9"), "`attack:ta9` covers no detection of the pack `acme`", "attack:t1078.004"),
         (("enable", "acme/xyz"), "the pack `acme` has no detection `xyz`", "it has: loud, quiet, third"),
         (("enable", "amce/loud"), "trapline.yml has no pack `amce`", "did you mean `acme`?"),
         (("enable", "loud"), "trapline.yml has no pack `loud`", "there are: acme"),
@@ -142,6 +144,23 @@ def test_what_is_not_there_is_refused(both: Both, arguments: tuple[str, ...], me
     error = refused(both, *arguments)
     assert error.message == message
     assert remedy in error.remedy
+
+
+@pytest.mark.parametrize("word", ["enable", "disable"])
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ("severity:hgh", "`hgh` is no severity: write one of info, notice, low, medium, high, critical"),
+        ("Tag:iam", "`Tag:iam` is neither a name nor one of tag:, attack:, severity: did you mean `tag`?"),
+        ("tag:", "it names nothing"),
+        ("", "it names nothing"),
+    ],
+)
+def test_what_can_be_no_entry_is_refused(both: Both, word: str, entry: str, why: str) -> None:
+    both.use("tag:iam")
+    error = refused(both, word, "acme", entry)
+    assert error.message == f"nothing of the pack `acme` is named by `{entry}`: {why}"
+    assert "after `acme` names, `tag:iam`" in error.remedy
 
 
 def test_all_or_nothing(both: Both) -> None:
@@ -163,6 +182,17 @@ def test_what_would_be_held_back_is_told(both: Both) -> None:
     said = both.run("enable", "acme/elsewhere")
     assert "held back until this is mended" in said.stderr
     assert "other" in said.stderr
+
+
+@pytest.mark.parametrize("command", ["validate", "backtest"])
+def test_where_nothing_of_a_pack_is_turned_on_that_is_told(
+    both: Both, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both.use()
+    monkeypatch.chdir(both.own.repository)
+    with pytest.raises(TraplineError, match="there are no detections here") as caught:
+        CliRunner().invoke(cli, [command], catch_exceptions=False)
+    assert "`trapline registry enable acme all`" in caught.value.remedy
 
 
 def test_a_pack_that_cannot_be_had_changes_nothing(both: Both) -> None:
