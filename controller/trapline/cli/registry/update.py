@@ -91,13 +91,18 @@ def update(
         if found is None:
             continue
         comparison = _backtest(found, desk, backtest, home, sandbox, base_image) if backtest else None
-        told.append(as_plain(found) | ({"backtest": plain_comparison(comparison, ())} if comparison else {}))
         if not as_json:
             print_move(found, diffs=diffs)
             if comparison:
                 print_comparison(comparison)
-        if _agreed(found, yes=yes, force=force, ask=not as_json):
+        agreed = _agreed(found, yes=yes, force=force, ask=not as_json)
+        if agreed:
             desk = moved(desk, found)
+        told.append(
+            as_plain(found)
+            | {"written": agreed}
+            | ({"backtest": plain_comparison(comparison, ())} if comparison else {})
+        )
         troubled |= found.doubtful and not force
     desk.save()
     if as_json:
@@ -117,7 +122,7 @@ def is_interactive() -> bool:
 def _agreed(move: Move, *, yes: bool, force: bool, ask: bool) -> bool:
     if move.doubtful and not force:
         if ask:
-            say("not written, for what is said in red; if that is right, add --force", to=errors)
+            say(f"not written: {_doubt(move)}; if that is right, add --force", to=errors)
         return False
     if yes or not ask:
         return yes
@@ -125,6 +130,10 @@ def _agreed(move: Move, *, yes: bool, force: bool, ask: bool) -> bool:
         say("not written: there is nobody to ask; add --yes", to=errors)
         return False
     return click.confirm("write it?", default=False)
+
+
+def _doubt(move: Move) -> str:
+    return "its history does not go on from the pinned commit" if move.rewritten else "something would run no longer"
 
 
 def _backtest(

@@ -84,6 +84,15 @@ def test_on_a_terminal_somebody_is_asked(
     assert pinned(both) == (tip if written else both.pin)
 
 
+def test_programs_are_told_whether_it_was_written(both: Both, better: Callable[[], str]) -> None:
+    both.use("quiet", "third")
+    tip = better()
+    assert [shown(both, "--yes", fails=True)["written"], shown(both, "--force")["written"]] == [False, False]
+    assert pinned(both) == both.pin
+    assert shown(both, "--yes", "--force")["written"]
+    assert pinned(both) == tip
+
+
 def test_every_line_is_shown_where_that_is_asked_for(both: Both, better: Callable[[], str]) -> None:
     both.use("quiet")
     better()
@@ -111,7 +120,7 @@ def test_what_would_no_longer_run_is_only_written_by_force(both: Both, better: C
     tip = better()
     said = both.run("update", "--yes", fails=True)
     assert "acme/third runs here, and would no longer: the pack has it no longer" in said.stderr
-    assert "not written, for what is said in red; if that is right, add --force" in said.stderr
+    assert "not written: something would run no longer; if that is right, add --force" in said.stderr
     assert pinned(both) == both.pin
     both.run("update", "--yes", "--force")
     assert pinned(both) == tip
@@ -208,6 +217,7 @@ def test_a_rewritten_history_is_only_followed_by_force(both: Both) -> None:
     tip = both.theirs.rewrite()
     said = both.run("update", "--yes", fails=True)
     assert "that commit does not follow the pinned one: the history was rewritten" in said.stderr
+    assert "not written: its history does not go on from the pinned commit; if that is right" in said.stderr
     assert shown(both, fails=True)["follows"] is False
     assert pinned(both) == both.pin
     both.run("update", "--yes", "--force")
