@@ -13,7 +13,13 @@ from trapline.packs.adapt import adapt
 from trapline.packs.choose import is_named, selects, selects_by_name
 from trapline.settings import Settings
 from trapline.settings.packs import PackSettings
-from trapline.source.tree import Tree
+from trapline.source.tree import SourceError, Tree
+
+MAX_BYTES = 16 * 2**20
+"""Bytes of code and configs that a pack may have: all of it is looked through, which takes seconds for each million."""
+
+_LOOKED_THROUGH = (".py", ".yml", ".toml")
+_PARTS = ("detections/", "lib/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,18 @@ def no_packs(settings: Settings, own: Mapping[str, File]) -> Sequence[PackConten
 def read_pack(
     name: str, pack: PackSettings, tree: Tree, *, settings: Settings, own: Mapping[str, File]
 ) -> PackContents:
-    """What the pack `name` brings out of `tree`. `own` are the files of the repository that uses it."""
+    """What the pack `name` brings out of `tree`. `own` are the files of the repository that uses it.
+
+    Raises SourceError for more of it than anybody wrote by hand.
+    """
+    size = sum(
+        len(file.content)
+        for path, file in tree.files.items()
+        if path.startswith(_PARTS) and path.endswith(_LOOKED_THROUGH)
+    )
+    if size > MAX_BYTES:
+        message = f"the pack has {size:,} bytes of code and configs, and {MAX_BYTES:,} are the most"
+        raise SourceError("too-large", message, remedy="use a smaller one, or name a folder of it with `root`")
     files, problems = _with_replaced(name, pack, tree.files, settings, own)
     loaded = load(files)
     here = f"{pack_folder(name)}/"

@@ -213,6 +213,15 @@ CONFIGS = {
 }
 
 
+def test_more_code_than_anybody_writes(village: Village, controller: Controller) -> None:
+    """Each of these files takes seconds to look through."""
+    blob = write_blob(village.theirs.repository, b"a = b\n" * 170_000)
+    village.plant({**in_a_folder(), b"lib": {b"%d.py" % number: Entry("100644", blob) for number in range(17)}})
+    report = reconciled(village, controller, "evil")
+    assert "bytes of code and configs, and 16,777,216 are the most" in said(report)
+    assert live(controller) == {"mine", "good/fine"}
+
+
 def test_what_a_config_may_not_say(village: Village, controller: Controller) -> None:
     texts = [text if text.startswith("tables") else f"{text}\ntables: [logs]\n" for text in CONFIGS]
     folders = [{b"detection.yml": text.encode(), b"detect.py": SCRIPT} for text in texts]
