@@ -19,8 +19,10 @@ from trapline.packs.store import PackStore
 from trapline.settings import Settings
 from trapline.settings.packs import PackSettings
 from trapline.source.tree import SourceError
+from trapline_plugins.text import cut
 
 _AT_ONCE = 8
+_QUOTED = 200  # characters of what an error says
 _WHERE = ("source", "revision", "ref", "root", "verify")
 """What a pack is read by."""
 
@@ -98,9 +100,19 @@ class HomePacks:
             {name: pack.model_dump(mode="json", include=set(_WHERE)) for name, pack in good.items()}
         )
 
-    def _read(self, name: str, pack: PackSettings, settings: Settings, own: Mapping[str, File]) -> PackContents:
+    def _contents(self, name: str, pack: PackSettings, settings: Settings, own: Mapping[str, File]) -> PackContents:
+        """Raises SourceError, and nothing else: what a stranger's files do to Trapline must hold up nobody."""
         try:
             return read_pack(name, pack, self._store.tree(pack), settings=settings, own=own)
+        except SourceError:
+            raise
+        except Exception as error:
+            message = f"reading the pack failed in Trapline itself: {cut(repr(error), _QUOTED)}"
+            raise SourceError("corrupt", message, remedy="tell its authors, and those of Trapline") from error
+
+    def _read(self, name: str, pack: PackSettings, settings: Settings, own: Mapping[str, File]) -> PackContents:
+        try:
+            return self._contents(name, pack, settings, own)
         except SourceError as error:
             trouble = self._troubles.get(name)
             found = trouble.error if trouble else error
@@ -109,7 +121,7 @@ class HomePacks:
             before = PackSettings.model_validate(kept)
             last = pack.model_copy(update={key: getattr(before, key) for key in _WHERE})
             with suppress(SourceError):
-                contents = read_pack(name, last, self._store.tree(last), settings=settings, own=own)
+                contents = self._contents(name, last, settings, own)
                 told = _told(settings, name, found, f"it stays at {last.revision[:12]}")
                 return replace(contents, problems=(told, *contents.problems))
         told = _told(settings, name, found, "what is live of it runs on")

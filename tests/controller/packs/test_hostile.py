@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ import pytest
 
 from tests.packed import Both, Entry, Folder, link, live, plant, said, submodule, write_blob, write_object, write_tree
 from tests.playground import MATCH_BAD, Playground, actions
+from trapline.config.files import File
 from trapline.controller import Controller
 from trapline.deploy.reconcile import Report
+from trapline.detection.load import Loaded, load
 from trapline.state.schema import alerts, failures
 
 CONFIG = b"name: evil\nenabled: true\ntables: [logs]\n"
@@ -323,6 +325,28 @@ def test_its_rules_see_nothing_of_their_users(village: Village, request: pytest.
     assert [row["error"] for row in village.own.rows(failures)] == (
         [] if sandbox == "process" else [f"FileNotFoundError: [Errno 2] No such file or directory: {str(secret)!r}"]
     )
+
+
+def test_a_mistake_of_ours_that_it_found_holds_up_nobody(
+    village: Village, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    village.plant(in_a_folder())
+    reconciled(village, controller, "evil")
+    before = village.pin
+    village.plant(in_a_folder(detect_py=SCRIPT + b"  # the one that does it"))
+
+    def fails(files: Mapping[str, File]) -> Loaded:
+        if any(b"the one that does it" in file.content for file in files.values()):
+            raise RecursionError("too deep")
+        return load(files)
+
+    monkeypatch.setattr("trapline.packs.contents.load", fails)
+    village.own.detection("more")
+    village.uses("evil")
+    report = controller.reconcile()
+    assert live(controller) == {"mine", "more", "good/fine", "acme/evil"}
+    assert "reading the pack failed in Trapline itself: RecursionError('too deep')" in said(report)
+    assert f"it stays at {before[:12]}" in said(report)
 
 
 def test_its_rules_hold_up_nobody(village: Village, controller: Controller) -> None:
