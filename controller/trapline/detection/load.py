@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from trapline.config.words import did_you_mean
 from trapline.detection.lint import lint, lint_module
@@ -18,6 +19,7 @@ from trapline.errors import Problem, has_errors
 
 CONFIGS = {mode.config: mode for mode in Mode}
 SCRIPTS = {mode: mode.script for mode in Mode}
+_TWINS_NAMED = 3
 _MARKERS = {*CONFIGS, *SCRIPTS.values(), "detection.yaml"}
 
 
@@ -183,19 +185,21 @@ def _requirements(path: str, files: Mapping[str, File]) -> Iterator[Problem]:
 
 def _without_twins(candidates: list[_Candidate]) -> list[_Candidate]:
     """Detections that share a name or id are all broken: which of them is meant cannot be told."""
-    holders: dict[str, set[str]] = defaultdict(set)
+    holders: dict[str, dict[str, None]] = defaultdict(dict)
     for candidate in candidates:
         for _, value in candidate.identities:
-            holders[value].add(candidate.path)
+            holders[value][candidate.path] = None
     return [_checked_for_twins(candidate, holders) for candidate in candidates]
 
 
-def _checked_for_twins(candidate: _Candidate, holders: Mapping[str, set[str]]) -> _Candidate:
+def _checked_for_twins(candidate: _Candidate, holders: Mapping[str, Collection[str]]) -> _Candidate:
     problems = list(candidate.problems)
     for key, value in candidate.identities:
-        others = sorted(holders[value] - {candidate.path})
+        others = [path for path in islice(holders[value], _TWINS_NAMED + 1) if path != candidate.path][:_TWINS_NAMED]
         if others and candidate.parsed:
-            message = f"the {key} `{value}` is also that of {', '.join(others)}"
+            left = len(holders[value]) - 1 - len(others)
+            more = f" and {left:,} more" if left else ""
+            message = f"the {key} `{value}` is also that of {', '.join(others)}{more}"
             remedy = f"give each detection its own {key}"
             problems.append(_at(candidate.path, candidate.parsed, key, message, remedy))
     twin = len(problems) > len(candidate.problems)

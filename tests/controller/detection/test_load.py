@@ -20,6 +20,8 @@ Tree = Callable[..., Mapping[str, File]]
 OK = "def detect(record):\n    return True\n"
 BATCH = "def detect(records):\n    for record in records:\n        yield {'record': record}\n"
 
+TWIN = {"detection.yml": "name: same\ntables: [logs]\n", "detect.py": OK}
+
 
 def yaml(name: str, more: str = "") -> str:
     return f"name: {name}\ntables: [aws_cloudtrail]\n{more}"
@@ -280,6 +282,14 @@ def test_twins_are_both_broken_and_name_each_other(tree: Tree, one: str, two: st
     assert "detections/two" in first.message and "detections/one" in second.message
     assert first.line
     assert "same" in loaded.broken_identities
+
+
+def test_of_many_twins_a_few_are_named(tree: Tree) -> None:
+    """Each would otherwise name all others, which is more than any memory holds."""
+    loaded = load(tree({f"{number}/{name}": text for number in range(100) for name, text in TWIN.items()}))
+    assert len(loaded.broken) == 100
+    last = loaded.broken["detections/99"][-1].message
+    assert last == "the name `same` is also that of detections/0, detections/1, detections/10 and 96 more"
 
 
 def test_the_identity_of_a_broken_detection_is_still_known(tree: Tree) -> None:
