@@ -18,6 +18,9 @@ from trapline.source.tree import SourceError, Tree
 MAX_BYTES = 16 * 2**20
 """Bytes of code and configs that a pack may have: all of it is looked through, which takes seconds for each million."""
 
+MAX_FILES = 10_000
+"""Files in the folders that are looked through: each detection looks up among them what it needs of `lib/`."""
+
 _LOOKED_THROUGH = (".py", ".yml", ".toml")
 _PARTS = ("detections/", "lib/")
 
@@ -67,14 +70,7 @@ def read_pack(
 
     Raises SourceError for more of it than anybody wrote by hand.
     """
-    size = sum(
-        len(file.content)
-        for path, file in tree.files.items()
-        if path.startswith(_PARTS) and path.endswith(_LOOKED_THROUGH)
-    )
-    if size > MAX_BYTES:
-        message = f"the pack has {size:,} bytes of code and configs, and {MAX_BYTES:,} are the most"
-        raise SourceError("too-large", message, remedy="use a smaller one, or name a folder of it with `root`")
+    _bounded({path: file for path, file in tree.files.items() if path.startswith(_PARTS)})
     files, problems = _with_replaced(name, pack, tree.files, settings, own)
     loaded = load(files)
     here = f"{pack_folder(name)}/"
@@ -91,6 +87,17 @@ def read_pack(
         broken,
         tuple(problems),
     )
+
+
+def _bounded(files: Mapping[str, File]) -> None:
+    remedy = "use a smaller one, or name a folder of it with `root`"
+    if len(files) > MAX_FILES:
+        message = f"the pack has {len(files):,} files in detections/ and lib/, and {MAX_FILES:,} are the most"
+        raise SourceError("too-many-files", message, remedy=remedy)
+    size = sum(len(file.content) for path, file in files.items() if path.endswith(_LOOKED_THROUGH))
+    if size > MAX_BYTES:
+        message = f"the pack has {size:,} bytes of code and configs, and {MAX_BYTES:,} are the most"
+        raise SourceError("too-large", message, remedy=remedy)
 
 
 def _broken(name: str, pack: PackSettings, loaded: Loaded, path: str) -> Broken:

@@ -224,6 +224,14 @@ def test_more_code_than_anybody_writes(village: Village, controller: Controller)
     assert live(controller) == {"mine", "good/fine"}
 
 
+def test_more_modules_than_anybody_shares(village: Village, controller: Controller) -> None:
+    """Each of many detections may import each of them."""
+    blob = write_blob(village.theirs.repository, b"A = 1\n")
+    village.plant({**in_a_folder(), b"lib": {b"%d.py" % number: Entry("100644", blob) for number in range(9_999)}})
+    report = reconciled(village, controller, "evil")
+    assert "the pack has 10,001 files in detections/ and lib/, and 10,000 are the most" in said(report)
+
+
 def test_what_a_config_may_not_say(village: Village, controller: Controller) -> None:
     texts = [text if text.startswith("tables") else f"{text}\ntables: [logs]\n" for text in CONFIGS]
     folders = [{b"detection.yml": text.encode(), b"detect.py": SCRIPT} for text in texts]
