@@ -12,11 +12,12 @@ from itertools import count
 from math import ceil
 from typing import Any
 
+from tests.bench import rules
 from tests.bench.alerts_receiver import receiving
 from tests.bench.baselines import Script, in_process
 from tests.bench.ground import until
 from tests.bench.lake import Event
-from tests.bench.landing_site import DETECTIONS, RECORDS, Landing, delivery, landing, sources
+from tests.bench.landing_site import RECORDS, Landing, delivery, landing
 from tests.bench.measure import Figures, Result, Way, timed
 from trapline.state.schema import landed, matches
 from trapline.tables.cloudtrail import normalise
@@ -29,10 +30,15 @@ _RATES = (
 _SHARES = (50, 95, 99)
 
 
+def _detections(*, quick: bool) -> int:
+    return 2 if quick else 20
+
+
 def measure_latency(*, quick: bool) -> Figures:
     """One record of each object is an alert of its own."""
     created: list[dict[str, float]] = []
-    with receiving(1) as receiver, landing(receiver.urls[0]) as site:
+    detections = _detections(quick=quick)
+    with receiving(1) as receiver, landing(receiver.urls[0], detections=detections) as site:
         for rate, (_, pause, objects) in enumerate(_RATES):
             created.append(
                 _created(site, f"{rate}", pause=min(pause, 0.3) if quick else pause, objects=2 if quick else objects)
@@ -45,7 +51,7 @@ def measure_latency(*, quick: bool) -> Figures:
         shown = [f"{taken[ceil(share / 100 * len(taken)) - 1]:.2f} s" for share in _SHARES]
         rows.append((what, [f"{len(taken)}", *shown, "p95 < 1.5 s" if what.startswith("50 ") else ""]))
     note = (
-        f"{RECORDS} records in each object, {DETECTIONS} detections, Docker. The pause is the default, half a second."
+        f"{RECORDS} records in each object, {detections} detections, Docker. The pause is the default, half a second."
     )
     columns = ("objects", *(f"p{share}" for share in _SHARES), "aim")
     return Figures("From an object's creation to the arrival of its alert, real time", columns, rows, note)
@@ -54,12 +60,13 @@ def measure_latency(*, quick: bool) -> Figures:
 def measure_rate(*, quick: bool) -> Result:
     """A burst, from its notifications until the last object is done."""
     objects, runs = (4, 1) if quick else (300, 3)
-    scripts = [Script.of(source) for source in sources()]
+    detections = _detections(quick=quick)
+    scripts = [Script.of(source) for source in rules.understood(detections)]
     bodies = [delivery(f"user {number}") for number in range(objects)]
     expected = len(in_process(_decoded(bodies), scripts))
     with ExitStack() as ends:
         receiver = ends.enter_context(receiving(1))
-        site = ends.enter_context(landing(receiver.urls[0]))
+        site = ends.enter_context(landing(receiver.urls[0], detections=detections))
         runs_so_far = count()
         told: list[Any] = []
 
@@ -75,13 +82,13 @@ def measure_rate(*, quick: bool) -> Result:
 
         ways = [
             Way(
-                what=f"gunzip, json.loads, dicts of the table's columns, {DETECTIONS} rules in-process",
+                what=f"gunzip, json.loads, dicts of the table's columns, {detections} rules in-process",
                 count=objects * RECORDS,
                 work=lambda: in_process(_decoded(bodies), scripts),
                 letter="A",
             ),
             Way(
-                what=f"s3-events to recorded matches, {DETECTIONS} detections, Docker",
+                what=f"s3-events to recorded matches, {detections} detections, Docker",
                 count=objects * RECORDS,
                 before=put,
                 work=land,

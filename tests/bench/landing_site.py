@@ -1,5 +1,5 @@
 """What the benchmarks of real time share: S3 and SQS on a socket, deliveries of CloudTrail's, and a controller that
-listens to them with twenty detections."""
+listens to them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from trapline.state.database import Database
 from trapline.state.schema import alerts, deliveries, deployments, streams
 from trapline.tables.cloudtrail import SCHEMA
 
-DETECTIONS = 20
 RECORDS = 300
 """Of each object."""
 
@@ -84,7 +83,7 @@ class Landing:
 
 
 @contextmanager
-def landing(webhook: str) -> Iterator[Landing]:
+def landing(webhook: str, *, detections: int) -> Iterator[Landing]:
     """With Docker, every worker warm, and every alert told to the webhook."""
     need_docker()
     with _serving_aws() as url, ground() as made, ExitStack() as ends:
@@ -96,14 +95,14 @@ def landing(webhook: str) -> Iterator[Landing]:
         queue = str(sqs.create_queue(QueueName="landed")["QueueUrl"])
         (made.home / "events").mkdir(parents=True)
         pq.write_table(SCHEMA.empty_table(), made.home / "events" / "empty.parquet")
-        made.write(_files(queue, webhook))
+        made.write(_files(queue, webhook, detections))
         made.commit()
         made.push()
         ends.callback(remove_builds, made, sandbox="docker")
         ends.enter_context(service(made, sandbox="docker", env={**CREDENTIALS, "AWS_ENDPOINT_URL": url}))
         database = ends.enter_context(closing(Database.in_home(made.home)))
         site = Landing(database, queue, s3, sqs)
-        until(lambda: _is_ready(database), every=0.2)
+        until(lambda: _is_ready(database, detections), every=0.2)
         site.tell([site.put("first", delivery("first"))])
         until(lambda: "first" in site.delivered().values(), every=0.2)
         yield site
@@ -116,11 +115,6 @@ def delivery(who: str) -> bytes:
     identity = {"type": "IAMUser", "userName": who, "accountId": _ACCOUNT, "principalId": "AIDAEXAMPLE"}
     events.append({**_event(RECORDS, provider, action), "userIdentity": identity, "readOnly": False})
     return gzip.compress(json.dumps({"Records": events}).encode(), 6)
-
-
-def sources() -> list[str]:
-    """The detections' rules."""
-    return rules.understood(DETECTIONS)
 
 
 def _event(number: int, provider: str, action: str) -> dict[str, Any]:
@@ -156,7 +150,7 @@ def _event(number: int, provider: str, action: str) -> dict[str, Any]:
     }
 
 
-def _files(queue: str, webhook: str) -> dict[str, File]:
+def _files(queue: str, webhook: str, detections: int) -> dict[str, File]:
     stream = {"type": "s3-events", "queue": queue, "format": "cloudtrail"}
     settings = {
         "tables": {"events": {"path": "events", "stream": stream}},
@@ -167,18 +161,18 @@ def _files(queue: str, webhook: str) -> dict[str, File]:
     }
     config = {"enabled": True, "realtime": True, "tables": ["events"]}
     files = {"trapline.yml": yaml.safe_dump(settings)}
-    for number, source in enumerate(sources()):
+    for number, source in enumerate(rules.understood(detections)):
         files[f"detections/rule_{number}/detect.py"] = source
         files[f"detections/rule_{number}/detection.yml"] = yaml.safe_dump({"name": f"rule_{number}", **config})
     return {path: File(content=text.encode()) for path, text in files.items()}
 
 
-def _is_ready(database: Database) -> bool:
-    """Whether all of them are live, and the stream is heard."""
+def _is_ready(database: Database, detections: int) -> bool:
+    """Whether so many are live, and the stream is heard."""
     with database.reading() as connection:
         live = connection.execute(sa.select(sa.func.count()).select_from(deployments)).scalar_one()
         heard = connection.execute(sa.select(streams.c.table_name).where(streams.c.trouble == "")).first()
-    return live == DETECTIONS and heard is not None
+    return live == detections and heard is not None
 
 
 def _credentials() -> dict[str, str]:
