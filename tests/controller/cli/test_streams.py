@@ -24,6 +24,7 @@ from trapline.run import listen
 from trapline.state.database import Database
 from trapline.state.schema import alerts, landed, matches, spoiled
 from trapline.state.streams import SetAside, StreamState, keep_stream, set_parcels_aside
+from trapline.streams import directory
 from trapline.workers.interface import WorkerError
 from trapline.workers.pool import Pool
 
@@ -65,6 +66,12 @@ def listen_until(controller: Controller, done: Callable[[], Any]) -> None:
         return done()
 
     eventually(listened)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is cut off is not waited for as long as somebody might still be writing it."""
+    monkeypatch.setattr(directory, "UNFINISHED_SECONDS", 1.0)
 
 
 def spoil(ground: Playground, name: str = "broken") -> bytes:
@@ -203,6 +210,7 @@ def shown_alert(ground: Playground, name: str) -> str:
     return run(ground, "alerts", "show", alert["id"]).output
 
 
+@pytest.mark.usefixtures("impatient")
 def test_what_is_set_aside_is_listed_and_tried_again(ground: Playground, controller: Controller) -> None:
     content = spoil(ground)
     listen_until(controller, lambda: ground.rows(spoiled))
@@ -229,6 +237,7 @@ def test_what_is_set_aside_is_listed_and_tried_again(ground: Playground, control
     assert (result.exit_code, result.output.split(":")[0]) == (0, "settled 0 of 0 set aside")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_the_reason_is_that_of_now(ground: Playground, controller: Controller) -> None:
     spoil(ground)
     listen_until(controller, lambda: ground.rows(spoiled))
@@ -251,6 +260,7 @@ def test_what_is_too_large_is_left_to_the_sweep_and_says_so(ground: Playground, 
     assert "one" in {row["identity"] for row in ground.rows(matches)}
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_table_that_cannot_be_asked_says_why_and_keeps_what_it_has(
     ground: Playground, controller: Controller
 ) -> None:
@@ -265,6 +275,7 @@ def test_a_table_that_cannot_be_asked_says_why_and_keeps_what_it_has(
     assert len(told(ground, "streams", "spoiled")) == 1
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_table_that_is_gone_keeps_what_it_has(ground: Playground, controller: Controller) -> None:
     spoil(ground)
     listen_until(controller, lambda: ground.rows(spoiled))
