@@ -4,6 +4,8 @@
 
 PYTHON ?= python3
 VENV := .venv
+# Many tests wait for others; who is done with their own takes some of who is not.
+SPREAD := -n 3 --dist worksteal
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -23,10 +25,10 @@ demo: $(READY)  ## Run the whole trapline on this machine, in a temporary home
 	@$(BIN)/trapline demo
 
 test: lint $(READY)  ## Lint, type-check and run every test this machine can run
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest $(SPREAD)
 
 unit: $(READY)  ## The quick tests only, without Docker and without a package index
-	$(BIN)/pytest -q -n 2 -m "not docker and not network" --ignore tests/e2e --ignore tests/reliability --ignore tests/bench
+	$(BIN)/pytest -q $(SPREAD) -m "not docker and not network" --ignore tests/e2e --ignore tests/reliability --ignore tests/bench
 
 reliability: $(READY)  ## Kill the controller 200 times while alerts are on their way (ten minutes)
 	TRAPLINE_TEST_KILLS=200 $(BIN)/pytest -s tests/reliability/test_alerts.py
