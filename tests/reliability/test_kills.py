@@ -173,7 +173,7 @@ def test_killed_anywhere_it_converges_at_the_next_start(
     (tmp_path / "tmp").mkdir()
     reconcile = driving("driver", ground.home, ground.repository, "process", "", TMPDIR=str(tmp_path / "tmp"))
     witness = ProcessWitness(ground)
-    hit = killed_at_random(reconcile, Pack(ground, chance, size=20), witness, chance, kills=100)
+    hit = killed_at_random(reconcile, Pack(ground, chance, size=8), witness, chance, kills=100)
     assert len(hit & {"fetch", "read", "build", "smoke", "promote", "collect"}) >= 4
 
     assert not reconcile().error  # or what the last kill left is moved away before anything is built
