@@ -92,7 +92,13 @@ def test(
         _watch(path, asked, min_coverage)
         return
     checkout = Checkout.around(path)
-    holds = _run(checkout, checkout.detections, asked, shape, min_coverage)
+    of_packs_alone = not (checkout.folder or checkout.asked.detections) and any(
+        pack.enable for pack in checkout.settings.packs.values()
+    )
+    if of_packs_alone:
+        say("there are none of your own here; those of packs are tested before they are deployed", to=errors)
+    detections = checkout.asked.detections if of_packs_alone else checkout.detections
+    holds = _run(checkout, detections, asked, shape, min_coverage)
     sys.exit(0 if holds else 1)
 
 

@@ -34,14 +34,17 @@ def builtin_files() -> Mapping[str, File]:
 def make_repository(place: Path, *, timeout: float) -> None:
     """Puts the pack into a bare repository at `place`, as the one commit of `main`. Raises TraplineError."""
     files = builtin_files()
-    place.parent.mkdir(parents=True, exist_ok=True)
+    remedy = "look whether its disk has room, and whether this user may write there"
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TraplineError(f"{place} cannot be written: {error.strerror}", remedy=remedy) from None
     for arguments, feed in (
         (["init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(place)], b""),
         ([f"--git-dir={place}", "fast-import", "--quiet", "--force"], b"".join(_as_stream(files))),
     ):
         done = run_git(arguments, cwd=place.parent, timeout=timeout, feed=feed)
         if done.status:
-            remedy = "look whether its disk has room, and whether this user may write there"
             raise TraplineError(f"{place} cannot be written: {done.said.strip()}", remedy=remedy)
 
 

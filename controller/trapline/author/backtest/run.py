@@ -70,7 +70,11 @@ def choose(checkout: Checkout, names: Sequence[str]) -> Chosen:
         raise TraplineError(f"{checkout.root} has no {FILE_NAME}, so that no table is known", remedy=remedy)
     packs = packs_of(checkout)
     desired = read_desired(tree.revision, tree.files, fallback=None, env=os.environ, skipped=tree.skipped, packs=packs)
-    if not desired.detections and not desired.held:
+    none = not desired.detections and not desired.held
+    for pack in desired.packs:
+        if pack.unread and (none or any(name.startswith(f"{pack.name}/") for name in names)):
+            raise TraplineError(pack.problems[0].message, remedy=pack.problems[0].remedy)
+    if none:
         raise nothing_here(checkout.settings.packs)
     known = {one.path: {one.name, one.identity} for one in desired.detections}
     known |= {one.path: {one.identity or ""} for one in desired.held}

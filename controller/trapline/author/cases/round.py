@@ -34,7 +34,9 @@ class Round:
         self, checkout: Checkout, detections: Sequence[Detection], on_progress: Callable[[str], None]
     ) -> list[Tested]:
         """Runs the cases of these detections of the checkout. Raises TraplineError where none of them can be run."""
-        whole = len(detections) == len(checkout.detections) and not (self.words or self.only_failed or checkout.folder)
+        whole = len(detections) == len(checkout.asked.detections) and not (
+            self.words or self.only_failed or checkout.folder
+        )
         with workshop(
             checkout, sandbox=self.sandbox, base_image=self.base_image, now=system_clock, on_progress=on_progress
         ) as place:

@@ -16,7 +16,7 @@ from trapline.source.tree import SourceError
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One pack. `contents` is None where it cannot be read, and `problem` says why.
+    """One pack. `contents` is None where it cannot be read; `problem` says why that is, or why its source did not tell.
 
     `tip` is where its ref is now, empty where nobody asked; `behind` how many commits that is from the pin, None where
     the pin is not among what came before.
@@ -34,11 +34,19 @@ class Standing:
 def standings(desk: Desk, *, ask: bool) -> Iterator[Standing]:
     """Every pack, by name. Only where the other sides may be asked is fetched what was not yet, and the tip known."""
     for name, pack in sorted(desk.settings.packs.items()):
+        tip = ""
+        problem: TraplineError | None = None
         try:
             tip = desk.tip(pack) if ask else ""
-            tree = desk.tree(pack) if ask or pack.is_builtin else desk.store.tree(pack)
-            behind = desk.store.ahead(pack, tip) if tip else None
         except SourceError as error:
-            yield Standing(name, pack, None, None, error)
+            problem = error
+        try:
+            tree = desk.tree(pack) if tip or pack.is_builtin else desk.store.tree(pack)
+        except SourceError as error:
+            if not (ask or pack.is_builtin or desk.store.has(pack)):
+                remedy = "`trapline registry list --check` fetches it, and so does `trapline validate`"
+                problem = TraplineError(error.message, remedy=remedy)
+            yield Standing(name, pack, None, None, problem or error)
         else:
-            yield Standing(name, pack, desk.read(name, pack, tree), manifest_of(tree), None, tip, behind)
+            behind = desk.store.ahead(pack, tip) if tip else None
+            yield Standing(name, pack, desk.read(name, pack, tree), manifest_of(tree), problem, tip, behind)

@@ -61,7 +61,8 @@ def validate(checkout: Checkout, *, home: Path | None, env: Mapping[str, str], n
     about = {problem for path in asked for problem in checkout.loaded.broken.get(path, ())}
     found = [one for one in problems if one in about or one.path in _OF_ALL or checkout.asks_about(one.path)]
     found += _advice(detections, checkout.settings, home=home, now=now)
-    if not (asked or shared or has_errors(found)):
+    unread = any(one.code == "pack-not-read" for one in found)
+    if not (asked or shared or unread or has_errors(found)):
         raise nothing_here(checkout.settings.packs)
     return Validated(in_order(found), detections, len(asked))
 

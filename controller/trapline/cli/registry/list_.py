@@ -21,8 +21,8 @@ from trapline.source.remote import redact
 def list_(check: bool, path: Path, as_json: bool) -> None:
     """List the packs of trapline.yml: what they are pinned to, and how many of their detections run.
 
-    The exit code is 1 where one cannot be read. Without --check nobody is asked, and a pack that was not fetched on
-    this machine yet is not read.
+    The exit code is 1 where one cannot be read, or its source cannot be asked. Without --check nobody is asked, and a
+    pack that was not fetched on this machine yet is not read.
     """
     with progress("looking at packs"):
         found = list(standings(desk_here(path), ask=check))

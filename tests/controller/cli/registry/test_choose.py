@@ -195,6 +195,43 @@ def test_where_nothing_of_a_pack_is_turned_on_that_is_told(
     assert "`trapline registry enable acme all`" in caught.value.remedy
 
 
+def test_a_pack_that_is_away_is_no_repository_without_detections(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    both.use("all")
+    both.theirs.repository.rename(both.theirs.repository.with_name("away"))
+    monkeypatch.chdir(both.own.repository)
+    said = CliRunner().invoke(cli, ["validate"], catch_exceptions=False)
+    assert "there is no git repository at" in said.output
+    assert "0 detections" in said.output
+    for names in ((), ("acme/loud",)):
+        with pytest.raises(TraplineError, match="there is no git repository at"):
+            CliRunner().invoke(cli, ["backtest", *names], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("source", ["", "builtin:aws"])
+def test_where_nothing_can_be_kept_that_is_told(both: Both, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (both.own.repository / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(both.own.repository / "file/cache"))
+    both.use()
+    both.write(both.text.replace(both.source, source or both.source))
+    with pytest.raises(SourceError, match="cannot be written") as caught:
+        both.run("enable", "acme", "all")
+    assert "whether this user may write there" in caught.value.remedy
+
+
+def test_a_repository_that_only_uses_packs_has_nothing_to_test(both: Both) -> None:
+    command = ["test", str(both.own.repository), "--sandbox", "process"]
+    both.use()
+    with pytest.raises(TraplineError, match="there are no detections here"):
+        CliRunner().invoke(cli, command, catch_exceptions=False)
+    both.use("all")
+    said = CliRunner().invoke(cli, command, catch_exceptions=False)
+    assert (said.exit_code, said.stderr) == (
+        0,
+        "there are none of your own here; those of packs are tested before they are deployed\n",
+    )
+    assert CliRunner().invoke(cli, [*command, "--json"], catch_exceptions=False).stdout == "[]\n"
+
+
 def test_a_pack_that_cannot_be_had_changes_nothing(both: Both) -> None:
     both.use(revision="f" * 40)
     with pytest.raises(SourceError, match="has no commit ffffffffffff"):

@@ -31,7 +31,8 @@ def test_how_much_is_used_of_each(both: Both) -> None:
 def test_what_was_never_fetched_is_read_only_where_its_source_may_be_asked(both: Both) -> None:
     both.use("loud")
     assert rows(both, fails=True)[1][3] == "not read"
-    assert "was not fetched yet" in both.run("list", fails=True).stderr
+    said = both.run("list", fails=True).stderr
+    assert "was not fetched yet (`trapline registry list --check` fetches it" in said
     assert rows(both, "--check")[1][3] == "1 of 3"
     assert rows(both)[1][3] == "1 of 3"
 
@@ -61,6 +62,16 @@ def test_one_that_is_away_hides_no_other(both: Both) -> None:
     assert found["aws"]["problem"] is None
     assert found["aws"]["detections"] > 100
     assert "/nowhere/at/all" in found["acme"]["problem"]
+
+
+def test_of_one_that_is_away_is_said_what_is_known(both: Both) -> None:
+    both.use("loud")
+    both.run("list", "--check")
+    both.theirs.repository.rename(both.theirs.repository.with_name("away"))
+    said = both.run("list", "--check", fails=True)
+    assert re.split(r"  +", said.stdout.splitlines()[1].strip())[3:] == ["1 of 3", "Apache-2.0", "-"]
+    assert "acme: there is no git repository at" in said.stderr
+    assert both.json("list", "--check", fails=True)[0]["used"] == ["acme/loud"]
 
 
 def test_what_is_broken_in_a_pack_is_counted(both: Both) -> None:
