@@ -68,7 +68,8 @@ def sigma(paths: Sequence[Path], into: Path, table: str, force: bool, as_json: b
             say(f"{os.path.relpath(one.folder)}{_remarks(one)}")
         print_problems(problems)
         left = f", {failed} not" if failed else ""
-        say(f"{counted(len(written), 'rule')} converted{left}; then: trapline validate, trapline test")
+        then = "; then: trapline validate, trapline test" if written else ""
+        say(f"{counted(len(written), 'rule')} converted{left}{then}")
     sys.exit(1 if failed else 0)
 
 

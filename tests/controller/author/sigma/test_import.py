@@ -238,6 +238,7 @@ def test_nothing_is_overwritten_unless_it_is_said(write: Callable[..., Path], in
     said = run(file, "--into", into)
     assert said.exit_code == 1
     assert "nothing is overwritten [duplicate-name]" in said.stderr
+    assert said.stdout == "0 rules converted, 1 not\n"
     assert script.read_text() == "changed by hand"
     assert run(file, "--into", into, "--force").exit_code == 0
     assert script.read_text() != "changed by hand"
