@@ -64,7 +64,7 @@ class _Program:
 
     def add(self, path: str, source: bytes | str) -> bool:
         """Reads a module with all that it imports; gives whether no name of them changes out of sight."""
-        module = self._modules[path] = _read(source) if path else Module.of(parse(source))
+        module = self._modules[path] = _read(source)
         if module.reaches_anything:
             return False
         imports = list(self._imported(module.nodes, path))
@@ -157,8 +157,8 @@ def _absolute(module: str | None, level: int, path: str) -> str:
     return ".".join([*package[: len(package) - level + 1], *([module] if module else [])])
 
 
-@lru_cache(maxsize=100)  # many detections import the same
-def _read(source: bytes) -> Module:
+@lru_cache(maxsize=100)  # many detections import the same, and of a script more than one thing is asked
+def _read(source: bytes | str) -> Module:
     return Module.of(parse(source))
 
 
