@@ -106,7 +106,15 @@ class Move:
     @property
     def doubtful(self) -> bool:
         """Whether somebody has to say so once more before it is written."""
-        return bool(self.lost) or self.rewritten
+        return bool(self.lost) or self.rewritten or self.unfollowed
+
+    @property
+    def unfollowed(self) -> bool:
+        """Whether nobody can tell if the commit follows the pin, as where a rewritten history has it no longer.
+
+        Of the pack that comes with Trapline there is one commit in each version.
+        """
+        return bool(self.unread) and not self.pack.is_builtin
 
     @property
     def differing(self) -> list[Differing]:

@@ -1,4 +1,4 @@
-"""What the commands of `trapline registry` share that change trapline.yml."""
+"""What the commands of `trapline registry` share that concern the packs of trapline.yml."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from trapline.author.checkout import Checkout
 from trapline.author.registry.desk import Desk
 
 NEXT = "commit trapline.yml and merge it: it is deployed from there"
+NO_PACKS = "trapline.yml names no packs; add one with `trapline registry add`"
 
 path_option = click.option(
     "--path",

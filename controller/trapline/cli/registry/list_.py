@@ -10,7 +10,7 @@ import click
 
 from trapline.author.registry.standing import Standing, standings
 from trapline.cli.output import as_json, counted, errors, print_json, print_table, progress, say, short
-from trapline.cli.registry.common import desk_here, path_option
+from trapline.cli.registry.common import NO_PACKS, desk_here, path_option
 from trapline.source.remote import redact
 
 
@@ -42,7 +42,7 @@ def list_(check: bool, path: Path, as_json: bool) -> None:
                 )
                 for one in found
             ),
-            empty="trapline.yml names no packs; add one with `trapline registry add`",
+            empty=NO_PACKS,
         )
         for one in found:
             if one.problem:

@@ -20,7 +20,7 @@ from trapline.author.workshop import workshop
 from trapline.cli.diff_text import print_comparison
 from trapline.cli.options import home_option, sandbox_options
 from trapline.cli.output import as_json, errors, print_error, print_json, progress, say
-from trapline.cli.registry.common import NEXT, desk_here, path_option
+from trapline.cli.registry.common import NEXT, NO_PACKS, desk_here, path_option
 from trapline.cli.registry.update_text import as_plain, print_move
 from trapline.clock import system_clock
 from trapline.config.units import parse_duration
@@ -71,7 +71,8 @@ def update(
     unless --yes is given. A commit that is not signed as `verify` asks for is never moved to.
 
     It is doubtful where a detection that runs here would run no longer, and where the commit does not follow the pinned
-    one, since somebody has rewritten the history. Then the exit code is 1, and it is only written with --force.
+    one, since somebody has rewritten the history, or cannot be compared with it. Then the exit code is 1, and it is
+    only written with --force.
     """
     if to and not pack:
         raise click.UsageError("name the pack that --to is a commit of")
@@ -109,6 +110,8 @@ def update(
         print_json(told)
     elif desk.is_changed:
         say(NEXT)
+    elif not desk.settings.packs:
+        say(NO_PACKS)
     elif not told and not troubled:
         say("nothing is newer than what is pinned")
     sys.exit(1 if troubled else 0)
@@ -133,6 +136,8 @@ def _agreed(move: Move, *, yes: bool, force: bool, ask: bool) -> bool:
 
 
 def _doubt(move: Move) -> str:
+    if move.unfollowed:
+        return "whether it follows the pinned commit cannot be told"
     return "its history does not go on from the pinned commit" if move.rewritten else "something would run no longer"
 
 

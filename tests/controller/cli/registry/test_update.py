@@ -36,6 +36,10 @@ def test_nothing_is_newer(both: Both) -> None:
     assert both.run("update").stdout == "nothing is newer than what is pinned\n"
 
 
+def test_without_packs_nothing_is_pinned(both: Both) -> None:
+    assert both.run("update").stdout == "trapline.yml names no packs; add one with `trapline registry add`\n"
+
+
 def test_the_pin_moves_and_nothing_else(both: Both, better: Callable[[], str]) -> None:
     both.use("quiet")
     tip, before = better(), both.text
@@ -261,10 +265,13 @@ def test_one_that_is_away_holds_up_no_other(both: Both, better: Callable[[], str
     assert pinned(both) == tip
 
 
-def test_a_pin_that_is_gone_can_be_moved_on(both: Both) -> None:
+def test_a_pin_that_is_gone_is_only_moved_on_by_force(both: Both) -> None:
     both.use("quiet", revision="f" * 40)
-    said = both.run("update", "--yes")
+    said = both.run("update", "--yes", fails=True)
     assert "what is pinned now cannot be compared with" in said.stderr
+    assert "not written: whether it follows the pinned commit cannot be told" in said.stderr
+    assert pinned(both) == "f" * 40
+    said = both.run("update", "--yes", "--force")
     assert "would run here as well: acme/quiet" in said.stdout
     assert pinned(both) == both.pin
 
