@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from docker.errors import APIError, BuildError, DockerException, ImageNotFound
+from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
 from docker.types import LogConfig, Ulimit
 
 from trapline.workers.backends import layout, seccomp
@@ -181,7 +181,8 @@ class DockerBackend:
     def _sweep(self) -> None:
         """Removes what a killed controller left: its containers, and images whose tag is gone."""
         ours = f"{SCOPE}={self._scope}"
-        with self._patience.asking("sweep"):
+        # While others remove images the engine may fail to list them. What is left is swept another time.
+        with self._patience.asking("sweep"), contextlib.suppress(NotFound):
             for container in self._client.api.containers(all=True, filters={"label": ours}):
                 if self._is_left(container):
                     with contextlib.suppress(DockerException):
