@@ -71,7 +71,7 @@ def _read(checkout: Checkout) -> tuple[list[Detection], Settings]:
     files = checkout.tree.files
     if FILE_NAME in files:
         desired = read_desired("", files, fallback=None, env=os.environ, packs=packs_of(checkout))
-        return list(desired.detections), desired.settings
+        return [*desired.detections, *desired.offered], desired.settings
     return list(load(files).detections), Settings()
 
 

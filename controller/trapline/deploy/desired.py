@@ -57,9 +57,14 @@ class Desired:
         return self.broken_identities | held | {detection.identity for detection in self.detections}
 
     @property
-    def unused(self) -> frozenset[str]:
+    def offered(self) -> Sequence[Detection]:
         """What the packs have and is not used, or no longer."""
-        return frozenset(one.identity for pack in self.packs for one in pack.detections if not one.config.enabled)
+        return [one for pack in self.packs for one in pack.detections if not one.config.enabled]
+
+    @property
+    def unused(self) -> frozenset[str]:
+        """The identities of what is offered."""
+        return frozenset(one.identity for one in self.offered)
 
     @property
     def unread(self) -> frozenset[str]:

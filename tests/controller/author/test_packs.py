@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from tests.playground import MATCH_BAD, NOON, Playground
+from trapline.author.backtest.run import choose
 from trapline.author.change.base import base_of
 from trapline.author.change.differing import differing
 from trapline.author.change.sides import sides
 from trapline.author.checkout import Checkout
 from trapline.author.validation.validate import Validated, validate
+from trapline.cli import cli
 
 
 @pytest.fixture(autouse=True)
@@ -108,3 +111,14 @@ def test_a_pack_that_one_side_cannot_read_has_not_changed(own: Playground, their
     base = own.commit()
     use(own, theirs, "a" * 40, "all")
     assert changes(own, base) == {}
+
+
+def test_what_is_not_used_yet_can_be_tried_by_its_name(own: Playground, theirs: Playground) -> None:
+    use(own, theirs, theirs.commit(), "quiet")
+    checkout = Checkout.around(own.repository)
+    assert [str(one.name) for one in choose(checkout, ["acme/loud"]).detections] == ["acme/loud"]
+    assert {str(one.name) for one in choose(checkout, []).detections} == {"mine", "acme/quiet"}
+    path = str(own.repository)
+    command = ["explain", "acme/loud", "--path", path, "--home", str(own.home)]
+    said = CliRunner().invoke(cli, command, catch_exceptions=False, terminal_width=200)
+    assert 'event.action == "bad"' in said.stdout

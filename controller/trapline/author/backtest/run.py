@@ -62,6 +62,8 @@ class Chosen:
 def choose(checkout: Checkout, names: Sequence[str]) -> Chosen:
     """The detections of these names, ids or paths; without any, those that the checkout asks about.
 
+    What a pack offers and nobody uses yet has to be named.
+
     Raises TraplineError where there is none of a name, or trapline.yml is of no use.
     """
     tree = checkout.tree
@@ -70,13 +72,14 @@ def choose(checkout: Checkout, names: Sequence[str]) -> Chosen:
         raise TraplineError(f"{checkout.root} has no {FILE_NAME}, so that no table is known", remedy=remedy)
     packs = packs_of(checkout)
     desired = read_desired(tree.revision, tree.files, fallback=None, env=os.environ, skipped=tree.skipped, packs=packs)
-    none = not desired.detections and not desired.held
+    detections = [*desired.detections, *(desired.offered if names else ())]
+    none = not detections and not desired.held
     for pack in desired.packs:
         if pack.unread and (none or any(name.startswith(f"{pack.name}/") for name in names)):
             raise TraplineError(pack.problems[0].message, remedy=pack.problems[0].remedy)
     if none:
         raise nothing_here(checkout.settings.packs)
-    known = {one.path: {one.name, one.identity} for one in desired.detections}
+    known = {one.path: {one.name, one.identity} for one in detections}
     known |= {one.path: {one.identity or ""} for one in desired.held}
     if names:
         paths = {path for name in names for path in checkout.named(name, known)}
@@ -86,7 +89,7 @@ def choose(checkout: Checkout, names: Sequence[str]) -> Chosen:
             raise nothing_here()
     return Chosen(
         desired,
-        [one for one in desired.detections if one.path in paths],
+        [one for one in detections if one.path in paths],
         [one for one in desired.held if one.path in paths],
     )
 
