@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from docker.errors import ImageNotFound
+from hypothesis import HealthCheck, settings
 from moto.core.base_backend import BackendDict
 
 from tests.aws import Aws, give_credentials, serving_aws
@@ -17,6 +18,11 @@ from trapline.config import secrets
 from trapline.workers.backends.bubblewrap import BubblewrapBackend
 from trapline.workers.backends.engine import connect
 from trapline.workers.interface import BackendUnavailable
+
+if "CI" not in os.environ:  # where Hypothesis does so by itself
+    # How long an example takes says how busy the machine is.
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
 
 BASE_IMAGE = os.environ.get("TRAPLINE_BASE_IMAGE") or "trapline-base:bookworm"
 SANDBOXES = {"docker": "Docker", "bubblewrap": "bubblewrap"}
