@@ -15,7 +15,7 @@ from trapline.author.backtest.run import backtest as run_backtest
 from trapline.author.checkout import Checkout
 from trapline.author.workshop import workshop
 from trapline.cli.backtest_text import print_backtest
-from trapline.cli.options import Bytes, home_option, sandbox_options, window_options
+from trapline.cli.options import SIZE, home_option, sandbox_options, window_options
 from trapline.cli.output import as_json, json_text, progress, say, write_file
 from trapline.clock import system_clock
 from trapline.window import Window
@@ -40,7 +40,7 @@ from trapline.window import Window
 )
 @click.option(
     "--max-bytes",
-    type=Bytes(),
+    type=SIZE,
     help="Read no table of which more than this would be read, such as 50GiB; its budget.day, if not given.",
 )
 @sandbox_options

@@ -20,7 +20,7 @@ from trapline.author.checkout import Checkout
 from trapline.author.history.run import lake_of
 from trapline.author.workshop import workshop
 from trapline.cli.diff_text import print_comparison
-from trapline.cli.options import Bytes, home_option, sandbox_options, window_options
+from trapline.cli.options import SIZE, home_option, sandbox_options, window_options
 from trapline.cli.output import as_json, errors, print_json, progress, say
 from trapline.clock import system_clock
 from trapline.window import Window
@@ -44,7 +44,7 @@ from trapline.window import Window
     metavar="NUMBER",
     help="A gate: the most alerts a day of one detection.",
 )
-@click.option("--max-bytes", type=Bytes(), help="A gate: the most that the comparison reads, such as 20GB.")
+@click.option("--max-bytes", type=SIZE, help="A gate: the most that the comparison reads, such as 20GB.")
 @click.option(
     "--fail-on",
     type=click.Choice([fate.value for fate in Fate]),

@@ -70,16 +70,23 @@ class Point(click.ParamType):  # type: ignore[type-arg]  # generic in newer vers
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-class Bytes(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click alone
-    """A size as trapline.yml has it: `20GB`, `512MiB`."""
+class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click alone
+    """What trapline.yml has too, read in the same way: a size such as `20GB`, a period such as `7d`."""
 
-    name = "size"
+    def __init__(self, name: str, parse: Callable[[Any], Any]) -> None:
+        """`parse` raises ValueError with what is wrong."""
+        self.name = name
+        self._parse = parse
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
-            return parse_size(value)
+            return self._parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+SIZE = Parsed("size", parse_size)
+PERIOD = Parsed("period", parse_duration)
 
 
 def window_options(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -69,10 +69,6 @@ class PackStore:
         """Whether the pinned commit can be read without asking the other side."""
         return self._mirror(pack).has(pack.revision)
 
-    def follows(self, pack: PackSettings, earlier: str) -> bool:
-        """Whether the pinned commit is `earlier` or came after it."""
-        return self._mirror(pack).follows(pack.revision, earlier)
-
     def ahead(self, pack: PackSettings, tip: str) -> int | None:
         """How many commits lead from the pinned commit to another one; None where that does not follow it."""
         return self._mirror(pack).ahead(tip, pack.revision)

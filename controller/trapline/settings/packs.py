@@ -26,7 +26,8 @@ SELECTORS = ("tag", "attack", "severity")
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_REVISION = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+FULL_REVISION = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+"""The id of a commit, with nothing left out."""
 
 
 def _pack_name(name: str) -> str:
@@ -38,7 +39,7 @@ def _pack_name(name: str) -> str:
 
 
 def _full_revision(value: str) -> str:
-    if not _REVISION.fullmatch(value):
+    if not FULL_REVISION.fullmatch(value):
         raise ValueError("a pack is pinned to the full id of a commit; a branch or tag may be moved by others")
     return value
 

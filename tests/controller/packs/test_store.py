@@ -61,8 +61,8 @@ def test_the_tip_moves_and_the_pin_does_not(both: Both, store: PackStore) -> Non
     later = both.theirs.commit()
     assert store.tip(pack, env={}) == later
     moved = entry(both, revision=later)
-    assert store.follows(moved, both.pin)
-    assert not store.follows(pack, later)
+    assert store.ahead(pack, later) == 1
+    assert store.ahead(moved, both.pin) is None
     script = "detections/loud/detect.py"
     assert store.tree(pack).files[script] != store.tree(moved).files[script]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +9,10 @@ from trapline.author.checkout import Checkout
 from trapline.detection.shared import FOLDER
 from trapline.errors import TraplineError
 from trapline.packs.manifest import FILE_NAME
+from trapline.settings.packs import FULL_REVISION
 from trapline.source.command import Done, TimedOut, run_git
 from trapline.source.remote import check_url, redact
 
-_REVISION = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _SECONDS = 30.0
 _NAME_BOTH = "name both with --source and --revision"
 
@@ -32,7 +31,7 @@ def origin_of(checkout: Checkout, *, source: str | None, revision: str | None) -
     files are not those of HEAD."""
     if source:
         check_url(source)
-    if revision and not _REVISION.fullmatch(revision):
+    if revision and not FULL_REVISION.fullmatch(revision):
         message = f"{revision!r} is not the full id of a commit"
         raise TraplineError(message, remedy="`git rev-parse HEAD` says it; a branch or tag may be moved")
     root = checkout.within.as_posix()

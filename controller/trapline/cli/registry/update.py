@@ -18,33 +18,25 @@ from trapline.author.registry.desk import Desk
 from trapline.author.registry.update import Move, move, moved
 from trapline.author.workshop import workshop
 from trapline.cli.diff_text import print_comparison
-from trapline.cli.options import home_option, sandbox_options
+from trapline.cli.options import PERIOD, home_option, sandbox_options
 from trapline.cli.output import as_json, errors, print_error, print_json, progress, say
 from trapline.cli.registry.common import NEXT, NO_PACKS, desk_here, path_option
 from trapline.cli.registry.update_text import as_plain, print_move
 from trapline.clock import system_clock
-from trapline.config.units import parse_duration
 from trapline.source.tree import SourceError
 from trapline.window import Window
-
-
-class _Period(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click alone
-    """A period as trapline.yml has it: `7d`."""
-
-    name = "period"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 @click.command()
 @click.argument("pack", required=False)
 @click.option("--to", metavar="COMMIT", default="", help="The commit to move to; the newest of its ref, if not given.")
 @click.option("--diff", "diffs", is_flag=True, help="Show every line that differs in what is used here.")
-@click.option("--backtest", type=_Period(), metavar="PERIOD", help="Run both versions over so long a past, such as 7d.")
+@click.option(
+    "--backtest",
+    type=PERIOD,
+    metavar="PERIOD",
+    help="Run both versions over so long a past, such as 7d.",
+)
 @click.option("--yes", is_flag=True, help="Write it without asking.")
 @click.option("--force", is_flag=True, help="Move on also where that is doubtful, as said below.")
 @path_option
